@@ -1,0 +1,45 @@
+/* rd.h - a cursor over bytes whose failure sticks: reads past the end give zeros and latch the
+ * first error, so a decoder's loop stays a list of fields with one check at its end. */
+#ifndef BASE_RD_H
+#define BASE_RD_H
+
+#include "base/err.h"
+#include "base/sv.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rd {
+    const uint8_t *base; /* offsets in errors count from here */
+    const uint8_t *at, *end;
+    struct err failed; /* code 0 while all is well */
+};
+
+static inline struct rd rd_of(struct sv in)
+{
+    const uint8_t *p = (const uint8_t *)in.p;
+    return (struct rd){ .base = p, .at = p, .end = p ? p + in.len : p };
+}
+static inline size_t rd_left(const struct rd *r)
+{
+    return (size_t)(r->end - r->at);
+}
+static inline size_t rd_offset(const struct rd *r)
+{
+    return (size_t)(r->at - r->base);
+}
+static inline bool rd_ok(const struct rd *r)
+{
+    return r->failed.code == 0;
+}
+/* Latches the failure at the current offset (first one wins) and moves to the end. */
+void rd_fail(struct rd *r, enum err_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
+struct sv rd_bytes(struct rd *r, size_t bytes); /* empty view past the end */
+uint8_t rd_u8(struct rd *r);
+uint16_t rd_le16(struct rd *r);
+uint32_t rd_le32(struct rd *r);
+uint64_t rd_le64(struct rd *r);
+uint64_t rd_varint(struct rd *r); /* LEB128 as protobuf's, at most 10 bytes */
+/* 0, or the latched failure's code with its cause copied to err. */
+int rd_finish(const struct rd *r, struct err *err) MUST_USE;
+
+#endif

@@ -1,0 +1,57 @@
+/* call.h - one request as one reporter saw it, and how the reporter knows. */
+#ifndef MODEL_CALL_H
+#define MODEL_CALL_H
+
+#include "model/identity.h"
+#include "model/span.h"
+
+/* Order is the order of evidence, best first: a view takes the first column that has something. */
+enum reporter {
+    REPORTER_SOURCE,      /* access record of the client-side proxy */
+    REPORTER_DESTINATION, /* access record of the server-side proxy */
+    REPORTER_PAIR,        /* a client span and its server span, joined */
+    REPORTER_SPAN,        /* one span alone: client or server half, database or external peer */
+    REPORTERS_LEN
+};
+enum protocol { PROTOCOL_HTTP, PROTOCOL_GRPC, PROTOCOL_TCP, PROTOCOLS_LEN };
+enum tls_state {
+    TLS_UNKNOWN,   /* never shown as safe or as unsafe */
+    TLS_PLAINTEXT, /* no TLS on the wire */
+    TLS_ONE_WAY,   /* server proven, client not */
+    TLS_MUTUAL,    /* both identities proven */
+    TLS_STATES_LEN
+};
+
+const char *reporter_name(enum reporter r);   /* "source", "destination", "pair", "span" */
+const char *protocol_name(enum protocol p);   /* "http", "grpc", "tcp" */
+const char *tls_state_name(enum tls_state t); /* "unknown", "plaintext", "tls", "mutual" */
+bool reporter_from_sv(struct sv name, enum reporter *ret);
+bool protocol_from_sv(struct sv name, enum protocol *ret);
+bool tls_state_from_sv(struct sv name, enum tls_state *ret);
+
+/* All text is borrowed from the batch the call lies in. Absent text is an empty view. */
+struct call {
+    enum reporter reporter;
+    enum protocol protocol;
+    enum tls_state tls;
+    struct identity source, destination;
+    int64_t start_ns, duration_ns;
+    uint64_t bytes_received, bytes_sent; /* request and response body as the reporter saw them */
+    uint16_t response_code;              /* HTTP status; 0 when no response came */
+    int16_t grpc_status;                 /* -1 when there is none */
+    struct sv response_flags;            /* Envoy's short codes joined by ','; empty for none */
+    struct sv response_code_details;
+    struct sv method, path, authority, route_name, request_id, user_agent;
+    struct sv destination_service; /* host that was asked for, FQDN where known */
+    struct sv upstream_host;       /* "ip:port" */
+    struct sv tls_version, tls_cipher;
+    struct sv source_principal_seen, destination_principal_seen; /* as proven on this connection */
+    int64_t peer_cert_expiry_ns;                                 /* 0 when unknown */
+    struct trace_id trace_id;
+    struct span_id span_id;
+};
+
+/* No response at all, 5xx, or a gRPC status other than OK: what counts as an error on an edge. */
+bool call_is_error(const struct call *c);
+
+#endif

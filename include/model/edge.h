@@ -1,0 +1,77 @@
+/* edge.h - what one edge did in one bucket of time, a column for each reporter.
+ *
+ * edge_cell owns its histogram and exemplars are plain data; edge_bucket owns its cells. The edge
+ * itself (two identities and a protocol) is shared and outlives its buckets. Not thread-safe. */
+#ifndef MODEL_EDGE_H
+#define MODEL_EDGE_H
+
+#include "base/buf.h"
+#include "base/rd.h"
+#include "model/call.h"
+#include "model/hist.h"
+#include "model/window.h"
+
+enum code_class { /* requests by HTTP code class; CODE_NONE: no response */
+                  CODE_NONE,
+                  CODE_1XX,
+                  CODE_2XX,
+                  CODE_3XX,
+                  CODE_4XX,
+                  CODE_5XX,
+                  CODES_LEN
+};
+enum { GRPC_STATUSES_LEN = 17, EDGE_FLAGS_MAX = 8, TLS_NAME_SIZE = 24, CIPHER_NAME_SIZE = 40 };
+
+struct flag_count {
+    char flag[16]; /* one Envoy flag, "UF"; the last slot may be "other" */
+    uint64_t count;
+};
+
+struct edge_cell {
+    uint64_t requests, errors; /* errors as call_is_error() */
+    uint64_t codes[CODES_LEN];
+    uint64_t grpc[GRPC_STATUSES_LEN]; /* by status, out-of-range ones counted as 2 (UNKNOWN) */
+    uint64_t tls[TLS_STATES_LEN];
+    uint64_t bytes_received, bytes_sent;
+    struct flag_count flags[EDGE_FLAGS_MAX];
+    uint32_t flags_len;
+    struct hist latency;
+    struct hist server_latency; /* REPORTER_PAIR only: the server half's own duration */
+    char tls_version[TLS_NAME_SIZE], tls_cipher[CIPHER_NAME_SIZE]; /* last seen */
+    int64_t cert_expiry_ns;                                        /* earliest seen, 0 when none */
+    struct trace_id exemplar_trace;                                /* newest request with a trace */
+    struct trace_id error_trace; /* newest failed request with a trace */
+    int64_t first_ns, last_ns;   /* start of the first and last request */
+};
+
+struct edge {
+    struct identity source, destination; /* workload and version granularity */
+    enum protocol protocol;
+    struct sv destination_service; /* host last asked for; "unknown" when none was named */
+};
+
+struct edge_bucket {
+    const struct edge *edge;                /* borrowed */
+    int64_t start_ns;                       /* aligned to width_ns */
+    int64_t width_ns;                       /* BUCKET_NS, later also a minute and an hour */
+    struct edge_cell *cells[REPORTERS_LEN]; /* NULL where the reporter saw nothing; owned */
+};
+
+void edge_cell_done(struct edge_cell *c);
+/* Counts c; -1 when memory is out (nothing was counted). */
+int edge_cell_add(struct edge_cell *cell, const struct call *c) MUST_USE;
+int edge_cell_merge(struct edge_cell *into, const struct edge_cell *from) MUST_USE;
+/* Stored form of one cell; see docs/store-format.md. */
+void edge_cell_encode(const struct edge_cell *c, struct buf *out);
+int edge_cell_decode(struct sv in, struct edge_cell *ret_c, struct err *err) MUST_USE;
+
+void edge_bucket_done(struct edge_bucket *b);
+/* The reporter's cell, made when missing; NULL when memory is out. */
+struct edge_cell *edge_bucket_cell(struct edge_bucket *b, enum reporter r) MUST_USE;
+int edge_bucket_merge(struct edge_bucket *into, const struct edge_bucket *from) MUST_USE;
+bool edge_same(const struct edge *a, const struct edge *b); /* same nodes and protocol */
+/* Stable key bytes of (source node, destination node, protocol), appended to out: the map and
+ * database key. Parts are length-prefixed, so no two edges share a key. */
+void edge_key_put(const struct edge *e, struct buf *out);
+
+#endif

@@ -1,0 +1,48 @@
+/* hist.h - exponential histogram of latency, mergeable.
+ *
+ * Schema 3 of Prometheus native histograms = scale 3 of OpenTelemetry's: bucket i holds
+ * (2^((i-1)/8), 2^(i/8)] seconds, so a quantile is off by at most 4.5 %. Indexes are clamped to
+ * HIST_INDEX_MIN..HIST_INDEX_MAX (about 1 ns to 36 h), which bounds the memory at 3 KiB.
+ * All-zero is the valid empty histogram; it owns `counts`. Not thread-safe. */
+#ifndef MODEL_HIST_H
+#define MODEL_HIST_H
+
+#include "base/auto.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/rd.h"
+#include <stdint.h>
+
+#define HIST_SCHEMA    3
+#define HIST_INDEX_MIN (-239)
+#define HIST_INDEX_MAX 136
+
+struct hist {
+    uint64_t count; /* all observations */
+    uint64_t zero;  /* of them, durations <= 0 */
+    int64_t sum_ns;
+    int32_t first; /* bucket index of counts[0] */
+    uint32_t len;  /* counters in use */
+    uint64_t *counts;
+};
+
+void hist_done(struct hist *h);
+/* -1 when memory is out; h is then unchanged. */
+int hist_add(struct hist *h, int64_t value_ns, uint64_t times) MUST_USE;
+int hist_merge(struct hist *into, const struct hist *from) MUST_USE;
+int hist_copy(struct hist *ret_to, const struct hist *from) MUST_USE;
+/* q in 0..1; nanoseconds, log-interpolated inside the bucket; 0 when empty. */
+int64_t hist_quantile(const struct hist *h, double q);
+/* Bucket index of a positive duration. */
+int32_t hist_index(int64_t value_ns);
+/* Upper bound of bucket i in seconds. */
+double hist_upper_s(int32_t index);
+/* Observations <= bound_s (whole buckets whose upper bound is <= bound_s, zero included). */
+uint64_t hist_count_below(const struct hist *h, double bound_s);
+/* Compact stored form: varints; see docs/store-format.md. */
+void hist_encode(const struct hist *h, struct buf *out);
+int hist_decode(struct rd *r, struct hist *ret_h, struct err *err) MUST_USE;
+
+DEFINE_AUTO_DONE(hist);
+
+#endif

@@ -1,0 +1,111 @@
+/* store.h - the seam between the collector and where it keeps things, in terms of batches, windows
+ * and sinks. Backends: memory (the tests' oracle), sqlite; one contract test runs on all.
+ *
+ * What is acknowledged is what store_put() committed. Everything else (edges) is a fold over the
+ * committed batches: store_put_edges() records in one transaction both the folded buckets and how
+ * far the fold has come, so that after a crash the fold continues exactly there (store_progress,
+ * store_replay).
+ *
+ * Threads: store_put, store_put_edges, store_progress and store_replay are called from one writer
+ * thread; all reading functions may be called from any thread at the same time. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/err.h"
+#include "model/batch.h"
+#include "model/edge.h"
+#include "model/window.h"
+
+struct store;
+
+enum store_durability {
+    STORE_DURABILITY_PROCESS, /* a commit survives kill -9 of the process */
+    STORE_DURABILITY_POWER,   /* and a power cut: fsync before store_put() returns */
+    STORE_DURABILITY_NONE,    /* benchmarks */
+};
+struct store_conf {
+    struct sv url; /* "memory:", "sqlite:FILE" */
+    enum store_durability durability;
+    bool is_read_only; /* refuse every put; no lock taken */
+};
+
+/* Opens or creates. Gives; NULL with err set: ERR_USAGE (url), ERR_IO, ERR_CONFLICT (another
+ * process holds it), ERR_UNSUPPORTED (a newer or a foreign file). */
+struct store *store_open(const struct store_conf *conf, struct err *err) MUST_USE;
+struct store *store_close(struct store *s); /* takes; NULL is fine; commits nothing new */
+
+/* Commits n batches in one transaction, all or nothing, and sets each batch's seq. When it returns
+ * 0 they are durable as configured. A batch whose non-empty idempotency_key was committed in the
+ * last STORE_KEYS_KEPT keyed batches is skipped and keeps seq 0. Borrows the batches.
+ * ERR_BUSY (disk full, locked): nothing was committed, try again. ERR_IO, ERR_NOMEM likewise. */
+int store_put(struct store *s, struct batch *const *batches, size_t n, struct err *err) MUST_USE;
+#define STORE_KEYS_KEPT 65536
+
+/* How far the fold has come. */
+struct store_progress {
+    uint64_t seq;    /* every batch up to and including this one is folded into the edges */
+    int64_t time_ns; /* wall clock up to which waiting halves were given up */
+};
+/* Adds each bucket to what is stored under its (edge, width_ns, start_ns), merging cells, and
+ * records the progress, in one transaction. Borrows. */
+int store_put_edges(struct store *s, const struct edge_bucket *buckets, size_t n,
+                    const struct store_progress *progress, struct err *err) MUST_USE;
+int store_get_progress(struct store *s, struct store_progress *ret_p, struct err *err) MUST_USE;
+
+/* A sink returns 0 to go on, anything else stops the reading (which still returns 0). What it is
+ * given is borrowed until it returns. */
+typedef int store_batch_sink(void *to, const struct batch *b);
+typedef int store_span_sink(void *to, const struct span *s);
+typedef int store_edge_sink(void *to, const struct edge_bucket *b);
+
+/* Every batch with seq > after_seq or received_ns >= since_ns, in order of seq, whole. */
+int store_replay(struct store *s, uint64_t after_seq, int64_t since_ns, store_batch_sink *sink,
+                 void *to, struct err *err) MUST_USE;
+
+/* Buckets of width_ns whose start lies in w, in no particular order. */
+int store_edges(struct store *s, const struct window *w, int64_t width_ns, store_edge_sink *sink,
+                void *to, struct err *err) MUST_USE;
+
+/* Every span of the trace, in order of start time. ERR_NOT_FOUND when there is none. */
+int store_trace(struct store *s, struct trace_id id, store_span_sink *sink, void *to,
+                struct err *err) MUST_USE;
+
+/* All set predicates must hold on one and the same span. Empty views and zeros mean "any". */
+struct span_query {
+    struct window window; /* on the span's start */
+    struct sv service;    /* resource service.name */
+    struct sv operation;  /* span name */
+    bool errors_only;     /* status ERROR */
+    int64_t min_duration_ns, max_duration_ns;
+    const struct attr *attrs; /* equal in key and typed value, on the span or its resource */
+    size_t attrs_len;
+    size_t limit; /* traces wanted, newest match first; > 0 */
+};
+struct trace_summary {
+    struct trace_id trace_id;
+    int64_t start_ns, end_ns; /* of all its spans */
+    uint64_t spans_len, errors_len;
+    struct sv root_service, root_name; /* of the root, else of the earliest span */
+};
+typedef int store_trace_sink(void *to, const struct trace_summary *t);
+/* Newest first by the matching span's start. *ret_incomplete: a bound was hit before the end. */
+int store_search(struct store *s, const struct span_query *q, store_trace_sink *sink, void *to,
+                 bool *ret_incomplete, struct err *err) MUST_USE;
+
+/* Distinct (service.name, span name, kind), in order. */
+typedef int store_operation_sink(void *to, struct sv service, struct sv name, enum span_kind kind);
+int store_operations(struct store *s, store_operation_sink *sink, void *to, struct err *err)
+    MUST_USE;
+
+/* Access records that start in w, newest first, at most limit. */
+typedef int store_call_sink(void *to, const struct call *c);
+int store_calls(struct store *s, const struct window *w, size_t limit, store_call_sink *sink,
+                void *to, struct err *err) MUST_USE;
+
+struct store_stats {
+    uint64_t batches, spans, calls, edge_buckets, disk_bytes;
+};
+int store_get_stats(struct store *s, struct store_stats *ret_stats, struct err *err) MUST_USE;
+const char *store_scheme(const struct store *s); /* "sqlite"; static */
+
+#endif

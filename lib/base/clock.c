@@ -1,0 +1,52 @@
+/* clock.c - the only place that asks the system for the time. */
+#include "base/clock.h"
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+static _Atomic int64_t fake_wall_ns, fake_mono_ns;
+static atomic_bool is_fake;
+
+static int64_t read_clock(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
+int64_t clock_wall_ns(void)
+{
+    return atomic_load(&is_fake) ? atomic_load(&fake_wall_ns) : read_clock(CLOCK_REALTIME);
+}
+
+int64_t clock_mono_ns(void)
+{
+    return atomic_load(&is_fake) ? atomic_load(&fake_mono_ns) : read_clock(CLOCK_MONOTONIC);
+}
+
+void clock_fake(int64_t wall_ns, int64_t mono_ns)
+{
+    atomic_store(&fake_wall_ns, wall_ns);
+    atomic_store(&fake_mono_ns, mono_ns);
+    atomic_store(&is_fake, true);
+}
+
+void clock_real(void)
+{
+    atomic_store(&is_fake, false);
+}
+
+char *clock_rfc3339(int64_t wall_ns, char out[CLOCK_RFC3339_SIZE])
+{
+    int64_t ms = wall_ns / NS_PER_MS - (wall_ns % NS_PER_MS < 0);
+    time_t s = (time_t)(ms / 1000 - (ms % 1000 < 0));
+    struct tm tm;
+    gmtime_r(&s, &tm);
+    char text[64];
+    snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
+             tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+             (int)(ms - (int64_t)s * 1000));
+    memcpy(out, text, CLOCK_RFC3339_SIZE);
+    out[CLOCK_RFC3339_SIZE - 1] = '\0';
+    return out;
+}

@@ -1,0 +1,176 @@
+/* json_out.c - JSON straight into a buffer, no tree in between: answers may hold thousands of
+ * edges or spans, and a tree costs some fifty times the text. */
+#include "base/json_out.h"
+#include <math.h>
+
+struct json_out json_out_of(struct buf *to)
+{
+    return (struct json_out){ .to = to };
+}
+
+static void before_value(struct json_out *j)
+{
+    if (j->is_after_key) {
+        j->is_after_key = false;
+        return;
+    }
+    if (j->depth == 0)
+        return;
+    if (j->has_element[j->depth - 1])
+        buf_putc(j->to, ',');
+    j->has_element[j->depth - 1] = true;
+}
+
+void json_open(struct json_out *j, char bracket)
+{
+    INVARIANT(j->depth < JSON_DEPTH_MAX);
+    before_value(j);
+    buf_putc(j->to, bracket);
+    j->has_element[j->depth] = false;
+    j->closers[j->depth++] = bracket == '{' ? '}' : ']';
+}
+
+void json_close(struct json_out *j)
+{
+    INVARIANT(j->depth > 0);
+    buf_putc(j->to, j->closers[--j->depth]);
+}
+
+static void put_escape(struct buf *to, unsigned char c)
+{
+    switch (c) {
+    case '"': buf_put(to, SV("\\\"")); break;
+    case '\\': buf_put(to, SV("\\\\")); break;
+    case '\n': buf_put(to, SV("\\n")); break;
+    case '\r': buf_put(to, SV("\\r")); break;
+    case '\t': buf_put(to, SV("\\t")); break;
+    default: buf_printf(to, "\\u%04x", c);
+    }
+}
+
+/* Bytes that need no escape, as one piece. */
+static size_t plain_prefix(struct sv s)
+{
+    size_t i = 0;
+    while (i < s.len && (unsigned char)s.p[i] >= ' ' && s.p[i] != '"' && s.p[i] != '\\')
+        i++;
+    return i;
+}
+
+static void put_utf8(struct buf *to, struct sv s)
+{
+    if (sv_is_utf8(s)) {
+        buf_put(to, s);
+        return;
+    }
+    while (s.len) {
+        size_t n = MIN((size_t)4, s.len);
+        while (n && !sv_is_utf8(sv_sub(s, 0, n)))
+            n--;
+        buf_put(to, n ? sv_sub(s, 0, n) : SV("\xef\xbf\xbd"));
+        s = sv_from(s, n ? n : 1);
+    }
+}
+
+void json_put_quoted(struct buf *to, struct sv s)
+{
+    buf_putc(to, '"');
+    while (s.len) {
+        size_t n = plain_prefix(s);
+        put_utf8(to, sv_sub(s, 0, n));
+        if (n < s.len)
+            put_escape(to, (unsigned char)s.p[n++]);
+        s = sv_from(s, n);
+    }
+    buf_putc(to, '"');
+}
+
+void json_key(struct json_out *j, struct sv key)
+{
+    before_value(j);
+    json_put_quoted(j->to, key);
+    buf_putc(j->to, ':');
+    j->is_after_key = true;
+}
+
+void json_str(struct json_out *j, struct sv s)
+{
+    before_value(j);
+    json_put_quoted(j->to, s);
+}
+
+void json_u64(struct json_out *j, uint64_t v)
+{
+    before_value(j);
+    buf_put_u64(j->to, v);
+}
+
+void json_i64(struct json_out *j, int64_t v)
+{
+    before_value(j);
+    buf_put_i64(j->to, v);
+}
+
+void json_double(struct json_out *j, double v)
+{
+    if (!isfinite(v)) {
+        json_null(j);
+        return;
+    }
+    before_value(j);
+    buf_put_double(j->to, v);
+}
+
+void json_bool(struct json_out *j, bool v)
+{
+    before_value(j);
+    buf_put(j->to, v ? SV("true") : SV("false"));
+}
+
+void json_null(struct json_out *j)
+{
+    before_value(j);
+    buf_put(j->to, SV("null"));
+}
+
+void json_raw(struct json_out *j, struct sv text)
+{
+    before_value(j);
+    buf_put(j->to, text);
+}
+
+void json_kv_str(struct json_out *j, const char *key, struct sv s)
+{
+    json_key(j, sv_z(key));
+    json_str(j, s);
+}
+
+void json_kv_u64(struct json_out *j, const char *key, uint64_t v)
+{
+    json_key(j, sv_z(key));
+    json_u64(j, v);
+}
+
+void json_kv_i64(struct json_out *j, const char *key, int64_t v)
+{
+    json_key(j, sv_z(key));
+    json_i64(j, v);
+}
+
+void json_kv_double(struct json_out *j, const char *key, double v)
+{
+    json_key(j, sv_z(key));
+    json_double(j, v);
+}
+
+void json_kv_bool(struct json_out *j, const char *key, bool v)
+{
+    json_key(j, sv_z(key));
+    json_bool(j, v);
+}
+
+void json_kv_open(struct json_out *j, const char *key, char bracket)
+{
+    json_key(j, sv_z(key));
+    json_open(j, bracket);
+}

@@ -1,0 +1,196 @@
+/* sv.c - views of text: comparing, cutting, and turning them into numbers.
+ *
+ * Numbers are parsed by hand because strtol() wants a terminator, skips white space and accepts a
+ * locale's digits; wire data must be exactly the number or it is refused. */
+#include "base/sv.h"
+#include <stdlib.h>
+#include <strings.h>
+
+bool sv_eq_nocase(struct sv a, struct sv b)
+{
+    return a.len == b.len && (a.len == 0 || strncasecmp(a.p, b.p, a.len) == 0);
+}
+
+int sv_cmp(struct sv a, struct sv b)
+{
+    size_t n = MIN(a.len, b.len);
+    int rc = n ? memcmp(a.p, b.p, n) : 0;
+    if (rc)
+        return rc;
+    return a.len < b.len ? -1 : a.len > b.len;
+}
+
+bool sv_starts(struct sv s, struct sv prefix)
+{
+    return s.len >= prefix.len && sv_eq(sv_sub(s, 0, prefix.len), prefix);
+}
+
+bool sv_ends(struct sv s, struct sv suffix)
+{
+    return s.len >= suffix.len && sv_eq(sv_from(s, s.len - suffix.len), suffix);
+}
+
+bool sv_contains(struct sv s, struct sv part)
+{
+    return part.len == 0 || (s.len >= part.len && memmem(s.p, s.len, part.p, part.len) != NULL);
+}
+
+size_t sv_index(struct sv s, char c)
+{
+    const char *hit = s.len ? memchr(s.p, c, s.len) : NULL;
+    return hit ? (size_t)(hit - s.p) : s.len;
+}
+
+size_t sv_rindex(struct sv s, char c)
+{
+    const char *hit = s.len ? memrchr(s.p, c, s.len) : NULL;
+    return hit ? (size_t)(hit - s.p) : s.len;
+}
+
+struct sv sv_sub(struct sv s, size_t at, size_t len)
+{
+    if (at >= s.len)
+        return SV_NONE;
+    return sv_of(s.p + at, MIN(len, s.len - at));
+}
+
+struct sv sv_from(struct sv s, size_t at)
+{
+    return sv_sub(s, at, s.len);
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+struct sv sv_trim(struct sv s)
+{
+    while (s.len && is_space(s.p[0]))
+        s = sv_from(s, 1);
+    while (s.len && is_space(s.p[s.len - 1]))
+        s.len--;
+    return s;
+}
+
+bool sv_cut(struct sv *rest, char sep, struct sv *ret_part)
+{
+    if (!rest->p)
+        return false;
+    size_t at = sv_index(*rest, sep);
+    *ret_part = sv_of(rest->p, at);
+    *rest = at < rest->len ? sv_of(rest->p + at + 1, rest->len - at - 1) : SV_NONE;
+    return true;
+}
+
+bool sv_to_u64(struct sv s, uint64_t *ret_v)
+{
+    uint64_t v = 0;
+    if (s.len == 0)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned d = (unsigned)(s.p[i] - '0');
+        if (d > 9 || __builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, d, &v))
+            return false;
+    }
+    *ret_v = v;
+    return true;
+}
+
+bool sv_to_i64(struct sv s, int64_t *ret_v)
+{
+    uint64_t v;
+    bool is_negative = s.len && s.p[0] == '-';
+    if (!sv_to_u64(is_negative ? sv_from(s, 1) : s, &v))
+        return false;
+    if (v > (uint64_t)INT64_MAX + (is_negative ? 1u : 0u))
+        return false;
+    *ret_v = is_negative ? (int64_t)(0 - v) : (int64_t)v;
+    return true;
+}
+
+bool sv_to_double(struct sv s, double *ret_v)
+{
+    char z[64];
+    if (s.len == 0 || is_space(s.p[0]) || !sv_to_z(s, z, sizeof(z)) || memchr(z, 0, s.len))
+        return false;
+    char *end;
+    double v = strtod(z, &end);
+    if (end != z + s.len)
+        return false;
+    *ret_v = v;
+    return true;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+bool sv_to_bytes(struct sv hex, uint8_t *out, size_t bytes)
+{
+    if (hex.len != 2 * bytes)
+        return false;
+    int bad = 0;
+    for (size_t i = 0; i < bytes; i++) {
+        int hi = hex_digit(hex.p[2 * i]), lo = hex_digit(hex.p[2 * i + 1]);
+        bad |= hi | lo;
+        out[i] = (uint8_t)((unsigned)hi << 4 | (unsigned)lo);
+    }
+    return bad >= 0;
+}
+
+void hex_encode(char *out, const uint8_t *in, size_t bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < bytes; i++) {
+        out[2 * i] = digits[in[i] >> 4];
+        out[2 * i + 1] = digits[in[i] & 15];
+    }
+}
+
+bool sv_to_z(struct sv s, char *out, size_t size)
+{
+    size_t n = MIN(s.len, size - 1);
+    if (n)
+        memcpy(out, s.p, n);
+    out[n] = '\0';
+    return n == s.len;
+}
+
+/* Length of the well-formed sequence at p, 0 when there is none. */
+static size_t utf8_len(const uint8_t *p, size_t left)
+{
+    uint8_t c = p[0];
+    if (c < 0x80)
+        return 1;
+    size_t n = c >= 0xc2 && c <= 0xdf ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
+    if (n == 0 || left < n)
+        return 0;
+    uint8_t lo = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+    uint8_t hi = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    if (p[1] < lo || p[1] > hi)
+        return 0;
+    for (size_t i = 2; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    return n;
+}
+
+bool sv_is_utf8(struct sv s)
+{
+    const uint8_t *p = (const uint8_t *)s.p;
+    for (size_t i = 0; i < s.len;) {
+        size_t n = utf8_len(p + i, s.len - i);
+        if (n == 0)
+            return false;
+        i += n;
+    }
+    return true;
+}
