@@ -1,0 +1,96 @@
+/* mesh.h - what the configuration folder says, resolved, checked and immutable.
+ *
+ * Read from Kubernetes-format YAML: Service, EndpointSlice, Pod (core/discovery v1), VirtualService,
+ * DestinationRule, Gateway (networking.istio.io), PeerAuthentication (security.istio.io). Names are
+ * resolved once, so that a request costs a host lookup and a walk over its own rules. Nothing
+ * changes after mesh_load(): reload builds another one. Reference counted (one thread owns the
+ * counts); a stream keeps the mesh it began with. Semantics: Istio's networking/v1 API docs. */
+#ifndef PROXY_CONFIG_MESH_H
+#define PROXY_CONFIG_MESH_H
+
+#include "base/err.h"
+#include "model/identity.h"
+#include "wire/http_msg.h"
+#include <netinet/in.h>
+
+struct mesh;
+
+/* One pod behind a service. */
+struct endpoint {
+    struct sv address;        /* "127.1.0.7" */
+    uint16_t port;            /* where to connect */
+    struct sv pod;            /* pod name; empty when unknown */
+    struct identity identity; /* principal: spiffe id of its service account, expected not proven */
+    bool has_sidecar;         /* label security.istio.io/tlsMode=istio: speak mutual TLS */
+    uint32_t id;              /* dense within the mesh, for pools; not stable over reloads */
+};
+
+enum tls_mode { TLS_MODE_AUTO, TLS_MODE_DISABLE, TLS_MODE_SIMPLE, TLS_MODE_ISTIO_MUTUAL };
+
+/* A service port, or a subset of it: where a route may send. */
+struct cluster {
+    struct sv name;    /* "outbound|9080|v1|reviews.default.svc.cluster.local" */
+    struct sv host;    /* FQDN */
+    struct sv subset;  /* empty for all endpoints */
+    struct sv sni;     /* "outbound_.9080_.v1_.reviews.default.svc.cluster.local" */
+    uint16_t port;     /* the Service port */
+    enum tls_mode tls; /* DestinationRule trafficPolicy.tls, else AUTO: by endpoint */
+    int64_t connect_timeout_ns;
+    const struct endpoint *const *endpoints;
+    size_t endpoints_len;
+    uint32_t id; /* dense within the mesh: round-robin cursors live in a worker's array */
+};
+
+struct route_target {
+    const struct cluster *cluster;
+    uint32_t weight;
+};
+struct route {
+    struct sv name;                     /* "default" or "VS.route.match" as Istio's log says */
+    const struct route_target *targets; /* at least one */
+    size_t targets_len;
+    uint32_t weight_sum;
+    int64_t timeout_ns; /* 0: none */
+};
+
+enum mtls_mode { MTLS_PERMISSIVE, MTLS_STRICT, MTLS_DISABLE };
+
+struct mesh_conf {
+    const char *dir;        /* every *.yaml and *.yml in it; NULL: an empty mesh */
+    struct identity self;   /* this workload; gateways and selectors are matched against it */
+    struct sv self_labels;  /* "app=x,version=v1": from the workload's own Pod when empty */
+    struct sv trust_domain; /* "cluster.local" */
+    bool is_gateway;        /* take VirtualServices bound to gateways instead of "mesh" */
+};
+/* Gives a mesh with one reference; NULL with err "file:line:column: reason". */
+struct mesh *mesh_load(const struct mesh_conf *conf, struct err *err) MUST_USE;
+struct mesh *mesh_ref(struct mesh *m);
+struct mesh *mesh_unref(struct mesh *m);
+
+/* Warnings of the load (unknown field, subset without endpoints ...), one text each. */
+size_t mesh_warnings(const struct mesh *m, const struct sv **ret_list);
+
+/* The route for an outbound (or, on a gateway, an incoming) request: virtual host by authority
+ * (port ignored; FQDN, short names, "*.x" wildcards), then first match wins. port: the Service port
+ * the client meant, 0 when unknown. NULL when nothing matches: 404 NR route_not_found. */
+const struct route *mesh_route(const struct mesh *m, const struct http_head *req, uint16_t port);
+/* Weighted choice; random is uniform over all 64 bits. */
+const struct cluster *route_pick(const struct route *r, uint64_t random);
+
+/* Who has this address: a pod's identity, or NULL. ip: "10.0.0.7" or "::1". */
+const struct endpoint *mesh_endpoint_by_ip(const struct mesh *m, struct sv ip);
+/* FQDN of the service an inbound request asked for (authority), empty when it is none. */
+struct sv mesh_service_fqdn(const struct mesh *m, struct sv authority);
+/* What PeerAuthentication asks of this workload's port: mesh < namespace < workload < port. */
+enum mtls_mode mesh_inbound_mtls(const struct mesh *m, uint16_t port);
+
+/* Listeners a gateway opens, from its Gateway objects. */
+struct gateway_port {
+    uint16_t number;
+    struct sv name, protocol; /* "HTTP" */
+};
+size_t mesh_gateway_ports(const struct mesh *m, const struct gateway_port **ret_list);
+size_t mesh_clusters(const struct mesh *m, const struct cluster *const **ret_list);
+size_t mesh_endpoints(const struct mesh *m, const struct endpoint *const **ret_list);
+
+#endif

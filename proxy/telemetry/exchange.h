@@ -1,0 +1,25 @@
+/* exchange.h - what the stream engine hands to telemetry when a request is over.
+ *
+ * All text is borrowed until telemetry_record() returns. */
+#ifndef PROXY_TELEMETRY_EXCHANGE_H
+#define PROXY_TELEMETRY_EXCHANGE_H
+
+#include "model/call.h"
+
+struct exchange {
+    struct call call; /* reporter SOURCE (outbound) or DESTINATION (inbound); its span_id is this
+                         proxy's span */
+    struct span_id parent_id; /* zero: this span is the root */
+    struct sv trace_state;
+    bool is_sampled;         /* traceparent's flag; records are always sent, spans only
+                                          when sampled */
+    struct sv protocol_text; /* "HTTP/1.1" */
+    struct sv x_forwarded_for, requested_server_name;
+    struct sv upstream_cluster; /* "outbound|9080|v1|..." or "inbound|9080||" */
+    struct sv upstream_local_address, downstream_local_address, downstream_remote_address;
+    struct sv connection_termination_details, upstream_transport_failure_reason;
+    int64_t upstream_service_time_ns; /* request sent .. response head; -1 when none */
+
+};
+
+#endif
