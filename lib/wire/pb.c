@@ -1,0 +1,215 @@
+/* pb.c - protobuf's wire format.
+ *
+ * A message is a sequence of (tag, value); the tag holds the field number and one of four shapes of
+ * value. Nothing in the bytes says where a message ends: its parent's length does, or the end of
+ * the input. So a nested message is read by the same cursor with its end moved in, which costs two
+ * pointers and no copy, and keeps every error's offset relative to the whole body.
+ *
+ * Nearly all tags and lengths of telemetry are one byte long; those take the short way. */
+#include "wire/pb.h"
+
+#define FIELD_MAX        ((UINT32_C(1) << 29) - 1)
+#define VARINT_BYTES_MAX 10
+
+static uint64_t varint(struct rd *r)
+{
+    if (r->at != r->end && *r->at < 0x80)
+        return *r->at++;
+    return rd_varint(r);
+}
+
+bool pb_next(struct rd *r, struct pb_tag *ret_tag)
+{
+    if (r->at == r->end)
+        return false;
+    const uint8_t *start = r->at;
+    uint64_t raw = varint(r);
+    if (!rd_ok(r))
+        return false;
+    uint64_t field = raw >> 3;
+    unsigned wire = (unsigned)raw & 7;
+    if (field == 0 || field > FIELD_MAX) {
+        r->at = start;
+        rd_fail(r, ERR_MALFORMED, "field number %llu is out of range", (unsigned long long)field);
+        return false;
+    }
+    if (wire != PB_VARINT && wire != PB_FIXED64 && wire != PB_BYTES && wire != PB_FIXED32) {
+        r->at = start;
+        rd_fail(r, ERR_MALFORMED, "field %u: wire type %u is not served", (unsigned)field, wire);
+        return false;
+    }
+    *ret_tag = (struct pb_tag){ .field = (uint32_t)field, .wire = (enum pb_wire)wire };
+    return true;
+}
+
+static bool has_wire(struct rd *r, struct pb_tag t, enum pb_wire want)
+{
+    if (t.wire == want)
+        return true;
+    rd_fail(r, ERR_MALFORMED, "field %u: wire type %u, expected %u", t.field, (unsigned)t.wire,
+            (unsigned)want);
+    return false;
+}
+
+uint64_t pb_varint(struct rd *r, struct pb_tag t)
+{
+    return has_wire(r, t, PB_VARINT) ? varint(r) : 0;
+}
+
+uint32_t pb_fixed32(struct rd *r, struct pb_tag t)
+{
+    return has_wire(r, t, PB_FIXED32) ? rd_le32(r) : 0;
+}
+
+uint64_t pb_fixed64(struct rd *r, struct pb_tag t)
+{
+    return has_wire(r, t, PB_FIXED64) ? rd_le64(r) : 0;
+}
+
+double pb_double(struct rd *r, struct pb_tag t)
+{
+    uint64_t bits = pb_fixed64(r, t);
+    double v;
+    memcpy(&v, &bits, sizeof(v));
+    return v;
+}
+
+/* The length in front of a PB_BYTES value, checked against what is left. */
+static size_t length(struct rd *r, struct pb_tag t)
+{
+    uint64_t len = varint(r);
+    if (len <= rd_left(r))
+        return (size_t)len;
+    rd_fail(r, ERR_TRUNCATED, "field %u: %llu bytes announced, %zu left", t.field,
+            (unsigned long long)len, rd_left(r));
+    return 0;
+}
+
+struct sv pb_bytes(struct rd *r, struct pb_tag t)
+{
+    if (!has_wire(r, t, PB_BYTES))
+        return SV_NONE;
+    size_t len = length(r, t);
+    struct sv s = sv_of(r->at, len);
+    r->at += len;
+    return s;
+}
+
+void pb_skip(struct rd *r, struct pb_tag t)
+{
+    switch (t.wire) {
+    case PB_VARINT: (void)varint(r); return;
+    case PB_FIXED64: (void)rd_bytes(r, 8); return;
+    case PB_BYTES: (void)pb_bytes(r, t); return;
+    case PB_FIXED32: (void)rd_bytes(r, 4); return;
+    }
+}
+
+const uint8_t *pb_enter(struct rd *r, struct pb_tag t)
+{
+    const uint8_t *outer = r->end;
+    size_t len = has_wire(r, t, PB_BYTES) ? length(r, t) : 0;
+    r->end = r->at + len;
+    return outer;
+}
+
+void pb_leave(struct rd *r, const uint8_t *outer)
+{
+    r->at = rd_ok(r) ? r->end : outer;
+    r->end = outer;
+}
+
+static size_t varint_encode(uint8_t out[VARINT_BYTES_MAX], uint64_t v)
+{
+    size_t n = 0;
+    for (; v >= 0x80; v >>= 7)
+        out[n++] = (uint8_t)(v | 0x80);
+    out[n++] = (uint8_t)v;
+    return n;
+}
+
+void pb_put_raw_varint(struct buf *to, uint64_t v)
+{
+    uint8_t bytes[VARINT_BYTES_MAX];
+    buf_append(to, bytes, varint_encode(bytes, v));
+}
+
+static void put_tag(struct buf *to, uint32_t field, enum pb_wire wire)
+{
+    pb_put_raw_varint(to, (uint64_t)field << 3 | (unsigned)wire);
+}
+
+static void put_le(struct buf *to, uint64_t v, size_t bytes)
+{
+    uint8_t le[8];
+    for (size_t i = 0; i < bytes; i++)
+        le[i] = (uint8_t)(v >> (8 * i));
+    buf_append(to, le, bytes);
+}
+
+void pb_put_varint(struct buf *to, uint32_t field, uint64_t v)
+{
+    put_tag(to, field, PB_VARINT);
+    pb_put_raw_varint(to, v);
+}
+
+void pb_put_i64(struct buf *to, uint32_t field, int64_t v)
+{
+    pb_put_varint(to, field, (uint64_t)v);
+}
+
+void pb_put_bool(struct buf *to, uint32_t field, bool v)
+{
+    pb_put_varint(to, field, v);
+}
+
+void pb_put_fixed32(struct buf *to, uint32_t field, uint32_t v)
+{
+    put_tag(to, field, PB_FIXED32);
+    put_le(to, v, 4);
+}
+
+void pb_put_fixed64(struct buf *to, uint32_t field, uint64_t v)
+{
+    put_tag(to, field, PB_FIXED64);
+    put_le(to, v, 8);
+}
+
+void pb_put_double(struct buf *to, uint32_t field, double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof(bits));
+    pb_put_fixed64(to, field, bits);
+}
+
+void pb_put_bytes(struct buf *to, uint32_t field, struct sv v)
+{
+    put_tag(to, field, PB_BYTES);
+    pb_put_raw_varint(to, v.len);
+    buf_put(to, v);
+}
+
+size_t pb_open(struct buf *to, uint32_t field)
+{
+    put_tag(to, field, PB_BYTES);
+    buf_putc(to, 0); /* the length, if it fits in one byte */
+    return to->len;
+}
+
+void pb_close(struct buf *to, size_t mark)
+{
+    if (to->failed)
+        return;
+    INVARIANT(mark > 0 && mark <= to->len);
+    size_t len = to->len - mark;
+    uint8_t prefix[VARINT_BYTES_MAX];
+    size_t prefix_len = varint_encode(prefix, len), more = prefix_len - 1;
+    if (more) {
+        if (!buf_reserve(to, more))
+            return;
+        char *start = to->mem + to->from + mark;
+        memmove(start + more, start, len);
+        buf_commit(to, more);
+    }
+    memcpy(to->mem + to->from + mark - 1, prefix, prefix_len);
+}
