@@ -15,7 +15,7 @@ struct asset {
     struct sv etag;         /* with its quotes: "\"9b1f...\""; of the plain bytes */
     struct sv gzip;         /* the body for Content-Encoding: gzip */
     size_t plain_bytes;     /* size of the body uncompressed */
-    bool is_immutable; /* the name carries the content's hash: Cache-Control: public,
+    bool is_immutable;      /* the name carries the content's hash: Cache-Control: public,
                         * max-age=31536000, immutable. Otherwise: no-cache (ask with the ETag). */
 };
 

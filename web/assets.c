@@ -1,0 +1,46 @@
+/* assets.c - finds the dashboard's files among those compiled in.
+ *
+ * The array is made at build time by embed, sorted by path, and lies in read-only memory; a lookup
+ * is a search by halves. Nothing is allocated and nothing can change, so any thread may ask. */
+#include "web/assets.h"
+#include "assets_data.h"
+#include <libdeflate.h>
+
+const struct asset *asset_find(struct sv path)
+{
+    if (sv_eq(path, SV("/")))
+        path = SV("/index.html");
+    size_t from = 0, to = assets_len;
+    while (from < to) {
+        size_t mid = from + (to - from) / 2;
+        int order = sv_cmp(path, assets_all[mid].path);
+        if (order == 0)
+            return &assets_all[mid];
+        if (order < 0)
+            to = mid;
+        else
+            from = mid + 1;
+    }
+    return NULL;
+}
+
+const struct asset *asset_at(size_t i)
+{
+    return i < assets_len ? &assets_all[i] : NULL;
+}
+
+int asset_plain(const struct asset *a, struct buf *out, struct err *err)
+{
+    struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
+    char *room = d ? buf_reserve(out, a->plain_bytes) : NULL;
+    enum libdeflate_result rc = LIBDEFLATE_SUCCESS;
+    if (room)
+        rc = libdeflate_gzip_decompress(d, a->gzip.p, a->gzip.len, room, a->plain_bytes, NULL);
+    libdeflate_free_decompressor(d);
+    if (!room)
+        return err_set(err, ERR_NOMEM, "no memory for %zu bytes of %.*s", a->plain_bytes,
+                       SV_ARG(a->path));
+    INVARIANT(rc == LIBDEFLATE_SUCCESS); /* we compressed it ourselves */
+    buf_commit(out, a->plain_bytes);
+    return 0;
+}

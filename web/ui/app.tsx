@@ -1,0 +1,2 @@
+import { render } from "preact";
+render(<p>Tulle</p>, document.getElementById("app")!);
