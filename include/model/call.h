@@ -51,7 +51,8 @@ struct call {
     struct span_id span_id;
 };
 
-/* No response at all, 5xx, or a gRPC status other than OK: what counts as an error on an edge. */
+/* No response at all, 5xx, or a gRPC status other than OK: what counts as an error on an edge.
+ * TCP never has a response: there, any response flag is an error. */
 bool call_is_error(const struct call *c);
 
 #endif

@@ -27,7 +27,7 @@ struct hist {
 };
 
 void hist_done(struct hist *h);
-/* -1 when memory is out; h is then unchanged. */
+/* -1 when memory is out; h is then unchanged. Counters and sum stop at their type's maximum. */
 int hist_add(struct hist *h, int64_t value_ns, uint64_t times) MUST_USE;
 int hist_merge(struct hist *into, const struct hist *from) MUST_USE;
 int hist_copy(struct hist *ret_to, const struct hist *from) MUST_USE;

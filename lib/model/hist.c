@@ -1,0 +1,160 @@
+/* hist.c - exponential histogram: finding buckets, adding, merging.
+ *
+ * counts[] covers the used range of indexes without gaps, so a merge is an addition of two arrays
+ * and memory follows the spread of the latencies, not the number of requests. The bucket of a
+ * value is found exactly: frexp() splits off the power of two, and eight thresholds decide the
+ * rest, so 1 s lies in bucket 0 on every machine.
+ *
+ * Invariants: count = zero + sum of counts[] (until one of them stops at its maximum);
+ * len = 0 or HIST_INDEX_MIN <= first and first + len - 1 <= HIST_INDEX_MAX. */
+#include "model/hist.h"
+#include "base/mem.h"
+#include "base/sv.h"
+#include <math.h>
+
+#define STEPS_PER_POWER 8
+#define NS_PER_SECOND   1e9
+
+/* Upper bounds 2^(j/8) / 2 of the eight buckets in (0.5, 1], as correctly rounded doubles. */
+static const double thresholds[STEPS_PER_POWER] = {
+    0x1.172b83c7d517bp-1, 0x1.306fe0a31b715p-1, 0x1.4bfdad5362a27p-1, 0x1.6a09e667f3bcdp-1,
+    0x1.8ace5422aa0dbp-1, 0x1.ae89f995ad3adp-1, 0x1.d5818dcfba487p-1, 0x1p+0,
+};
+
+static uint64_t add_capped(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+static int64_t sum_capped(int64_t a, int64_t b)
+{
+    int64_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
+void hist_done(struct hist *h)
+{
+    mem_free(h->counts);
+    *h = (struct hist){ 0 };
+}
+
+int32_t hist_index(int64_t value_ns)
+{
+    INVARIANT(value_ns > 0);
+    int power;
+    double fraction = frexp((double)value_ns / NS_PER_SECOND, &power); /* in [0.5, 1) */
+    int32_t step = 0;
+    if (fraction > 0.5)
+        while (fraction > thresholds[step++])
+            ;
+    int32_t index = (power - 1) * STEPS_PER_POWER + step;
+    return MIN(MAX(index, HIST_INDEX_MIN), HIST_INDEX_MAX);
+}
+
+double hist_upper_s(int32_t index)
+{
+    int power = index >= 0 ? index / STEPS_PER_POWER
+                           : -((STEPS_PER_POWER - 1 - index) / STEPS_PER_POWER);
+    int step = index - power * STEPS_PER_POWER; /* 0..7 */
+    return step == 0 ? ldexp(1.0, power) : ldexp(thresholds[step - 1], power + 1);
+}
+
+/* Makes counts[] cover first..last too. */
+static int cover(struct hist *h, int32_t first, int32_t last)
+{
+    int32_t h_last = h->first + (int32_t)h->len - 1;
+    if (h->len && first >= h->first && last <= h_last)
+        return 0;
+    if (h->len) {
+        first = MIN(first, h->first);
+        last = MAX(last, h_last);
+    }
+    uint32_t len = (uint32_t)(last - first + 1);
+    uint64_t *counts = mem_zalloc(len * sizeof(*counts));
+    if (!counts)
+        return -1;
+    if (h->len)
+        memcpy(counts + (h->first - first), h->counts, h->len * sizeof(*counts));
+    mem_free(h->counts);
+    h->counts = counts;
+    h->first = first;
+    h->len = len;
+    return 0;
+}
+
+int hist_add(struct hist *h, int64_t value_ns, uint64_t times)
+{
+    if (times == 0)
+        return 0;
+    if (value_ns <= 0) {
+        h->zero = add_capped(h->zero, times);
+        h->count = add_capped(h->count, times);
+        return 0;
+    }
+    int32_t index = hist_index(value_ns);
+    if (cover(h, index, index) < 0)
+        return -1;
+    uint64_t *cell = &h->counts[index - h->first];
+    *cell = add_capped(*cell, times);
+    h->count = add_capped(h->count, times);
+    int64_t added_ns;
+    if (times > INT64_MAX || __builtin_mul_overflow(value_ns, (int64_t)times, &added_ns))
+        added_ns = INT64_MAX;
+    h->sum_ns = sum_capped(h->sum_ns, added_ns);
+    return 0;
+}
+
+int hist_merge(struct hist *into, const struct hist *from)
+{
+    if (from->len && cover(into, from->first, from->first + (int32_t)from->len - 1) < 0)
+        return -1;
+    for (uint32_t i = 0; i < from->len; i++) {
+        uint64_t *cell = &into->counts[from->first - into->first + (int32_t)i];
+        *cell = add_capped(*cell, from->counts[i]);
+    }
+    into->zero = add_capped(into->zero, from->zero);
+    into->count = add_capped(into->count, from->count);
+    into->sum_ns = sum_capped(into->sum_ns, from->sum_ns);
+    return 0;
+}
+
+int hist_copy(struct hist *ret_to, const struct hist *from)
+{
+    struct hist copy = { 0 };
+    if (hist_merge(&copy, from) < 0)
+        return -1;
+    *ret_to = copy;
+    return 0;
+}
+
+int64_t hist_quantile(const struct hist *h, double q)
+{
+    if (h->count == 0)
+        return 0;
+    double rank = (q > 0 ? fmin(q, 1.0) : 0.0) * (double)h->count;
+    double below = (double)h->zero;
+    if (rank <= below)
+        return h->zero ? 0 : (int64_t)llround(hist_upper_s(h->first - 1) * NS_PER_SECOND);
+    int32_t last = h->first;
+    for (uint32_t i = 0; i < h->len; i++) {
+        double here = (double)h->counts[i];
+        if (here == 0)
+            continue;
+        last = h->first + (int32_t)i;
+        if (rank <= below + here) {
+            double at = (last - 1 + (rank - below) / here) / STEPS_PER_POWER;
+            return (int64_t)llround(exp2(at) * NS_PER_SECOND);
+        }
+        below += here;
+    }
+    /* Only rounding of very large counts leads here: the top of the last used bucket. */
+    return (int64_t)llround(hist_upper_s(last) * NS_PER_SECOND);
+}
+
+uint64_t hist_count_below(const struct hist *h, double bound_s)
+{
+    uint64_t n = h->zero;
+    for (uint32_t i = 0; i < h->len && hist_upper_s(h->first + (int32_t)i) <= bound_s; i++)
+        n = add_capped(n, h->counts[i]);
+    return n;
+}
