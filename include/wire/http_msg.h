@@ -32,6 +32,12 @@ struct http_head {
 
 /* The first header of that name, or an empty view with p == NULL. */
 struct sv http_get(const struct http_head *h, struct sv name);
+/* The comma-separated list in value has this token (any case). */
+bool http_list_has(struct sv value, struct sv token);
+/* Characters a field value may have: no control characters but tab, no NUL, CR, LF. */
+bool http_is_field_value(struct sv value);
+/* A host with an optional port as Host and :authority carry it. */
+bool http_is_authority(struct sv text);
 /* The path without its query. */
 struct sv http_path_only(const struct http_head *h);
 /* Standard reason phrase, "Unknown" for others; static. */

@@ -1,0 +1,39 @@
+/* listener.h - a listening socket that accepts up to a bound and never starves.
+ *
+ * At max_conns it stops accepting (the kernel's backlog waits) until listener_conn_gone(). When the
+ * process is out of file descriptors a reserved one is spent to accept and drop the newest caller,
+ * so that the rest of the program keeps running. One loop thread. */
+#ifndef NET_LISTENER_H
+#define NET_LISTENER_H
+
+#include "net/addr.h"
+#include "net/loop.h"
+
+struct listener;
+/* fd: taken by the callee (non-blocking, close-on-exec, TCP_NODELAY). */
+typedef void accept_fn(void *owner, struct listener *l, int fd, const struct addr *peer);
+
+struct listener_conf {
+    struct sv host;        /* text address */
+    uint16_t port;         /* 0: any free one */
+    int backlog;           /* 0: 511 */
+    size_t max_conns;      /* 0: 16384 */
+    bool reuse_port;       /* several workers on one port */
+    bool is_listening_off; /* bind only; listener_resume() begins to accept */
+};
+struct listener *listener_open(struct loop *l, const struct listener_conf *conf, accept_fn *fn,
+                               void *owner, struct err *err) MUST_USE;
+uint16_t listener_port(const struct listener *l); /* the real one */
+void listener_pause(struct listener *l);
+void listener_resume(struct listener *l);
+/* One accepted connection is over. */
+void listener_conn_gone(struct listener *l);
+size_t listener_conns(const struct listener *l);
+struct listener_counts {
+    uint64_t accepted, dropped_no_fd, stopped_at_cap;
+};
+struct listener_counts listener_counts(const struct listener *l);
+/* Takes; NULL is fine. Returns NULL. */
+struct listener *listener_close(struct listener *l);
+
+#endif

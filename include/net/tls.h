@@ -1,0 +1,71 @@
+/* tls.h - TLS contexts (OpenSSL 3), SPIFFE identities and what a handshake proved.
+ *
+ * A context is immutable and counted; connections keep the one they began with, so new
+ * certificates are a new context. Thread-safe counts; everything else belongs to one thread. */
+#ifndef NET_TLS_H
+#define NET_TLS_H
+
+#include "base/err.h"
+#include "base/sv.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tls_ctx;
+
+enum tls_peer {
+    TLS_PEER_NONE,    /* the peer need not prove anything */
+    TLS_PEER_REQUEST, /* ask; a certificate that is shown must verify */
+    TLS_PEER_REQUIRE, /* no certificate, no connection */
+};
+struct tls_conf {
+    bool is_server;
+    const char *cert_file; /* PEM chain, leaf first; NULL: show none (clients only) */
+    const char *key_file;  /* PEM */
+    const char *ca_file;   /* PEM bundle the peer must chain to; NULL: the system's */
+    enum tls_peer peer;
+    bool is_mesh;     /* TLS 1.3 only, and the peer's leaf must hold exactly one SPIFFE URI SAN */
+    const char *alpn; /* "istio-http/1.1,istio,http/1.1"; server: in order of preference */
+};
+/* Checks that files parse and the key matches the leaf; with is_mesh also that the chain verifies
+ * against ca_file and the leaf has one SPIFFE id. Gives one reference. */
+struct tls_ctx *tls_ctx_new(const struct tls_conf *conf, struct err *err) MUST_USE;
+struct tls_ctx *tls_ctx_ref(struct tls_ctx *c);
+struct tls_ctx *tls_ctx_unref(struct tls_ctx *c);      /* NULL is fine; returns NULL */
+struct sv tls_ctx_spiffe(const struct tls_ctx *c);     /* our own id, empty when there is none */
+int64_t tls_ctx_not_after_ns(const struct tls_ctx *c); /* wall time; 0 without a certificate */
+
+/* A place for the newest session ticket of one peer; all-zero is the valid empty state. */
+struct tls_session {
+    void *session;
+};
+void tls_session_done(struct tls_session *s);
+
+/* What a client asks of one connection. */
+struct tls_client {
+    struct sv sni;               /* empty: none is sent */
+    struct sv spiffe;            /* the peer must be this; empty: any that chains */
+    struct sv dns_name;          /* check the certificate's DNS names; empty: not checked */
+    struct tls_session *session; /* tried first and replaced by newer ones; may be NULL.
+                                       Must outlive the connection. */
+};
+
+/* What the handshake proved. Text lies in the connection. */
+struct tls_info {
+    struct sv version; /* "TLSv1.3" */
+    struct sv cipher;  /* "TLS_AES_128_GCM_SHA256" */
+    struct sv alpn, sni;
+    struct sv peer_spiffe;     /* empty: none proven */
+    struct sv peer_subject;    /* RFC 2253 */
+    struct sv peer_hash;       /* lower-case hex SHA-256 of the peer's leaf; empty without one */
+    int64_t peer_not_after_ns; /* wall time; 0 without a certificate */
+    bool is_mutual;            /* both sides showed certificates that verified */
+    bool is_resumed;
+};
+
+/* The first bytes of a connection: does a TLS ClientHello begin here? Needs at least 3 bytes for a
+ * yes; with fewer answers whether they could still become one. */
+bool tls_looks_like_hello(struct sv first);
+/* "spiffe://td/ns/NS/sa/SA" into its parts, views into id; false when it has another shape. */
+bool spiffe_parse(struct sv id, struct sv *ret_domain, struct sv *ret_ns, struct sv *ret_sa);
+
+#endif
