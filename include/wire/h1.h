@@ -43,13 +43,14 @@ struct h1 {
 
     /* private */
     llhttp_t parser;
-    const char *base; /* where the message (later: this piece of input) begins */
-    size_t scanned;   /* bytes of the head that the parser has seen */
-    uint64_t offset;  /* of base in the message */
+    const char *base;      /* where the message (later: this piece of input) begins */
+    size_t scanned;        /* bytes of the head that the parser has seen */
+    uint64_t offset;       /* of base in the message, once the head is done */
+    uint64_t framing_from; /* where the last body piece ended */
     size_t slots_cap, head_bytes_max;
     struct buf trailer_text;
     enum h1_event pending; /* what the parser paused for */
-    bool is_head_done, is_response_to_head, is_field_open, is_value_open, is_reason_open;
+    bool is_head_done, is_response_to_head, is_field_open;
 };
 
 #define H1_TRAILER_BYTES_MAX 8192 /* as much as a small head; a peer may not grow it further */

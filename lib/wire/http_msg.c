@@ -1,0 +1,127 @@
+/* http_msg.c - questions about an HTTP head that every version answers alike.
+ *
+ * A head has some twenty fields, so looking one up is a walk that compares lengths first; a hash
+ * would cost more to build than it saves. */
+#include "wire/http_msg.h"
+
+struct sv http_get(const struct http_head *h, struct sv name)
+{
+    for (size_t i = 0; i < h->headers_len; i++)
+        if (h->headers[i].name.len == name.len && sv_eq_nocase(h->headers[i].name, name))
+            return h->headers[i].value;
+    return SV_NONE;
+}
+
+bool http_list_has(struct sv value, struct sv token)
+{
+    struct sv part;
+    while (sv_cut(&value, ',', &part))
+        if (sv_eq_nocase(sv_trim(part), token))
+            return true;
+    return false;
+}
+
+bool http_is_field_value(struct sv value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.p[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+/* RFC 3986 reg-name and IP-literal characters, without userinfo. */
+static bool is_host_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("-._~%!$&'()*+,;=", c) != NULL);
+}
+
+static bool is_port(struct sv port)
+{
+    uint64_t n = 0;
+    return port.len == 0 || (port.len <= 5 && port.p[0] >= '0' && port.p[0] <= '9' &&
+                             sv_to_u64(port, &n) && n <= UINT16_MAX);
+}
+
+bool http_is_authority(struct sv text)
+{
+    if (text.len == 0)
+        return false;
+    size_t at = 0;
+    if (text.p[0] == '[') {
+        for (at = 1; at < text.len && text.p[at] != ']'; at++)
+            if (text.p[at] != ':' && !is_host_char(text.p[at]))
+                return false;
+        if (at++ == text.len)
+            return false;
+    } else {
+        while (at < text.len && is_host_char(text.p[at]))
+            at++;
+        if (at == 0)
+            return false;
+    }
+    return at == text.len || (text.p[at] == ':' && is_port(sv_from(text, at + 1)));
+}
+
+struct sv http_path_only(const struct http_head *h)
+{
+    return sv_sub(h->path, 0, sv_index(h->path, '?'));
+}
+
+/* clang-format off */
+static const struct {
+    unsigned status;
+    const char *reason;
+} reasons[] = {
+    { 100, "Continue" },
+    { 101, "Switching Protocols" },
+    { 103, "Early Hints" },
+    { 200, "OK" },
+    { 201, "Created" },
+    { 202, "Accepted" },
+    { 204, "No Content" },
+    { 206, "Partial Content" },
+    { 301, "Moved Permanently" },
+    { 302, "Found" },
+    { 303, "See Other" },
+    { 304, "Not Modified" },
+    { 307, "Temporary Redirect" },
+    { 308, "Permanent Redirect" },
+    { 400, "Bad Request" },
+    { 401, "Unauthorized" },
+    { 403, "Forbidden" },
+    { 404, "Not Found" },
+    { 405, "Method Not Allowed" },
+    { 406, "Not Acceptable" },
+    { 408, "Request Timeout" },
+    { 409, "Conflict" },
+    { 411, "Length Required" },
+    { 413, "Content Too Large" },
+    { 414, "URI Too Long" },
+    { 415, "Unsupported Media Type" },
+    { 417, "Expectation Failed" },
+    { 421, "Misdirected Request" },
+    { 422, "Unprocessable Content" },
+    { 426, "Upgrade Required" },
+    { 429, "Too Many Requests" },
+    { 431, "Request Header Fields Too Large" },
+    { 499, "Client Closed Request" },
+    { 500, "Internal Server Error" },
+    { 501, "Not Implemented" },
+    { 502, "Bad Gateway" },
+    { 503, "Service Unavailable" },
+    { 504, "Gateway Timeout" },
+    { 505, "HTTP Version Not Supported" },
+    { 507, "Insufficient Storage" },
+};
+/* clang-format on */
+
+const char *http_reason(unsigned status)
+{
+    for (size_t i = 0; i < NELEMS(reasons); i++)
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    return "Unknown";
+}
