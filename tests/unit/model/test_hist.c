@@ -1,0 +1,206 @@
+/* test_hist.c - bucket boundaries, merging, quantiles, the stored form, failing memory. */
+#include "base/mem.h"
+#include "base/varint.h"
+#include "model/hist.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/* clang-format off */
+static const struct { int64_t value_ns; int32_t index; } index_cases[] = {
+    { 1,                         -239 },
+    { 2,                         -231 },
+    { INT64_C(500000000),          -8 },
+    { INT64_C(500000001),          -7 },
+    { INT64_C(999999999),           0 },
+    { INT64_C(1000000000),          0 },
+    { INT64_C(1000000001),          1 },
+    { INT64_C(1090507732),          1 }, /* 2^(1/8) s = 1.0905077326... */
+    { INT64_C(1090507733),          2 },
+    { INT64_C(2000000000),          8 },
+    { INT64_C(131072000000000),   136 }, /* 2^17 s */
+    { INT64_C(131072000000001),   136 }, /* clamped from here on */
+    { INT64_MAX,                  136 },
+};
+/* clang-format on */
+
+static void test_index(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NELEMS(index_cases); i++) {
+        print_message("case: %lld ns\n", (long long)index_cases[i].value_ns);
+        assert_int_equal(hist_index(index_cases[i].value_ns), index_cases[i].index);
+    }
+    int32_t before = HIST_INDEX_MIN;
+    for (int64_t v = 1; v < INT64_MAX / 3; v += v / 7 + 1) {
+        int32_t at = hist_index(v);
+        assert_true(at >= before);
+        before = at;
+        if (at > HIST_INDEX_MIN && at < HIST_INDEX_MAX) {
+            assert_true((double)v / 1e9 <= hist_upper_s(at));
+            assert_true((double)v / 1e9 > hist_upper_s(at - 1));
+        }
+    }
+}
+
+static void test_upper(void **state)
+{
+    (void)state;
+    for (int32_t i = HIST_INDEX_MIN; i <= HIST_INDEX_MAX; i++)
+        assert_true(fabs(hist_upper_s(i) / pow(2, i / 8.0) - 1) < 1e-14);
+    assert_true(hist_upper_s(0) == 1.0);
+    assert_true(hist_upper_s(-8) == 0.5);
+    assert_true(hist_upper_s(8) == 2.0);
+}
+
+static void add(struct hist *h, int64_t value_ns, uint64_t times)
+{
+    assert_int_equal(hist_add(h, value_ns, times), 0);
+}
+
+static void test_quantile(void **state)
+{
+    (void)state;
+    AUTO_DONE(hist) h = { 0 };
+    assert_int_equal(hist_quantile(&h, 0.5), 0);
+    for (int64_t ms = 1; ms <= 1000; ms++)
+        add(&h, ms * 1000000, 1);
+    for (double q = 0.01; q < 1; q += 0.01) {
+        double want_ns = q * 1e9;
+        assert_true(fabs((double)hist_quantile(&h, q) / want_ns - 1) < 0.05);
+    }
+    assert_int_equal(hist_quantile(&h, 1), 1000000000);
+    assert_true(hist_quantile(&h, -1) > 0 && hist_quantile(&h, 7) == 1000000000);
+    add(&h, 0, 5000);
+    add(&h, -5, 1);
+    assert_int_equal(h.zero, 5001);
+    assert_int_equal(hist_quantile(&h, 0.5), 0);
+    assert_int_equal(hist_count_below(&h, 0), 5001);
+    assert_int_equal(hist_count_below(&h, 1.0), 6001);
+}
+
+static void test_saturation(void **state)
+{
+    (void)state;
+    AUTO_DONE(hist) h = { 0 };
+    add(&h, INT64_MAX, 3);
+    add(&h, 1, UINT64_MAX);
+    add(&h, 1, 5);
+    assert_int_equal(h.count, UINT64_MAX);
+    assert_int_equal(h.sum_ns, INT64_MAX);
+    assert_int_equal(h.len, HIST_INDEX_MAX - HIST_INDEX_MIN + 1);
+}
+
+static bool same(const struct hist *a, const struct hist *b)
+{
+    return a->count == b->count && a->zero == b->zero && a->sum_ns == b->sum_ns &&
+           a->len == b->len && (a->len == 0 || a->first == b->first) &&
+           (a->len == 0 || memcmp(a->counts, b->counts, a->len * sizeof(*a->counts)) == 0);
+}
+
+static void test_merge_is_addition(void **state)
+{
+    (void)state;
+    AUTO_DONE(hist) all = { 0 }, odd = { 0 }, even = { 0 }, copy = { 0 };
+    uint64_t seed = 42;
+    for (int i = 0; i < 5000; i++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        int64_t v = (int64_t)(seed >> (2 + seed % 50)) - 3;
+        if (v > INT64_C(1) << 40)
+            v >>= 22;
+        add(&all, v, 1);
+        add(i % 2 ? &odd : &even, v, 1);
+    }
+    assert_int_equal(hist_copy(&copy, &odd), 0);
+    assert_true(same(&copy, &odd));
+    assert_int_equal(hist_merge(&odd, &even), 0);
+    assert_true(same(&odd, &all));
+}
+
+static void test_roundtrip(void **state)
+{
+    (void)state;
+    AUTO_DONE(hist) h = { 0 };
+    for (int round = 0; round < 4; round++) {
+        AUTO_DONE(buf) out = { 0 };
+        AUTO_DONE(hist) back = { 0 };
+        hist_encode(&h, &out);
+        struct rd r = rd_of(buf_sv(&out));
+        assert_int_equal(hist_decode(&r, &back, NULL), 0);
+        assert_int_equal(rd_left(&r), 0);
+        assert_true(same(&h, &back));
+        for (size_t cut = 0; cut < out.len; cut++) {
+            struct hist none = { .zero = 77 };
+            struct rd part = rd_of(sv_sub(buf_sv(&out), 0, cut));
+            struct err err = { 0 };
+            assert_int_equal(hist_decode(&part, &none, &err), ERR_TRUNCATED);
+            assert_int_equal(none.zero, 77);
+        }
+        add(&h, round == 0 ? -1 : (int64_t)1 << round * 12, 300);
+    }
+}
+
+/* clang-format off */
+static const struct { const char *name; int64_t first; uint64_t len; } bad_ranges[] = {
+    { "first too low",       HIST_INDEX_MIN - 1, 1 },
+    { "first too high",      HIST_INDEX_MAX + 1, 1 },
+    { "one past the end",    HIST_INDEX_MAX,     2 },
+    { "very long",           0,                  UINT64_MAX },
+    { "first at the limit",  INT64_MIN,          3 },
+};
+/* clang-format on */
+
+static void test_bad_ranges(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NELEMS(bad_ranges); i++) {
+        print_message("case: %s\n", bad_ranges[i].name);
+        AUTO_DONE(buf) in = { 0 };
+        buf_put_varint(&in, 0);
+        buf_put_zigzag(&in, 0);
+        buf_put_varint(&in, bad_ranges[i].len);
+        buf_put_zigzag(&in, bad_ranges[i].first);
+        for (int n = 0; n < 8; n++)
+            buf_put_varint(&in, 1);
+        struct rd r = rd_of(buf_sv(&in));
+        struct hist h;
+        assert_int_equal(hist_decode(&r, &h, NULL), ERR_MALFORMED);
+    }
+}
+
+static void test_failing_memory(void **state)
+{
+    (void)state;
+    AUTO_DONE(hist) h = { 0 }, far = { 0 };
+    add(&h, 1000, 1);
+    add(&far, 1000000000, 1);
+    mem_fail_nth(1);
+    assert_int_equal(hist_add(&h, 1000000, 1), -1);
+    mem_fail_nth(1);
+    assert_int_equal(hist_merge(&h, &far), -1);
+    mem_fail_nth(1);
+    struct hist copy;
+    assert_int_equal(hist_copy(&copy, &far), -1);
+    mem_fail_nth(0);
+    assert_int_equal(h.count, 1);
+    assert_int_equal(h.len, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_index),
+        cmocka_unit_test(test_upper),
+        cmocka_unit_test(test_quantile),
+        cmocka_unit_test(test_saturation),
+        cmocka_unit_test(test_merge_is_addition),
+        cmocka_unit_test(test_roundtrip),
+        cmocka_unit_test(test_bad_ranges),
+        cmocka_unit_test(test_failing_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
