@@ -351,7 +351,7 @@ static struct sv number_text(struct json_in *j)
     const uint8_t *p = (const uint8_t *)s.p;
     if (rd_ok(&j->in) && (s.len == 0 || number_end(p, p + s.len) != p + s.len)) {
         j->in.at = start;
-        rd_fail(&j->in, ERR_MALFORMED, "a string without a number, an integer expected");
+        rd_fail(&j->in, ERR_MALFORMED, "the string holds no number");
         return SV_NONE;
     }
     return s;

@@ -1,0 +1,239 @@
+/* otlp_proto.c - resources, scopes, attributes and groups of OTLP in protobuf.
+ *
+ * One pass, no copy of text: a request of thousands of spans costs a few arena chunks. A group's
+ * resource may stand behind its spans on the wire, so the struct is made first and the spans point
+ * to it whether it is filled already or not. */
+#include "ingest/otlp_proto.h"
+
+static void read_value(struct rd *r, struct pb_tag t, struct gather *g, unsigned depth,
+                       struct value *ret_v);
+
+void proto_check(struct rd *r, int rc)
+{
+    if (rc < 0)
+        rd_fail(r, (enum err_code)rc, "%s", gather_why(rc));
+}
+
+void proto_id(struct rd *r, struct pb_tag t, struct gather *g, uint8_t *out, size_t bytes,
+              const char *what)
+{
+    size_t at = rd_offset(r);
+    struct sv id = pb_bytes(r, t);
+    if (id.len == bytes)
+        memcpy(out, id.p, bytes);
+    else if (id.len)
+        gather_bad(g, ERR_MALFORMED, at, "%s: %zu bytes, expected %zu", what, id.len, bytes);
+}
+
+int64_t proto_time(struct rd *r, struct pb_tag t, struct gather *g, const char *what)
+{
+    size_t at = rd_offset(r);
+    uint64_t ns = pb_fixed64(r, t);
+    if (ns > INT64_MAX)
+        gather_bad(g, ERR_MALFORMED, at, "%s: %llu is beyond the year 2262", what,
+                   (unsigned long long)ns);
+    return (int64_t)ns;
+}
+
+static void read_key_value(struct rd *r, struct pb_tag t, struct gather *g, unsigned depth)
+{
+    struct attr a = { .key = SV_NONE };
+    size_t at = rd_offset(r);
+    const uint8_t *outer = pb_enter(r, t);
+    for (struct pb_tag u; pb_next(r, &u);) {
+        switch (u.field) {
+        case OTLP_KEY_VALUE_KEY: a.key = pb_bytes(r, u); break;
+        case OTLP_KEY_VALUE_VALUE: read_value(r, u, g, depth, &a.value); break;
+        default: pb_skip(r, u);
+        }
+    }
+    pb_leave(r, outer);
+    proto_check(r, pile_add(g, &g->attrs, &a, sizeof(a), at));
+}
+
+void proto_attr(struct rd *r, struct pb_tag t, struct gather *g)
+{
+    read_key_value(r, t, g, 0);
+}
+
+static void read_array(struct rd *r, struct pb_tag t, struct gather *g, unsigned depth,
+                       struct value *ret_v)
+{
+    size_t mark = g->values.len;
+    const uint8_t *outer = pb_enter(r, t);
+    for (struct pb_tag u; pb_next(r, &u);) {
+        if (u.field != OTLP_LIST_VALUES) {
+            pb_skip(r, u);
+            continue;
+        }
+        struct value v;
+        size_t at = rd_offset(r);
+        read_value(r, u, g, depth, &v);
+        proto_check(r, pile_add(g, &g->values, &v, sizeof(v), at));
+    }
+    pb_leave(r, outer);
+    const void *list;
+    *ret_v = (struct value){ .type = VALUE_ARRAY };
+    proto_check(r, pile_take(g, &g->values, mark, sizeof(struct value), &list, &ret_v->len));
+    ret_v->array = list;
+}
+
+static void read_kvlist(struct rd *r, struct pb_tag t, struct gather *g, unsigned depth,
+                        struct value *ret_v)
+{
+    size_t mark = g->attrs.len;
+    const uint8_t *outer = pb_enter(r, t);
+    for (struct pb_tag u; pb_next(r, &u);) {
+        if (u.field == OTLP_LIST_VALUES)
+            read_key_value(r, u, g, depth);
+        else
+            pb_skip(r, u);
+    }
+    pb_leave(r, outer);
+    struct attrs list = { 0 };
+    proto_check(r, gather_attrs(g, mark, &list));
+    *ret_v = (struct value){ .type = VALUE_KVLIST, .len = list.len };
+    ret_v->kvlist = list.list;
+}
+
+/* An AnyValue; depth arrays and maps are around it. Several set members: the last one counts. */
+static void read_value(struct rd *r, struct pb_tag t, struct gather *g, unsigned depth,
+                       struct value *ret_v)
+{
+    struct value v = { .type = VALUE_EMPTY };
+    if (depth > g->lim->value_depth) {
+        gather_bad(g, ERR_LIMIT, rd_offset(r), "an attribute is nested deeper than %u",
+                   g->lim->value_depth);
+        pb_skip(r, t);
+        *ret_v = v;
+        return;
+    }
+    const uint8_t *outer = pb_enter(r, t);
+    for (struct pb_tag u; pb_next(r, &u);) {
+        switch (u.field) {
+        case OTLP_VALUE_STRING:
+            v = (struct value){ .type = VALUE_STR, .str = pb_bytes(r, u) };
+            break;
+        case OTLP_VALUE_BOOL:
+            v = (struct value){ .type = VALUE_BOOL, .boolean = pb_varint(r, u) != 0 };
+            break;
+        case OTLP_VALUE_INT:
+            v = (struct value){ .type = VALUE_INT, .integer = (int64_t)pb_varint(r, u) };
+            break;
+        case OTLP_VALUE_DOUBLE:
+            v = (struct value){ .type = VALUE_DOUBLE, .real = pb_double(r, u) };
+            break;
+        case OTLP_VALUE_ARRAY: read_array(r, u, g, depth + 1, &v); break;
+        case OTLP_VALUE_KVLIST: read_kvlist(r, u, g, depth + 1, &v); break;
+        case OTLP_VALUE_BYTES:
+            v = (struct value){ .type = VALUE_BYTES, .str = pb_bytes(r, u) };
+            break;
+        default: pb_skip(r, u);
+        }
+    }
+    pb_leave(r, outer);
+    *ret_v = v;
+}
+
+/* A resource or scope that cannot be read right would be wrong for all its records. */
+static void must_be_good(struct rd *r, struct gather *g)
+{
+    if (g->bad.code && rd_ok(r)) {
+        rd_fail(r, g->bad.code, "%s", g->bad.why);
+        r->failed.at = g->bad.at;
+    }
+    g->bad.code = 0;
+}
+
+void proto_resource(struct rd *r, struct pb_tag t, struct gather *g)
+{
+    size_t mark = g->attrs.len;
+    struct attrs *attrs = &g->resource->attrs;
+    const uint8_t *outer = pb_enter(r, t);
+    for (struct pb_tag u; pb_next(r, &u);) {
+        switch (u.field) {
+        case OTLP_RESOURCE_ATTRIBUTES: proto_attr(r, u, g); break;
+        case OTLP_RESOURCE_DROPPED_ATTRIBUTES: attrs->dropped = (uint32_t)pb_varint(r, u); break;
+        default: pb_skip(r, u);
+        }
+    }
+    pb_leave(r, outer);
+    proto_check(r, gather_attrs(g, mark, attrs));
+    must_be_good(r, g);
+}
+
+void proto_scope(struct rd *r, struct pb_tag t, struct gather *g)
+{
+    size_t mark = g->attrs.len;
+    struct scope *s = g->scope;
+    const uint8_t *outer = pb_enter(r, t);
+    for (struct pb_tag u; pb_next(r, &u);) {
+        switch (u.field) {
+        case OTLP_SCOPE_NAME: s->name = pb_bytes(r, u); break;
+        case OTLP_SCOPE_VERSION: s->version = pb_bytes(r, u); break;
+        case OTLP_SCOPE_ATTRIBUTES: proto_attr(r, u, g); break;
+        case OTLP_SCOPE_DROPPED_ATTRIBUTES: s->attrs.dropped = (uint32_t)pb_varint(r, u); break;
+        default: pb_skip(r, u);
+        }
+    }
+    pb_leave(r, outer);
+    proto_check(r, gather_attrs(g, mark, &s->attrs));
+    must_be_good(r, g);
+}
+
+static void read_scope_group(struct rd *r, struct pb_tag t, struct gather *g,
+                             const struct proto_group *shape)
+{
+    int rc = gather_scope(g);
+    if (rc < 0) {
+        proto_check(r, rc);
+        return;
+    }
+    const uint8_t *outer = pb_enter(r, t);
+    for (struct pb_tag u; pb_next(r, &u);) {
+        if (u.field == shape->scope_records)
+            shape->record(r, u, g);
+        else if (u.field == shape->scope_scope)
+            proto_scope(r, u, g);
+        else if (u.field == shape->scope_schema_url)
+            g->scope->schema_url = pb_bytes(r, u);
+        else
+            pb_skip(r, u);
+    }
+    pb_leave(r, outer);
+}
+
+static void read_group(struct rd *r, struct pb_tag t, struct gather *g,
+                       const struct proto_group *shape)
+{
+    int rc = gather_resource(g);
+    if (rc < 0) {
+        proto_check(r, rc);
+        return;
+    }
+    const uint8_t *outer = pb_enter(r, t);
+    for (struct pb_tag u; pb_next(r, &u);) {
+        if (u.field == shape->group_scopes)
+            read_scope_group(r, u, g, shape);
+        else if (u.field == shape->group_resource)
+            proto_resource(r, u, g);
+        else if (u.field == shape->group_schema_url)
+            g->resource->schema_url = pb_bytes(r, u);
+        else
+            pb_skip(r, u);
+    }
+    pb_leave(r, outer);
+}
+
+int proto_request(struct sv body, struct gather *g, const struct proto_group *shape,
+                  struct err *err)
+{
+    struct rd r = rd_of(body);
+    for (struct pb_tag t; pb_next(&r, &t);) {
+        if (t.field == shape->request_groups)
+            read_group(&r, t, g, shape);
+        else
+            pb_skip(&r, t);
+    }
+    return rd_finish(&r, err);
+}
