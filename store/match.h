@@ -1,0 +1,54 @@
+/* match.h - which spans a query means, and what a list of traces says of each. Private to store/.
+ *
+ * Pure functions; what they give borrows from the spans. */
+#ifndef STORE_MATCH_H
+#define STORE_MATCH_H
+
+#include "store/store.h"
+
+/* The window of q, everything when it has none. */
+struct window query_window(const struct span_query *q);
+bool query_matches(const struct span_query *q, const struct span *s);
+/* end - start, held inside int64_t. */
+int64_t span_duration_ns(const struct span *s);
+struct sv span_service(const struct span *s); /* resource service.name, empty when missing */
+
+/* A summary grows span by span. */
+struct summary {
+    struct trace_summary t;
+    struct span_id root_id; /* ties between roots of one start time go to the smaller id */
+    int64_t root_start_ns;
+    bool has_root; /* t.root_* is of a span without parent, not just of the earliest */
+};
+/* The names of a new root are copied into mem; -1 when memory is out. */
+int summary_add(struct summary *sum, const struct span *s, struct arena *mem) MUST_USE;
+
+/* One trace found, and the start of its newest matching span. */
+struct trace_hit {
+    struct trace_id id;
+    int64_t match_ns;
+};
+/* Newest match first, then by id: the order of a search's results (for qsort). */
+int trace_hit_cmp(const void *a, const void *b);
+/* Order of the spans of a trace: start time, then span id, then arrival (for stable results
+ * callers sort arrays of pointers whose order is that of arrival; see match.c). */
+struct span_at {
+    const struct span *span;
+    size_t arrived; /* position in order of commit */
+};
+int span_at_cmp(const void *a, const void *b);
+
+/* The same for access records: newest first, then the later arrival. */
+struct call_at {
+    const struct call *call;
+    size_t arrived;
+};
+int call_at_cmp(const void *a, const void *b);
+
+struct operation {
+    struct sv service, name;
+    enum span_kind kind;
+};
+int operation_cmp(const void *a, const void *b);
+
+#endif
