@@ -37,6 +37,7 @@ int64_t tls_ctx_not_after_ns(const struct tls_ctx *c); /* wall time; 0 without a
 /* A place for the newest session ticket of one peer; all-zero is the valid empty state. */
 struct tls_session {
     void *session;
+    bool was_asked; /* the server asked for our certificate when it began */
 };
 void tls_session_done(struct tls_session *s);
 
@@ -62,8 +63,8 @@ struct tls_info {
     bool is_resumed;
 };
 
-/* The first bytes of a connection: does a TLS ClientHello begin here? Needs at least 3 bytes for a
- * yes; with fewer answers whether they could still become one. */
+/* Do the first bytes of a connection (one is enough) begin a TLS ClientHello? No text protocol
+ * starts with its first byte. */
 bool tls_looks_like_hello(struct sv first);
 /* "spiffe://td/ns/NS/sa/SA" into its parts, views into id; false when it has another shape. */
 bool spiffe_parse(struct sv id, struct sv *ret_domain, struct sv *ret_ns, struct sv *ret_sa);

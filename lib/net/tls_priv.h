@@ -1,0 +1,46 @@
+/* tls_priv.h - what connections know of TLS: OpenSSL stays inside lib/net. */
+#ifndef NET_TLS_PRIV_H
+#define NET_TLS_PRIV_H
+
+#include "net/tls.h"
+#include <openssl/ssl.h>
+
+struct tls_ctx {
+    SSL_CTX *ssl;
+    unsigned refs; /* atomic */
+    bool is_server, is_mesh, has_cert;
+    enum tls_peer peer;
+    char *spiffe;
+    int64_t not_after_ns;
+    unsigned char alpn[128]; /* wire form: length, name, length, name ... */
+    size_t alpn_len;
+};
+
+/* One connection's share. */
+struct tls_state {
+    SSL *ssl;
+    struct tls_ctx *ctx;
+    struct tls_client want; /* clients: text copied into want_text */
+    char *want_text;
+    bool was_asked; /* the server asked for our certificate */
+    struct tls_info info;
+    char *info_text; /* what info's views look into */
+};
+
+int tls_state_init(struct tls_state *t, struct tls_ctx *ctx, const struct tls_client *client,
+                   int fd, struct err *err) MUST_USE;
+void tls_state_done(struct tls_state *t);
+/* After the handshake: checks identities and fills t->info. */
+int tls_state_accept_peer(struct tls_state *t, struct err *err) MUST_USE;
+/* Puts the reason of OpenSSL's last failure into err and empties its queue. */
+int tls_failure(SSL *ssl, const char *doing, struct err *err);
+
+/* The SPIFFE id of a certificate that has exactly one URI name, else an empty view and why. The
+ * text is copied to *ret_text (mem_free). */
+int x509_spiffe(X509 *cert, char **ret_text, struct err *err) MUST_USE;
+int64_t x509_not_after_ns(X509 *cert);
+/* Subject and SHA-256 of a certificate, NUL-terminated, into out; empty when it does not fit. */
+void x509_subject(X509 *cert, char *out, size_t size);
+void x509_hash(X509 *cert, char out[65]);
+
+#endif
