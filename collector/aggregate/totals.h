@@ -1,16 +1,17 @@
 /* totals.h - what each edge did since the process started, for counters that never go back.
  *
- * Owned by the fold and used under its lock; presenters only see struct edge_total in a sink. */
+ * Owned by the fold and used under its lock; presenters only see struct total in a sink. */
 #ifndef COLLECTOR_AGGREGATE_TOTALS_H
 #define COLLECTOR_AGGREGATE_TOTALS_H
 
+#include "aggregate/evidence.h"
 #include "model/edge.h"
 
 /* Upper bounds of the latency histogram on /metrics, in nanoseconds; +Inf is understood. */
 enum { TOTAL_BOUNDS_LEN = 12 };
 extern const int64_t total_bounds_ns[TOTAL_BOUNDS_LEN];
 
-/* One edge's requests of one TLS state. */
+/* One edge's requests of one TLS state. Every field only grows. */
 struct total {
     uint64_t codes[CODES_LEN]; /* requests by code class */
     uint64_t errors;
@@ -22,5 +23,26 @@ uint64_t total_requests(const struct total *t);
 
 /* edge and totals (TLS_STATES_LEN of them, indexed by enum tls_state) are borrowed. */
 typedef void totals_sink(void *to, const struct edge *edge, const struct total *totals);
+
+/* Totals of one edge. All-zero is valid and empty. */
+struct total_bucket;
+struct totals {
+    struct total_bucket *live; /* not settled yet, latest start first */
+    struct total *settled;     /* TLS_STATES_LEN each; NULL until first used */
+    struct total *shown;       /* the highest values ever shown */
+    int64_t settled_to_ns;     /* buckets that start before it are settled */
+    reporter_set last_settled; /* who saw the bucket just before settled_to_ns */
+    reporter_set seen;         /* every reporter that ever saw this edge */
+    int64_t first_arrival_ns;
+};
+
+void totals_done(struct totals *t);
+/* Counts c, received at arrival_ns; -1 when memory is out and nothing was counted. */
+int totals_add(struct totals *t, const struct call *c, int64_t arrival_ns) MUST_USE;
+/* Moves buckets that are old enough into the settled sums and frees them. */
+void totals_settle(struct totals *t, int64_t now_ns);
+/* TLS_STATES_LEN totals as of now, never less than shown before; NULL when memory is out. Valid
+ * until the next call. is_source_known: the edge's source is a named workload. */
+const struct total *totals_show(struct totals *t, bool is_source_known, int64_t now_ns);
 
 #endif

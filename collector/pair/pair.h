@@ -7,19 +7,45 @@
 #include "model/call.h"
 #include "model/span.h"
 
-/* Why spans of a calling or called kind gave no edge, or gave one by themselves. */
+/* Where the spans of calling and called kinds went; each is counted once when it is decided. */
 struct pair_stats {
     uint64_t waiting;         /* halves in the table now */
     uint64_t paired;          /* calls made of two halves */
-    uint64_t virtual_peers;   /* lone client halves that named their peer: database, external */
+    uint64_t virtual_peers;   /* lone halves that named the other side: database, external, queue */
     uint64_t roots;           /* root server halves: called by a user */
-    uint64_t internal_hops;   /* both halves in one workload, or a proxy's own hop beside the app */
+    uint64_t internal_hops;   /* both ends in one node, or an app's hop to the proxy beside it */
     uint64_t covered;         /* lone halves of proxies that also send an access record */
-    uint64_t unpaired_client; /* given up: a client half without peer attributes */
-    uint64_t unpaired_server; /* given up: a server half whose caller never came */
+    uint64_t unpaired_client; /* given up: a calling half that named no peer */
+    uint64_t unpaired_server; /* given up: a called half whose caller never came */
     uint64_t unidentified;    /* spans without trace or span id */
     uint64_t evicted;         /* halves given up early because the table was full */
     uint64_t lost;            /* memory was out */
 };
+
+/* c is borrowed until return; its reporter is REPORTER_PAIR or REPORTER_SPAN. server_ns is the
+ * duration of the called half of a pair, -1 where there is none. */
+typedef void pair_emit_fn(void *to, const struct call *c, int64_t server_ns);
+
+struct pair_conf {
+    size_t halves_max;     /* waiting halves, at 144 bytes each; the oldest leaves beyond it */
+    size_t identities_max; /* distinct identities remembered, at about 300 bytes each */
+    int64_t wait_ns;       /* from receiving one half to giving it up */
+};
+
+/* The node that called a root server span. */
+#define PAIR_USER SV("user")
+
+struct pairer;
+struct pairer *pairer_new(const struct pair_conf *c, pair_emit_fn *emit, void *to) MUST_USE;
+struct pairer *pairer_free(struct pairer *p); /* takes; halves that wait are dropped */
+/* Takes in one span; borrows s. is_counted false (refilling after a restart): what it completes was
+ * counted before, so nothing is emitted and no statistic moves. */
+void pairer_add(struct pairer *p, const struct span *s, int64_t received_ns, bool is_counted);
+/* Gives up what waits since now_ns - wait_ns or longer; is_counted as above. */
+void pairer_expire(struct pairer *p, int64_t now_ns, bool is_counted);
+struct pair_stats pairer_stats(const struct pairer *p);
+size_t pairer_identities(const struct pairer *p); /* distinct ones remembered */
+
+DEFINE_AUTO_FREE(pairer);
 
 #endif

@@ -1,0 +1,263 @@
+/* fold.c - the one place where batches become counts.
+ *
+ * The fold is a function of the committed batches in their order: every access record is a call
+ * already, every span goes through the pairer and comes out as a call sooner or later, and each
+ * call is added to two places: the pending bucket of its edge (what the store has not seen yet) and
+ * the edge's totals (for /metrics). The pending buckets are committed together with how far the
+ * fold has come, so that after kill -9 the same batches are folded again and nothing else.
+ *
+ * Refilling after a restart. A half that waited when the process died must wait again, but what it
+ * was paired with must not count again. Batches up to the recorded progress are therefore replayed
+ * uncounted. The replay reaches back two waiting times: a half of the last waiting time may have
+ * been paired with one received a waiting time earlier, and would look lonely without it.
+ *
+ * Locks: see fold.h. The writer changes pending buckets only under `counts`; it reads them without
+ * it (only the writer changes them), and takes `flush` alone while it commits. */
+#include "aggregate/fold.h"
+#include "aggregate/known_edge.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "normalize/normalize.h"
+#include <pthread.h>
+
+#define FLUSH_PATIENCE_NS (20 * NS_PER_MS) /* for readers; a window of a minute reads in a few */
+
+enum {
+    HALVES_MAX = 200000,    /* a minute at 3,000 unpaired halves a second; 29 MB when full */
+    EDGES_MAX = 20000,      /* four times the mesh of 1,000 services we aim at */
+    IDENTITIES_MAX = 20000, /* 6 MB when full */
+};
+#define WAIT_NS (60 * NS_PER_S) /* SDKs export every 5 s, with retries up to half a minute */
+
+struct fold {
+    pthread_rwlock_t flush; /* stored + pending is consistent while it is held */
+    pthread_mutex_t counts; /* guards edges and stats */
+    struct known_edges edges;
+    struct fold_stats stats;
+    /* The writer's own: */
+    struct pairer *pairer;
+    struct store_progress progress;
+    int64_t wait_ns;
+    int64_t arrival_ns; /* of what is being folded */
+};
+
+struct fold_conf fold_conf_default(void)
+{
+    return (struct fold_conf){
+        .halves_max = HALVES_MAX,
+        .edges_max = EDGES_MAX,
+        .identities_max = IDENTITIES_MAX,
+        .wait_ns = WAIT_NS,
+    };
+}
+
+/* Both columns of counts, or none. */
+static int count_call(struct fold *f, struct known_edge *e, const struct call *c, int64_t server_ns)
+{
+    int64_t start_ns = window_align_down(c->start_ns, BUCKET_NS);
+    struct edge_bucket *b = known_edge_bucket(&f->edges, e, start_ns);
+    struct edge_cell *cell = b ? edge_bucket_cell(b, c->reporter) : NULL;
+    if (!cell || (server_ns >= 0 && hist_add(&cell->server_latency, server_ns, 1) < 0) ||
+        edge_cell_add(cell, c) < 0)
+        return -1;
+    return totals_add(&e->totals, c, f->arrival_ns);
+}
+
+/* A pair_emit_fn; also called for access records. Under `counts`. */
+static void add_call(void *to, const struct call *said, int64_t server_ns)
+{
+    struct fold *f = to;
+    struct call c = *said;
+    bool is_other;
+    identity_complete(&c.source);
+    identity_complete(&c.destination);
+    if (c.start_ns <= 0)
+        c.start_ns = f->arrival_ns; /* a reporter without a clock */
+    struct known_edge *e = known_edge_get(&f->edges, &c, &is_other);
+    if (!e || count_call(f, e, &c, server_ns) < 0) {
+        f->stats.lost++;
+        return;
+    }
+    f->stats.calls_counted++;
+    f->stats.calls_overflow += is_other;
+    f->stats.generation++;
+}
+
+/* Writers win over readers that come later, or a stream of readers would starve the flush. */
+static int locks_init(struct fold *f)
+{
+    pthread_rwlockattr_t attr;
+    if (pthread_rwlockattr_init(&attr) != 0)
+        return -1;
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    int rc = pthread_rwlock_init(&f->flush, &attr);
+    pthread_rwlockattr_destroy(&attr);
+    if (rc != 0)
+        return -1;
+    if (pthread_mutex_init(&f->counts, NULL) == 0)
+        return 0;
+    pthread_rwlock_destroy(&f->flush);
+    return -1;
+}
+
+struct fold *fold_new(const struct fold_conf *c)
+{
+    struct fold *f = mem_zalloc(sizeof(*f));
+    if (!f)
+        return NULL;
+    struct pair_conf pair = { c->halves_max, c->identities_max, c->wait_ns };
+    f->wait_ns = c->wait_ns;
+    known_edges_init(&f->edges, c->edges_max);
+    f->pairer = pairer_new(&pair, add_call, f);
+    if (!f->pairer || locks_init(f) < 0) {
+        pairer_free(f->pairer);
+        return mem_free(f);
+    }
+    return f;
+}
+
+struct fold *fold_free(struct fold *f)
+{
+    if (!f)
+        return NULL;
+    pairer_free(f->pairer);
+    known_edges_done(&f->edges);
+    pthread_mutex_destroy(&f->counts);
+    pthread_rwlock_destroy(&f->flush);
+    return mem_free(f);
+}
+
+void fold_resume(struct fold *f, const struct store_progress *p)
+{
+    f->progress = *p;
+}
+
+int64_t fold_replay_since(const struct fold *f)
+{
+    return f->progress.time_ns - 2 * f->wait_ns;
+}
+
+/* Under `counts`. */
+static void publish_pair_stats(struct fold *f)
+{
+    f->stats.pair = pairer_stats(f->pairer);
+    f->stats.identities = pairer_identities(f->pairer);
+}
+
+void fold_batch(struct fold *f, const struct batch *b, bool is_counted)
+{
+    pthread_mutex_lock(&f->counts);
+    f->arrival_ns = b->received_ns;
+    if (!is_counted) /* what the last process gave up stays given up */
+        pairer_expire(f->pairer, MIN(b->received_ns, f->progress.time_ns), false);
+    for (size_t i = 0; i < b->calls_len && is_counted; i++)
+        add_call(f, &b->calls[i], -1);
+    for (size_t i = 0; i < b->spans_len; i++)
+        pairer_add(f->pairer, &b->spans[i], b->received_ns, is_counted);
+    if (is_counted)
+        f->progress.seq = MAX(f->progress.seq, b->seq);
+    publish_pair_stats(f);
+    pthread_mutex_unlock(&f->counts);
+}
+
+void fold_tick(struct fold *f, int64_t now_ns)
+{
+    void *e;
+    pthread_mutex_lock(&f->counts);
+    f->arrival_ns = now_ns;
+    /* After a refill: halves that the last process had given up already. */
+    pairer_expire(f->pairer, f->progress.time_ns, false);
+    pairer_expire(f->pairer, now_ns, true);
+    f->progress.time_ns = MAX(f->progress.time_ns, now_ns);
+    for (size_t i = 0; map_next(&f->edges.by_key, &i, NULL, &e);)
+        totals_settle(&((struct known_edge *)e)->totals, now_ns);
+    publish_pair_stats(f);
+    pthread_mutex_unlock(&f->counts);
+}
+
+/* The pending buckets side by side, as store_put_edges() wants them; cells stay where they are. */
+static struct edge_bucket *gather(const struct fold *f)
+{
+    struct edge_bucket *list = mem_alloc(MAX(f->edges.pending_len, 1) * sizeof(*list));
+    size_t n = 0;
+    for (const struct known_edge *e = f->edges.dirty; list && e; e = e->next_dirty)
+        for (const struct pending *p = e->pending; p; p = p->next)
+            list[n++] = p->bucket;
+    INVARIANT(!list || n == f->edges.pending_len);
+    return list;
+}
+
+static int lock_flush(struct fold *f)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    int64_t ns = until.tv_nsec + FLUSH_PATIENCE_NS;
+    until.tv_sec += ns / NS_PER_S;
+    until.tv_nsec = ns % NS_PER_S;
+    return pthread_rwlock_timedwrlock(&f->flush, &until);
+}
+
+int fold_flush(struct fold *f, struct store *s, struct err *err)
+{
+    struct edge_bucket *list = gather(f);
+    if (!list)
+        return err_set(err, ERR_NOMEM, "edge buckets to commit");
+    if (lock_flush(f) != 0) {
+        mem_free(list);
+        return err_set(err, ERR_BUSY, "edges are being read");
+    }
+    int rc = store_put_edges(s, list, f->edges.pending_len, &f->progress, err);
+    if (rc == 0) {
+        pthread_mutex_lock(&f->counts);
+        known_edges_clear_pending(&f->edges);
+        pthread_mutex_unlock(&f->counts);
+    }
+    pthread_rwlock_unlock(&f->flush);
+    mem_free(list);
+    return rc;
+}
+
+static void read_pending(struct fold *f, const struct window *w, store_edge_sink *sink, void *to)
+{
+    for (const struct known_edge *e = f->edges.dirty; e; e = e->next_dirty)
+        for (const struct pending *p = e->pending; p; p = p->next)
+            if (window_contains(*w, p->bucket.start_ns) && sink(to, &p->bucket) != 0)
+                return;
+}
+
+int fold_read(struct fold *f, struct store *s, const struct window *w, store_edge_sink *sink,
+              void *to, struct err *err)
+{
+    pthread_rwlock_rdlock(&f->flush);
+    int rc = store_edges(s, w, BUCKET_NS, sink, to, err);
+    if (rc == 0) {
+        pthread_mutex_lock(&f->counts);
+        read_pending(f, w, sink, to);
+        pthread_mutex_unlock(&f->counts);
+    }
+    pthread_rwlock_unlock(&f->flush);
+    return rc;
+}
+
+void fold_totals(struct fold *f, totals_sink *sink, void *to)
+{
+    void *value;
+    int64_t now_ns = clock_wall_ns();
+    pthread_mutex_lock(&f->counts);
+    for (size_t i = 0; map_next(&f->edges.by_key, &i, NULL, &value);) {
+        struct known_edge *e = value;
+        const struct total *totals = totals_show(&e->totals, e->is_source_known, now_ns);
+        if (totals)
+            sink(to, &e->edge, totals);
+    }
+    pthread_mutex_unlock(&f->counts);
+}
+
+void fold_get_stats(struct fold *f, struct fold_stats *ret_stats)
+{
+    pthread_mutex_lock(&f->counts);
+    *ret_stats = f->stats;
+    ret_stats->edges = f->edges.by_key.len;
+    ret_stats->pending_buckets = f->edges.pending_len;
+    pthread_mutex_unlock(&f->counts);
+}

@@ -1,0 +1,135 @@
+/* known_edge.c - interned edges and their pending buckets.
+ *
+ * An edge is met thousands of times a second and made once, so its identities are copied once and
+ * buckets point to it. What is not part of the key is a fact about the edge that may be learned
+ * later: principals (the first proven one stays) and the host asked for (the last one). */
+#include "aggregate/known_edge.h"
+#include "base/mem.h"
+
+#define OTHER SV("other")
+
+void known_edges_init(struct known_edges *k, size_t max)
+{
+    *k = (struct known_edges){ .max = max };
+}
+
+static void pending_free(struct pending *p)
+{
+    edge_bucket_done(&p->bucket);
+    mem_free(p);
+}
+
+void known_edges_clear_pending(struct known_edges *k)
+{
+    for (struct known_edge *e = k->dirty; e;) {
+        struct known_edge *next = e->next_dirty;
+        while (e->pending) {
+            struct pending *p = e->pending;
+            e->pending = p->next;
+            pending_free(p);
+        }
+        e->is_dirty = false;
+        e->next_dirty = NULL;
+        e = next;
+    }
+    k->dirty = NULL;
+    k->pending_len = 0;
+}
+
+void known_edges_done(struct known_edges *k)
+{
+    void *e;
+    known_edges_clear_pending(k);
+    for (size_t i = 0; map_next(&k->by_key, &i, NULL, &e);)
+        totals_done(&((struct known_edge *)e)->totals);
+    map_done(&k->by_key);
+    buf_done(&k->key);
+    arena_done(&k->mem);
+}
+
+static bool is_known(struct sv text)
+{
+    return text.len > 0 && !sv_eq(text, IDENTITY_UNKNOWN);
+}
+
+static struct known_edge *edge_make(struct known_edges *k, const struct edge *wanted)
+{
+    struct known_edge *e = arena_zalloc(&k->mem, sizeof(*e));
+    if (!e || identity_copy(&k->mem, &wanted->source, &e->edge.source) < 0 ||
+        identity_copy(&k->mem, &wanted->destination, &e->edge.destination) < 0 ||
+        map_put(&k->by_key, buf_sv(&k->key), e, NULL) < 0)
+        return NULL;
+    e->edge.protocol = wanted->protocol;
+    e->edge.destination_service = IDENTITY_UNKNOWN;
+    e->is_source_known = is_known(wanted->source.workload);
+    return e;
+}
+
+static struct known_edge *edge_find(struct known_edges *k, const struct edge *wanted)
+{
+    buf_clear(&k->key);
+    edge_key_put(wanted, &k->key);
+    return k->key.failed ? NULL : map_get(&k->by_key, buf_sv(&k->key));
+}
+
+static void learn_principal(struct known_edges *k, struct identity *who, struct sv said,
+                            struct sv seen)
+{
+    struct sv principal = is_known(said) ? said : seen;
+    if (is_known(who->principal) || !is_known(principal))
+        return;
+    struct sv copy = arena_copy(&k->mem, principal);
+    if (copy.p)
+        who->principal = copy;
+}
+
+static void learn(struct known_edges *k, struct known_edge *e, const struct call *c)
+{
+    learn_principal(k, &e->edge.source, c->source.principal, c->source_principal_seen);
+    learn_principal(k, &e->edge.destination, c->destination.principal,
+                    c->destination_principal_seen);
+    struct sv host = c->destination_service;
+    if (is_known(host) && host.len < HOST_SIZE && !sv_eq(host, e->edge.destination_service)) {
+        memcpy(e->host, host.p, host.len);
+        e->edge.destination_service = sv_of(e->host, host.len);
+    }
+}
+
+struct known_edge *known_edge_get(struct known_edges *k, const struct call *c, bool *ret_is_other)
+{
+    struct edge wanted = { c->source, c->destination, c->protocol, SV_NONE };
+    struct known_edge *e = edge_find(k, &wanted);
+    *ret_is_other = false;
+    if (!e && k->by_key.len >= k->max) {
+        struct identity other = { OTHER, OTHER, OTHER, OTHER, OTHER, IDENTITY_UNKNOWN };
+        *ret_is_other = true;
+        wanted = (struct edge){ other, other, c->protocol, SV_NONE };
+        e = edge_find(k, &wanted);
+    }
+    if (!e && !k->key.failed)
+        e = edge_make(k, &wanted);
+    if (e && !*ret_is_other)
+        learn(k, e, c);
+    return e;
+}
+
+struct edge_bucket *known_edge_bucket(struct known_edges *k, struct known_edge *e, int64_t start_ns)
+{
+    for (struct pending *p = e->pending; p; p = p->next)
+        if (p->bucket.start_ns == start_ns)
+            return &p->bucket;
+    struct pending *p = mem_zalloc(sizeof(*p));
+    if (!p)
+        return NULL;
+    p->bucket =
+        (struct edge_bucket){ .edge = &e->edge, .start_ns = start_ns, .width_ns = BUCKET_NS };
+    p->next = e->pending;
+    e->pending = p;
+    k->pending_len++;
+    if (!e->is_dirty) {
+        e->is_dirty = true;
+        e->next_dirty = k->dirty;
+        k->dirty = e;
+    }
+    return &p->bucket;
+}

@@ -1,0 +1,169 @@
+/* normalize.c - reads a span as one half of a call.
+ *
+ * Old and new semantic conventions, Envoy's tags (every value as text) and Istio's labels all say
+ * the same few things; semconv.def maps the names, this file the meanings. A span that ended
+ * without ERROR and says no code counts as success (HTTP 200, gRPC 0): the conventions require the
+ * code only "if one was received", and a missing one must not look like a lost response. */
+#include "normalize/normalize.h"
+#include "normalize/identity.h"
+
+enum { HTTP_OK = 200, GRPC_UNKNOWN = 2, HTTP_STATUS_MAX = 599, GRPC_STATUS_MAX = INT16_MAX };
+
+static enum emitter emitter_of(const struct roles *r)
+{
+    struct sv sdk = roles_str(r, ROLE_SDK);
+    if (sv_eq(sdk, SV("tulle")))
+        return EMITTER_TULLE_PROXY;
+    if (sv_eq(sdk, SV("envoy")) || sv_eq(roles_str(r, ROLE_COMPONENT), SV("proxy")))
+        return EMITTER_PROXY;
+    return EMITTER_APP;
+}
+
+/* OpenTracing bridges leave the field unset and write the attribute. */
+static enum span_kind kind_of(const struct span *s, const struct roles *r)
+{
+    if (s->kind > SPAN_KIND_UNSPECIFIED && s->kind <= SPAN_KIND_CONSUMER)
+        return s->kind;
+    struct sv text = roles_str(r, ROLE_KIND);
+    for (int k = SPAN_KIND_INTERNAL; k <= SPAN_KIND_CONSUMER; k++)
+        if (sv_eq_nocase(text, sv_z(span_kind_name((enum span_kind)k))))
+            return (enum span_kind)k;
+    return SPAN_KIND_UNSPECIFIED;
+}
+
+static void read_result(const struct span *s, const struct roles *r, struct span_facts *f)
+{
+    int64_t code = 0, grpc = -1;
+    bool has_code = roles_int(r, ROLE_HTTP_STATUS, &code) && code >= 0 && code <= HTTP_STATUS_MAX;
+    bool has_grpc = roles_int(r, ROLE_GRPC_STATUS, &grpc) && grpc >= 0 && grpc <= GRPC_STATUS_MAX;
+    bool is_grpc = has_grpc || r->value[ROLE_GRPC_PATH] ||
+                   sv_eq(roles_str(r, ROLE_RPC_SYSTEM), SV("grpc"));
+    bool is_http = has_code || r->value[ROLE_HTTP_METHOD];
+    bool is_error = s->status == STATUS_ERROR;
+
+    f->grpc_status = -1;
+    if (is_grpc) {
+        f->protocol = PROTOCOL_GRPC;
+        f->grpc_status = has_grpc ? (int16_t)grpc : is_error ? GRPC_UNKNOWN : 0;
+        f->response_code = has_code ? (uint16_t)code : 0;
+    } else if (is_http) {
+        f->protocol = PROTOCOL_HTTP;
+        f->response_code = has_code ? (uint16_t)code : is_error ? 0 : HTTP_OK;
+    } else {
+        f->protocol = PROTOCOL_TCP;
+    }
+    f->response_flags = roles_str(r, ROLE_RESPONSE_FLAGS);
+    if (sv_eq(f->response_flags, SV("-")))
+        f->response_flags = SV_NONE;
+    if (f->protocol == PROTOCOL_TCP && is_error && !f->response_flags.len)
+        f->response_flags = SPAN_ERROR_FLAG;
+}
+
+static uint64_t bytes_of(const struct roles *r, enum role role)
+{
+    int64_t v = 0;
+    return roles_int(r, role, &v) && v > 0 ? (uint64_t)v : 0;
+}
+
+/* URI= of the last element: the peer of the nearest proxy. Other texts prove nothing. */
+static struct sv spiffe_of_forwarded_cert(const struct value *v)
+{
+    if (v && v->type == VALUE_ARRAY && v->len > 0)
+        v = &v->array[v->len - 1];
+    struct sv text = v && v->type == VALUE_STR ? v->str : SV_NONE, found = SV_NONE;
+    size_t comma = sv_rindex(text, ',');
+    if (comma < text.len)
+        text = sv_from(text, comma + 1);
+    for (struct sv field; sv_cut(&text, ';', &field);) {
+        field = sv_trim(field);
+        if (field.len > 4 && sv_eq_nocase(sv_sub(field, 0, 4), SV("URI=")))
+            found = sv_from(field, 4);
+    }
+    return sv_starts(found, SV("spiffe://")) ? found : SV_NONE;
+}
+
+static void read_tls(const struct roles *r, struct span_facts *f)
+{
+    f->tls = TLS_UNKNOWN;
+    (void)tls_state_from_sv(roles_str(r, ROLE_TLS_STATE), &f->tls);
+    f->tls_version = roles_str(r, ROLE_TLS_VERSION);
+    f->tls_cipher = roles_str(r, ROLE_TLS_CIPHER);
+    /* A proxy in front proved the caller and said so: then both sides were proven. */
+    if (f->tls == TLS_UNKNOWN && f->kind == SPAN_KIND_SERVER &&
+        spiffe_of_forwarded_cert(r->value[ROLE_FORWARDED_CERT]).len)
+        f->tls = TLS_MUTUAL;
+}
+
+/* "outbound|9080|v1|reviews.default.svc.cluster.local" names service and namespace. */
+static bool peer_from_cluster(struct sv cluster, struct span_facts *f)
+{
+    if (!sv_starts(cluster, SV("outbound|")))
+        return false;
+    struct sv host = sv_from(cluster, sv_rindex(cluster, '|') + 1), name, rest = host;
+    if (!host.len || !sv_cut(&rest, '.', &name) || !name.len)
+        return false;
+    struct sv namespace;
+    bool is_kubernetes = sv_cut(&rest, '.', &namespace) && namespace.len &&
+                         (rest.len == 0 || sv_starts(rest, SV("svc")));
+    f->peer = is_kubernetes ? name : host;
+    f->peer_namespace = is_kubernetes ? namespace : SV_NONE;
+    f->peer_kind = PEER_EXTERNAL;
+    return true;
+}
+
+static struct sv first_of(const struct roles *r, const enum role *roles, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct sv text = roles_str(r, roles[i]);
+        if (text.len)
+            return text;
+    }
+    return SV_NONE;
+}
+
+static void read_peer(const struct roles *r, struct span_facts *f)
+{
+    static const enum role database[] = { ROLE_PEER_SERVICE, ROLE_PEER_ADDRESS, ROLE_DB_NAME,
+                                          ROLE_DB_SYSTEM };
+    static const enum role queue[] = { ROLE_PEER_SERVICE, ROLE_QUEUE, ROLE_PEER_ADDRESS,
+                                       ROLE_MESSAGING };
+    static const enum role external[] = { ROLE_PEER_SERVICE, ROLE_PEER_ADDRESS };
+    bool is_calling = f->kind == SPAN_KIND_CLIENT || f->kind == SPAN_KIND_PRODUCER;
+
+    if (r->value[ROLE_DB_NAME] || r->value[ROLE_DB_SYSTEM]) {
+        f->peer = first_of(r, database, NELEMS(database));
+        f->peer_kind = is_calling ? PEER_DATABASE : PEER_EXTERNAL;
+    } else if (r->value[ROLE_MESSAGING] || r->value[ROLE_QUEUE]) {
+        f->peer = first_of(r, queue, NELEMS(queue));
+        f->peer_kind = PEER_QUEUE;
+    } else if (is_calling && peer_from_cluster(roles_str(r, ROLE_UPSTREAM_CLUSTER), f)) {
+        return;
+    } else if (is_calling) {
+        f->peer = first_of(r, external, NELEMS(external));
+        f->peer_kind = PEER_EXTERNAL;
+    } else {
+        /* On the called side server.address is the callee itself. */
+        f->peer = roles_str(r, ROLE_PEER_SERVICE);
+        f->peer_kind = PEER_EXTERNAL;
+    }
+    if (!f->peer.len)
+        f->peer_kind = PEER_NONE;
+}
+
+void span_facts_of(const struct span *s, struct span_facts *ret_facts)
+{
+    struct roles r = { 0 };
+    roles_add(&r, &s->attrs);
+    roles_add(&r, &s->resource->attrs);
+    struct span_facts f = { .emitter = emitter_of(&r) };
+    f.who = identity_from_roles(&r, f.emitter == EMITTER_PROXY);
+    f.kind = kind_of(s, &r);
+    if (__builtin_sub_overflow(s->end_ns, s->start_ns, &f.duration_ns) || f.duration_ns < 0)
+        f.duration_ns = 0; /* a clock that went back */
+    f.bytes_received = bytes_of(&r, ROLE_REQUEST_BYTES);
+    f.bytes_sent = bytes_of(&r, ROLE_RESPONSE_BYTES);
+    read_result(s, &r, &f);
+    read_tls(&r, &f);
+    read_peer(&r, &f);
+    *ret_facts = f;
+}

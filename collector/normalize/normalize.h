@@ -1,0 +1,51 @@
+/* normalize.h - what one span says about a call, in the collector's own words.
+ *
+ * Pure functions; everything they give points into the span. */
+#ifndef COLLECTOR_NORMALIZE_NORMALIZE_H
+#define COLLECTOR_NORMALIZE_NORMALIZE_H
+
+#include "model/call.h"
+#include "model/span.h"
+
+/* Who sent the telemetry; decides what a lone half means. */
+enum emitter {
+    EMITTER_APP,         /* an SDK inside the application */
+    EMITTER_PROXY,       /* a proxy beside it: Envoy */
+    EMITTER_TULLE_PROXY, /* our own, which sends an access record for every request as well */
+};
+enum peer_kind {
+    PEER_NONE,
+    PEER_EXTERNAL, /* a host or service that its caller names */
+    PEER_DATABASE, /* db.*: never sends spans of its own */
+    PEER_QUEUE,    /* messaging.* */
+};
+
+struct span_facts {
+    struct identity who; /* no part is empty */
+    enum emitter emitter;
+    enum span_kind kind; /* span.kind attribute where the field itself says nothing */
+    enum protocol protocol;
+    uint16_t response_code; /* 200 when HTTP succeeded without saying a code */
+    int16_t grpc_status;    /* -1: not gRPC */
+    int64_t duration_ns;    /* >= 0 */
+    struct sv response_flags;
+    uint64_t bytes_received, bytes_sent;
+    enum tls_state tls;
+    struct sv tls_version, tls_cipher;
+    enum peer_kind peer_kind;
+    struct sv peer;           /* its name; empty with PEER_NONE */
+    struct sv peer_namespace; /* empty when not known */
+};
+
+/* The text that stands in response_flags when a span that has no response code says ERROR. */
+#define SPAN_ERROR_FLAG SV("error")
+
+void span_facts_of(const struct span *s, struct span_facts *ret_facts);
+/* The name of the other side alone as a node of the graph: workload and service are name. */
+struct identity identity_of_peer(struct sv name, struct sv namespace);
+
+/* No part of who may be empty afterwards: fills in what other parts say, else "unknown"; the
+ * version becomes "latest". */
+void identity_complete(struct identity *who);
+
+#endif

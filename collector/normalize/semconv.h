@@ -1,0 +1,54 @@
+/* semconv.h - which attribute plays which role, whatever convention named it. Pure functions. */
+#ifndef COLLECTOR_NORMALIZE_SEMCONV_H
+#define COLLECTOR_NORMALIZE_SEMCONV_H
+
+#include "model/span.h"
+
+enum role {
+    ROLE_CANONICAL, /* canonical service, by label */
+    ROLE_CLUSTER,
+    ROLE_COMPONENT, /* "proxy" on Envoy's spans */
+    ROLE_DB_NAME,
+    ROLE_DB_SYSTEM,
+    ROLE_FORWARDED_CERT,
+    ROLE_GRPC_PATH,
+    ROLE_GRPC_STATUS,
+    ROLE_HTTP_METHOD, /* or anything else that only HTTP spans carry */
+    ROLE_HTTP_STATUS,
+    ROLE_KIND,
+    ROLE_MESSAGING,
+    ROLE_NAMESPACE,
+    ROLE_PEER_ADDRESS,
+    ROLE_PEER_SERVICE,
+    ROLE_POD, /* pod or replica set: the workload's name with suffixes */
+    ROLE_QUEUE,
+    ROLE_REQUEST_BYTES,
+    ROLE_RESPONSE_BYTES,
+    ROLE_RESPONSE_FLAGS,
+    ROLE_RPC_SYSTEM,
+    ROLE_SDK,
+    ROLE_SERVICE,
+    ROLE_TLS_CIPHER,
+    ROLE_TLS_STATE,
+    ROLE_TLS_VERSION,
+    ROLE_UPSTREAM_CLUSTER,
+    ROLE_VERSION,
+    ROLE_WORKLOAD,
+    ROLES_LEN
+};
+
+/* The attribute that counts for each role; borrowed from the span. */
+struct roles {
+    const struct value *value[ROLES_LEN]; /* NULL: nothing played it */
+    struct sv key[ROLES_LEN];             /* which attribute it was */
+    uint8_t rank[ROLES_LEN];
+};
+
+/* Adds the attributes of a to *to (all-zero at first). Empty texts play no role. */
+void roles_add(struct roles *to, const struct attrs *a);
+/* The role's text, empty when it is missing or no text. */
+struct sv roles_str(const struct roles *r, enum role role);
+/* The role's number, also from text (Envoy sends every attribute as text); false when neither. */
+bool roles_int(const struct roles *r, enum role role, int64_t *ret_v);
+
+#endif

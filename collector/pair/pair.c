@@ -1,0 +1,324 @@
+/* pair.c - joins the two halves of a call into one.
+ *
+ * A call reaches us twice, in any order and up to a minute apart: the caller's CLIENT (or
+ * PRODUCER) span and the callee's SERVER (or CONSUMER) span, whose parent is the first. A half
+ * waits under (trace, client span id) until the other comes or its time passes; then lone.c says
+ * what it means alone. A client leaves the table with its first server, since keeping it would
+ * fill the table at any busy rate; a producer stays, because a message may have many consumers.
+ *
+ * Not every span that calls makes an edge of its own. Where a sidecar stands beside an
+ * instrumented application the trace runs app client -> proxy client -> proxy server -> app
+ * server, and only the middle two are a hop between workloads. The outer two are recognized by
+ * their neighbour being a proxy's span of the same side (marks.c) and count as internal hops, as
+ * does any pair whose two ends are one node of the graph.
+ *
+ * Zipkin lets both halves share one span id (and then the parent too); they pair as well. At the
+ * table's limit the half that waits longest is judged at once and counted as evicted. */
+#include "pair/pair.h"
+#include "base/mem.h"
+#include "pair/half.h"
+#include "pair/intern.h"
+#include "pair/lone.h"
+#include "pair/marks.h"
+
+struct pairer {
+    struct halves halves;
+    struct interner identities;
+    struct marks marks;
+    struct pair_stats stats;
+    int64_t wait_ns;
+    bool is_counted; /* of the call that is running */
+    pair_emit_fn *emit;
+    void *to;
+};
+
+struct pairer *pairer_new(const struct pair_conf *c, pair_emit_fn *emit, void *to)
+{
+    struct pairer *p = mem_zalloc(sizeof(*p));
+    if (!p)
+        return NULL;
+    halves_init(&p->halves, c->halves_max);
+    interner_init(&p->identities, c->identities_max);
+    p->wait_ns = c->wait_ns;
+    p->emit = emit;
+    p->to = to;
+    return p;
+}
+
+struct pairer *pairer_free(struct pairer *p)
+{
+    if (!p)
+        return NULL;
+    halves_done(&p->halves);
+    interner_done(&p->identities);
+    marks_done(&p->marks);
+    return mem_free(p);
+}
+
+struct pair_stats pairer_stats(const struct pairer *p)
+{
+    struct pair_stats s = p->stats;
+    s.waiting = p->halves.len;
+    return s;
+}
+
+size_t pairer_identities(const struct pairer *p)
+{
+    return p->identities.by_key.len;
+}
+
+static void count(struct pairer *p, uint64_t *cell)
+{
+    if (p->is_counted)
+        (*cell)++;
+}
+
+static void emit(struct pairer *p, const struct call *c, int64_t server_ns)
+{
+    if (p->is_counted)
+        p->emit(p->to, c, server_ns);
+}
+
+static void judge_alone(struct pairer *p, const struct half *h)
+{
+    struct call c;
+    switch (lone_judge(h, &c)) {
+    case LONE_NOTHING: break;
+    case LONE_COVERED: count(p, &p->stats.covered); break;
+    case LONE_VIRTUAL:
+        count(p, &p->stats.virtual_peers);
+        emit(p, &c, -1);
+        break;
+    case LONE_UNPAIRED:
+        count(p, h->is_calling ? &p->stats.unpaired_client : &p->stats.unpaired_server);
+        break;
+    }
+}
+
+/* The caller's view is the call; the callee fills in what the caller does not know. */
+static void emit_pair(struct pairer *p, const struct half *calling, const struct half *called)
+{
+    if (identity_same_node(calling->who, called->who)) {
+        count(p, &p->stats.internal_hops);
+        return;
+    }
+    struct call c = call_of_half(calling, calling->who, called->who);
+    c.reporter = REPORTER_PAIR;
+    if (c.protocol == PROTOCOL_TCP && called->protocol != PROTOCOL_TCP) {
+        c.protocol = (enum protocol)called->protocol;
+        c.response_code = called->response_code;
+        c.grpc_status = called->grpc_status;
+    }
+    if (c.protocol == PROTOCOL_HTTP && called->protocol == PROTOCOL_GRPC) {
+        c.protocol = PROTOCOL_GRPC;
+        c.grpc_status = called->grpc_status;
+    }
+    if (called->tls != TLS_UNKNOWN)
+        c.tls = (enum tls_state)called->tls;
+    if (called->has_failed)
+        c.response_flags = SPAN_ERROR_FLAG;
+    c.bytes_received = MAX(calling->bytes_received, called->bytes_received);
+    c.bytes_sent = MAX(calling->bytes_sent, called->bytes_sent);
+    count(p, &p->stats.paired);
+    emit(p, &c, called->duration_ns);
+}
+
+static void wait_for_other(struct pairer *p, const struct half *h)
+{
+    if (halves_is_full(&p->halves)) {
+        uint32_t oldest = p->halves.oldest;
+        count(p, &p->stats.evicted);
+        judge_alone(p, &p->halves.list[oldest]);
+        halves_remove(&p->halves, oldest);
+    }
+    if (halves_insert(&p->halves, h) < 0)
+        count(p, &p->stats.lost);
+}
+
+/* Takes the half at `at` out of the table and pairs it with other. */
+static void join_waiting(struct pairer *p, uint32_t at, const struct half *other)
+{
+    struct half *waiting = &p->halves.list[at];
+    if (waiting->is_calling)
+        emit_pair(p, waiting, other);
+    else
+        emit_pair(p, other, waiting);
+    if (waiting->is_calling && waiting->kind == SPAN_KIND_PRODUCER)
+        waiting->is_matched = true;
+    else
+        halves_remove(&p->halves, at);
+}
+
+/* A called half with this very span id, as Zipkin's shared spans have. */
+static uint32_t find_shared_server(struct pairer *p, const struct half *h,
+                                   const struct span_id *parent)
+{
+    uint32_t at = halves_find(&p->halves, &h->trace, parent, false);
+    while (at != HALF_NONE) {
+        const struct half *x = &p->halves.list[at];
+        if (!x->is_calling && span_id_eq(x->own, h->own) && span_id_eq(x->key, *parent) &&
+            trace_id_eq(x->trace, h->trace))
+            break;
+        at = x->next_same_slot;
+    }
+    return at;
+}
+
+static void drop_internal(struct pairer *p, uint32_t at)
+{
+    count(p, &p->stats.internal_hops);
+    halves_remove(&p->halves, at);
+}
+
+/* A proxy's span: the application's span beside it is no hop of its own. */
+static void take_over(struct pairer *p, const struct half *h, const struct span_id *neighbour)
+{
+    uint32_t at = halves_find(&p->halves, &h->trace, neighbour, h->is_calling);
+    if (at != HALF_NONE && p->halves.list[at].emitter == EMITTER_APP)
+        drop_internal(p, at);
+    else if (marks_put(&p->marks, &h->trace, neighbour, h->is_calling) < 0)
+        count(p, &p->stats.lost);
+}
+
+static void add_calling(struct pairer *p, struct half *h, const struct span *s,
+                        enum peer_kind peer_kind)
+{
+    if (h->emitter != EMITTER_APP && span_id_is_set(s->parent_id))
+        take_over(p, h, &s->parent_id);
+    if (h->emitter == EMITTER_APP && marks_has(&p->marks, &h->trace, &h->own, true)) {
+        count(p, &p->stats.internal_hops);
+        return;
+    }
+    if (peer_kind == PEER_DATABASE && h->peer) { /* nothing will come from the other side */
+        judge_alone(p, h);
+        return;
+    }
+    uint32_t at = halves_find(&p->halves, &h->trace, &h->key, false);
+    if (at == HALF_NONE && span_id_is_set(s->parent_id))
+        at = find_shared_server(p, h, &s->parent_id);
+    if (h->kind == SPAN_KIND_PRODUCER) {
+        for (; at != HALF_NONE; at = halves_find(&p->halves, &h->trace, &h->key, false)) {
+            join_waiting(p, at, h);
+            h->is_matched = true;
+        }
+    } else if (at != HALF_NONE) {
+        join_waiting(p, at, h);
+        return;
+    }
+    wait_for_other(p, h);
+}
+
+static void add_root(struct pairer *p, const struct half *h)
+{
+    if (h->emitter == EMITTER_TULLE_PROXY) {
+        count(p, &p->stats.covered);
+        return;
+    }
+    struct identity user = identity_of_peer(PAIR_USER, SV_NONE);
+    struct call c = call_of_half(h, h->peer ? h->peer : &user, h->who);
+    count(p, &p->stats.roots);
+    emit(p, &c, -1);
+}
+
+static void add_called(struct pairer *p, struct half *h)
+{
+    if (h->emitter != EMITTER_APP)
+        take_over(p, h, &h->own);
+    if (!span_id_is_set(h->key)) {
+        uint32_t shared = halves_find(&p->halves, &h->trace, &h->own, true);
+        if (shared != HALF_NONE)
+            join_waiting(p, shared, h);
+        else
+            add_root(p, h);
+        return;
+    }
+    if (h->emitter == EMITTER_APP && marks_has(&p->marks, &h->trace, &h->key, false)) {
+        count(p, &p->stats.internal_hops);
+        return;
+    }
+    uint32_t at = halves_find(&p->halves, &h->trace, &h->key, true);
+    if (at == HALF_NONE)
+        at = halves_find(&p->halves, &h->trace, &h->own, true);
+    if (at != HALF_NONE)
+        join_waiting(p, at, h);
+    else
+        wait_for_other(p, h);
+}
+
+/* A message's consumer may name its producer by a link instead of as its parent. */
+static void set_key(struct half *h, const struct span *s)
+{
+    h->key = h->is_calling ? s->span_id : s->parent_id;
+    if (h->kind == SPAN_KIND_CONSUMER && !span_id_is_set(h->key) && s->links_len > 0) {
+        h->trace = s->links[0].trace_id;
+        h->key = s->links[0].span_id;
+    }
+}
+
+static int half_of(struct pairer *p, const struct span *s, const struct span_facts *f,
+                   int64_t received_ns, struct half *ret_half)
+{
+    struct half h = {
+        .trace = s->trace_id,
+        .own = s->span_id,
+        .start_ns = s->start_ns,
+        .duration_ns = f->duration_ns,
+        .received_ns = received_ns,
+        .bytes_received = f->bytes_received,
+        .bytes_sent = f->bytes_sent,
+        .response_code = f->response_code,
+        .grpc_status = f->grpc_status,
+        .kind = (uint8_t)f->kind,
+        .protocol = (uint8_t)f->protocol,
+        .tls = (uint8_t)f->tls,
+        .emitter = (uint8_t)f->emitter,
+        .is_calling = f->kind == SPAN_KIND_CLIENT || f->kind == SPAN_KIND_PRODUCER,
+        .has_failed = sv_eq(f->response_flags, SPAN_ERROR_FLAG),
+    };
+    set_key(&h, s);
+    h.who = interner_get(&p->identities, &f->who);
+    if (f->peer_kind != PEER_NONE) {
+        struct identity peer = identity_of_peer(f->peer, f->peer_namespace);
+        h.peer = interner_get(&p->identities, &peer);
+    }
+    if (!h.who || (f->peer_kind != PEER_NONE && !h.peer))
+        return -1;
+    *ret_half = h;
+    return 0;
+}
+
+void pairer_add(struct pairer *p, const struct span *s, int64_t received_ns, bool is_counted)
+{
+    struct span_facts f;
+    struct half h;
+    if (s->kind == SPAN_KIND_INTERNAL)
+        return;
+    p->is_counted = is_counted;
+    span_facts_of(s, &f);
+    if (f.kind == SPAN_KIND_UNSPECIFIED || f.kind == SPAN_KIND_INTERNAL)
+        return;
+    if (!trace_id_is_set(s->trace_id) || !span_id_is_set(s->span_id)) {
+        count(p, &p->stats.unidentified);
+        return;
+    }
+    if (half_of(p, s, &f, received_ns, &h) < 0) {
+        count(p, &p->stats.lost);
+        return;
+    }
+    if (h.is_calling)
+        add_calling(p, &h, s, f.peer_kind);
+    else
+        add_called(p, &h);
+}
+
+void pairer_expire(struct pairer *p, int64_t now_ns, bool is_counted)
+{
+    p->is_counted = is_counted;
+    while (p->halves.oldest != HALF_NONE) {
+        uint32_t oldest = p->halves.oldest;
+        if (p->halves.list[oldest].received_ns > now_ns - p->wait_ns)
+            break;
+        judge_alone(p, &p->halves.list[oldest]);
+        halves_remove(&p->halves, oldest);
+    }
+}
