@@ -1,0 +1,190 @@
+/* catalog.h - Kubernetes objects as read: typed, checked one by one, not yet related to each other.
+ *
+ * Objects are linked in the order they were read. Services, endpoints and pods live in the
+ * loader's scratch arena and die when the mesh is resolved; the traffic and security objects live
+ * in the mesh's arena, because its routes keep looking into them. */
+#ifndef PROXY_CONFIG_CATALOG_H
+#define PROXY_CONFIG_CATALOG_H
+
+#include "proxy/config/field.h"
+#include "proxy/config/mesh.h"
+#include "proxy/route/match.h"
+
+struct meta {
+    struct sv name, namespace;
+    struct labels labels, annotations;
+    int64_t created_s; /* INT64_MAX when not told: sorts last */
+    uint32_t order;    /* in which objects were read: decides among equal times */
+    struct place place;
+};
+
+struct service_port {
+    struct sv name, target_name; /* target_name: a container port's name, else empty */
+    uint16_t port, target;
+    bool is_http; /* by appProtocol or the name's prefix */
+};
+struct service {
+    struct meta meta;
+    struct labels selector;
+    struct service_port *ports; /* TCP only */
+    size_t ports_len;
+    struct service *next;
+};
+struct backend_address {
+    struct sv ip, pod; /* pod: name of the target, may be empty */
+};
+struct backend_port {
+    struct sv name;
+    uint16_t port;
+};
+struct backends { /* an EndpointSlice, or one subset of an Endpoints object */
+    struct meta meta;
+    struct sv service;                 /* name; same namespace */
+    struct backend_address *addresses; /* ready ones */
+    size_t addresses_len;
+    struct backend_port *ports;
+    size_t ports_len;
+    struct backends *next;
+    struct backends *next_of_service;
+};
+struct pod {
+    struct meta meta;
+    struct sv ip, service_account, owner_kind, owner_name;
+    struct backend_port *ports; /* named container ports */
+    size_t ports_len;
+    bool is_ready, has_sidecar;
+    struct pod *next;
+    /* resolved */
+    struct endpoint *self; /* port 0: who this address is */
+};
+
+struct text_list {
+    const struct sv *list;
+    size_t len;
+};
+struct destination {
+    struct sv host, subset;
+    uint16_t port; /* 0: the port of the request */
+    uint32_t weight;
+    struct place place;
+};
+struct http_match {
+    struct match match;
+    bool is_everything; /* no condition at all */
+    struct sv name;
+    struct labels source_labels;
+    struct sv source_namespace; /* empty: any */
+    struct text_list gateways;  /* empty: those of the VirtualService */
+};
+struct http_rule {
+    struct sv name;
+    const struct http_match *matches; /* none: everything */
+    size_t matches_len;
+    const struct destination *targets; /* none: an action this proxy does not have */
+    size_t targets_len;
+    int64_t timeout_ns;
+    struct place place;
+};
+struct virtual_service {
+    struct meta meta;
+    struct text_list hosts, gateways, export_to;
+    const struct http_rule *rules;
+    size_t rules_len;
+    struct virtual_service *next;
+};
+struct subset {
+    struct sv name;
+    struct labels labels;
+    int tls;                    /* enum tls_mode, -1: as the rule */
+    int64_t connect_timeout_ns; /* 0: as the rule */
+};
+struct destination_rule {
+    struct meta meta;
+    struct sv host;
+    int tls;                    /* enum tls_mode, -1: not said */
+    int64_t connect_timeout_ns; /* 0: not said */
+    const struct subset *subsets;
+    size_t subsets_len;
+    struct text_list export_to;
+    struct destination_rule *next;
+};
+struct gateway_server {
+    struct gateway_port port;
+    struct text_list hosts;
+};
+struct gateway {
+    struct meta meta;
+    struct labels selector;
+    const struct gateway_server *servers;
+    size_t servers_len;
+    struct gateway *next;
+};
+#define MTLS_UNSET (-1)
+struct port_mtls {
+    uint16_t port;
+    int mode; /* enum mtls_mode or MTLS_UNSET */
+};
+struct peer_authentication {
+    struct meta meta;
+    bool has_selector;
+    struct labels selector;
+    int mode; /* enum mtls_mode or MTLS_UNSET */
+    const struct port_mtls *ports;
+    size_t ports_len;
+    struct peer_authentication *next;
+};
+
+#define CATALOG_LIST(type, name)                                                                   \
+    struct {                                                                                       \
+        struct type *first, *last;                                                                 \
+        size_t len;                                                                                \
+    } name
+#define CATALOG_ADD(list, object)                                                                  \
+    do {                                                                                           \
+        if ((list)->last)                                                                          \
+            (list)->last->next = (object);                                                         \
+        else                                                                                       \
+            (list)->first = (object);                                                              \
+        (list)->last = (object);                                                                   \
+        (list)->len++;                                                                             \
+    } while (0)
+
+struct owned_regex {
+    struct regex *regex;
+    struct owned_regex *next;
+};
+struct catalog {
+    struct arena *scratch; /* services, endpoints, pods */
+    struct arena *mem;     /* the rest: as long as the mesh */
+    struct findings findings;
+    uint32_t objects;
+    CATALOG_LIST(service, services);
+    CATALOG_LIST(backends, backends);
+    CATALOG_LIST(pod, pods);
+    CATALOG_LIST(virtual_service, virtual_services);
+    CATALOG_LIST(destination_rule, destination_rules);
+    CATALOG_LIST(gateway, gateways);
+    CATALOG_LIST(peer_authentication, peer_authentications);
+    struct owned_regex *regexes; /* the catalog's until it is resolved, then the mesh's */
+};
+
+/* Reads every document of a file, a folder's *.yaml and *.yml (in name order), or a text. Problems
+ * become findings, also that a file cannot be read. */
+void catalog_read_path(struct catalog *c, const char *path);
+void catalog_read_text(struct catalog *c, const char *name, struct sv text);
+
+/* One object a kind; root is its document. meta is read already. */
+void read_service(struct catalog *c, struct node *root, const struct meta *meta);
+void read_endpoint_slice(struct catalog *c, struct node *root, const struct meta *meta);
+void read_endpoints(struct catalog *c, struct node *root, const struct meta *meta);
+void read_pod(struct catalog *c, struct node *root, const struct meta *meta);
+void read_virtual_service(struct catalog *c, struct node *root, const struct meta *meta);
+void read_destination_rule(struct catalog *c, struct node *root, const struct meta *meta);
+void read_gateway(struct catalog *c, struct node *root, const struct meta *meta);
+void read_peer_authentication(struct catalog *c, struct node *root, const struct meta *meta);
+
+/* Zeroed memory in the reader's arena; NULL is noted in the findings. */
+void *read_array(struct reader *r, size_t n, size_t size);
+struct text_list read_texts(struct reader *r, struct node *map, const char *name);
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * clusters.c - a Service port, or a subset of it, as something that can be sent to.
+ *
+ * Clusters are made when a route first names them, so a proxy holds what its routes use. Which
+ * DestinationRules apply to a host: those of exactly this host, else of the longest wildcard; among
+ * them the client's own namespace first, then the service's, then the rest, oldest first. The first
+ * one that says something about TLS or the connect time-out decides; a subset is the first of its
+ * name, and overrides its rule. */
+#include "base/clock.h"
+#include "proxy/config/resolve.h"
+
+#define CONNECT_TIMEOUT_NS (10 * NS_PER_S) /* Istio's default */
+
+static bool is_exported(struct resolve *r, const struct text_list *to, struct sv namespace)
+{
+    bool is_own = sv_eq(namespace, r->namespace);
+    if (!to->len || r->role == ROLE_CHECK)
+        return true;
+    for (size_t i = 0; i < to->len; i++)
+        if (sv_eq(to->list[i], SV("*")) || (sv_eq(to->list[i], SV(".")) && is_own) ||
+            sv_eq(to->list[i], r->namespace))
+            return true;
+    return false;
+}
+
+static bool comes_before(struct resolve *r, const struct meta *a, const struct meta *b,
+                         struct sv service_namespace)
+{
+    int rank_a = sv_eq(a->namespace, r->namespace)        ? 0
+                 : sv_eq(a->namespace, service_namespace) ? 1
+                                                          : 2;
+    int rank_b = sv_eq(b->namespace, r->namespace)        ? 0
+                 : sv_eq(b->namespace, service_namespace) ? 1
+                                                          : 2;
+    if (rank_a != rank_b)
+        return rank_a < rank_b;
+    if (a->created_s != b->created_s)
+        return a->created_s < b->created_s;
+    return a->order < b->order;
+}
+
+static struct sv namespace_of(struct sv fqdn)
+{
+    struct sv rest = sv_from(fqdn, sv_index(fqdn, '.') + 1);
+    return sv_sub(rest, 0, sv_index(rest, '.'));
+}
+
+/* Keeps the list sorted by comes_before(). */
+static struct rule_link *insert(struct resolve *r, struct rule_link *list,
+                                const struct destination_rule *rule, struct sv service_namespace)
+{
+    struct rule_link *link = arena_zalloc(r->catalog->scratch, sizeof(*link));
+    if (!link) {
+        resolve_nomem(r);
+        return list;
+    }
+    struct rule_link **at = &list;
+    while (*at && !comes_before(r, &rule->meta, &(*at)->rule->meta, service_namespace))
+        at = &(*at)->next;
+    *link = (struct rule_link){ rule, *at };
+    *at = link;
+    return list;
+}
+
+void resolve_rules(struct resolve *r)
+{
+    for (struct destination_rule *d = r->catalog->destination_rules.first; d; d = d->next) {
+        struct sv host = resolve_host(r, d->host, d->meta.namespace);
+        if (!is_exported(r, &d->export_to, d->meta.namespace))
+            continue;
+        if (sv_starts(host, SV("*"))) {
+            r->wildcard_rules = insert(r, r->wildcard_rules, d, SV_NONE);
+            continue;
+        }
+        if (r->catalog->services.len && !map_get(&r->services, host))
+            finding_place(&r->catalog->findings, false, &d->meta.place,
+                          "host '%.*s' names no Service here", SV_ARG(d->host));
+        resolve_put(r, &r->rules, host, insert(r, map_get(&r->rules, host), d, namespace_of(host)));
+    }
+}
+
+static const struct rule_link *rules_of(struct resolve *r, struct service_entry *e)
+{
+    size_t longest = 0;
+    if (e->has_rules)
+        return e->rules;
+    e->has_rules = true;
+    e->rules = map_get(&r->rules, e->fqdn);
+    if (e->rules)
+        return e->rules;
+    for (struct rule_link *at = r->wildcard_rules; at; at = at->next) {
+        struct sv suffix = sv_from(at->rule->host, 1);
+        if (at->rule->host.len <= longest || !sv_ends(e->fqdn, suffix))
+            continue;
+        struct rule_link *one = arena_zalloc(r->catalog->scratch, sizeof(*one));
+        if (!one) {
+            resolve_nomem(r);
+            break;
+        }
+        one->rule = at->rule;
+        e->rules = one;
+        longest = at->rule->host.len;
+    }
+    return e->rules;
+}
+
+uint16_t resolve_default_port(const struct service_entry *e)
+{
+    if (!e->object || !e->object->ports_len)
+        return 0;
+    for (size_t i = 0; i < e->object->ports_len; i++)
+        if (e->object->ports[i].is_http)
+            return e->object->ports[i].port;
+    return e->object->ports[0].port;
+}
+
+static const struct port_backends *backends_of(const struct service_entry *e, uint16_t port)
+{
+    for (size_t i = 0; e->object && i < e->object->ports_len; i++)
+        if (e->object->ports[i].port == port)
+            return &e->ports[i];
+    return NULL;
+}
+
+bool resolve_has_port(const struct service_entry *e, uint16_t port)
+{
+    return backends_of(e, port) != NULL;
+}
+
+/* The subset's labels and the traffic policy in force for it. */
+struct policy {
+    struct labels labels;
+    int tls;
+    int64_t connect_timeout_ns;
+    bool is_defined;
+};
+
+static struct policy policy_of(struct resolve *r, struct service_entry *e, struct sv subset)
+{
+    struct policy p = { .tls = -1 };
+    for (const struct rule_link *at = rules_of(r, e); at; at = at->next) {
+        const struct destination_rule *d = at->rule;
+        for (size_t i = 0; subset.len && !p.is_defined && i < d->subsets_len; i++) {
+            if (!sv_eq(d->subsets[i].name, subset))
+                continue;
+            p.is_defined = true;
+            p.labels = d->subsets[i].labels;
+            if (d->subsets[i].tls >= 0)
+                p.tls = d->subsets[i].tls;
+            if (d->subsets[i].connect_timeout_ns)
+                p.connect_timeout_ns = d->subsets[i].connect_timeout_ns;
+        }
+    }
+    for (const struct rule_link *at = rules_of(r, e); at; at = at->next) {
+        p.tls = p.tls >= 0 ? p.tls : at->rule->tls;
+        if (!p.connect_timeout_ns)
+            p.connect_timeout_ns = at->rule->connect_timeout_ns;
+    }
+    return p;
+}
+
+/* The document's own canary names subsets without defining them: the label "version" is what
+ * everybody means by them. */
+static struct labels labels_of_undefined(struct resolve *r, struct service_entry *e,
+                                         struct sv subset, const struct place *at)
+{
+    struct label *one = arena_zalloc(r->catalog->scratch, sizeof(*one));
+    if (!one) {
+        resolve_nomem(r);
+        return (struct labels){ 0 };
+    }
+    *one = (struct label){ SV("version"), subset };
+    if (at)
+        finding_place(&r->catalog->findings, false, at,
+                      "subset '%.*s' of %.*s is defined by no DestinationRule: "
+                      "routed by the label version=%.*s",
+                      SV_ARG(subset), SV_ARG(e->fqdn), SV_ARG(subset));
+    return (struct labels){ one, 1 };
+}
+
+static void choose_endpoints(struct resolve *r, struct service_entry *e, struct cluster *c,
+                             const struct labels *want)
+{
+    const struct port_backends *all = backends_of(e, c->port);
+    const struct endpoint **list = arena_array(&r->mesh->mem, all && all->len ? all->len : 1,
+                                               sizeof(struct endpoint *));
+    if (!list) {
+        resolve_nomem(r);
+        return;
+    }
+    for (size_t i = 0; all && i < all->len; i++)
+        if (!want->len || (all->list[i].pod && labels_match(&all->list[i].pod->meta.labels, want)))
+            list[c->endpoints_len++] = all->list[i].endpoint;
+    c->endpoints = list;
+}
+
+static void warn_of_nothing(struct resolve *r, const struct service_entry *e,
+                            const struct cluster *c, const struct place *at)
+{
+    struct findings *f = &r->catalog->findings;
+    if (!at || !r->catalog->services.len || c->endpoints_len)
+        return; /* a file checked by itself names services that are elsewhere */
+    if (!e->object)
+        finding_place(f, false, at, "host %.*s names no Service here", SV_ARG(e->fqdn));
+    else if (!resolve_has_port(e, c->port))
+        finding_place(f, false, at, "Service %.*s has no port %u", SV_ARG(e->fqdn), c->port);
+    else if (c->subset.len)
+        finding_place(f, false, at, "subset '%.*s' of %.*s has no endpoints", SV_ARG(c->subset),
+                      SV_ARG(e->fqdn));
+}
+
+/* Envoy's two spellings of the same four facts: a name with '|', a server name with "_." */
+static void name_cluster(struct resolve *r, struct cluster *c)
+{
+    AUTO_DONE(buf) name = { 0 };
+    AUTO_DONE(buf) sni = { 0 };
+    buf_printf(&name, "outbound|%u|%.*s|%.*s", c->port, SV_ARG(c->subset), SV_ARG(c->host));
+    buf_printf(&sni, "outbound_.%u_.%.*s_.%.*s", c->port, SV_ARG(c->subset), SV_ARG(c->host));
+    c->name = arena_copy(&r->mesh->mem, buf_sv(&name));
+    c->sni = arena_copy(&r->mesh->mem, buf_sv(&sni));
+    if (name.failed || sni.failed || !c->name.p || !c->sni.p)
+        resolve_nomem(r);
+}
+
+static struct cluster_entry *make(struct resolve *r, struct service_entry *e, uint16_t port,
+                                  struct sv subset, const struct place *at)
+{
+    struct cluster_entry *entry = arena_zalloc(&r->mesh->mem, sizeof(*entry));
+    struct policy p = policy_of(r, e, subset);
+    if (!entry) {
+        resolve_nomem(r);
+        return NULL;
+    }
+    struct cluster *c = &entry->cluster;
+    c->host = resolve_name(r, e->fqdn);
+    c->subset = resolve_name(r, subset);
+    c->port = port;
+    name_cluster(r, c);
+    c->tls = p.tls >= 0 ? (enum tls_mode)p.tls : TLS_MODE_AUTO;
+    c->connect_timeout_ns = p.connect_timeout_ns ? p.connect_timeout_ns : CONNECT_TIMEOUT_NS;
+    c->id = (uint32_t)r->clusters.len;
+    if (subset.len && !p.is_defined)
+        p.labels = labels_of_undefined(r, e, subset, at);
+    choose_endpoints(r, e, c, &p.labels);
+    warn_of_nothing(r, e, c, at);
+    entry->next_of_service = e->clusters;
+    e->clusters = entry;
+    CATALOG_ADD(&r->clusters, entry);
+    return entry;
+}
+
+const struct cluster *resolve_cluster(struct resolve *r, struct service_entry *e, uint16_t port,
+                                      struct sv subset, const struct place *at)
+{
+    for (struct cluster_entry *c = e->clusters; c; c = c->next_of_service)
+        if (c->cluster.port == port && sv_eq(c->cluster.subset, subset))
+            return &c->cluster;
+    struct cluster_entry *made = make(r, e, port, subset, at);
+    return made ? &made->cluster : NULL;
+}

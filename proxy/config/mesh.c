@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * mesh.c - the immutable result: loading it, sharing it, and asking it.
+ *
+ * Loading reads all files into a catalog, resolves it and throws the catalog away; any error among
+ * the findings fails the load with the first one, so a proxy keeps the mesh it has. Asking costs a
+ * hash look-up and the walk over one host's rules. */
+#include "base/mem.h"
+#include "proxy/config/check.h"
+#include "proxy/config/resolve.h"
+
+static struct mesh *mesh_new(void)
+{
+    struct mesh *m = mem_zalloc(sizeof(*m));
+    if (m)
+        m->refs = 1;
+    return m;
+}
+
+struct mesh *mesh_ref(struct mesh *m)
+{
+    m->refs++;
+    return m;
+}
+
+struct mesh *mesh_unref(struct mesh *m)
+{
+    if (!m || --m->refs > 0)
+        return NULL;
+    for (struct owned_regex *re = m->regexes; re; re = re->next)
+        regex_free(re->regex);
+    hosts_done(&m->hosts);
+    arena_done(&m->mem);
+    mem_free(m);
+    return NULL;
+}
+
+/* "app=x,version=v1" */
+static struct labels parse_labels(struct resolve *r, struct sv text)
+{
+    size_t max = 1;
+    for (size_t i = 0; i < text.len; i++)
+        max += text.p[i] == ',';
+    struct label *list = arena_array(r->catalog->scratch, max, sizeof(*list));
+    struct labels l = { .list = list };
+    if (!list)
+        resolve_nomem(r);
+    for (struct sv part; list && sv_cut(&text, ',', &part);) {
+        size_t eq = sv_index(part, '=');
+        if (part.len)
+            list[l.len++] = (struct label){ sv_trim(sv_sub(part, 0, eq)),
+                                            sv_trim(sv_from(part, eq + 1)) };
+    }
+    return l;
+}
+
+static struct sv or_else(struct sv text, struct sv fallback)
+{
+    return text.len && !sv_eq(text, IDENTITY_UNKNOWN) ? text : fallback;
+}
+
+static void resolve_all(struct resolve *r, const struct mesh_conf *conf)
+{
+    r->namespace = or_else(conf->self.namespace, SV("default"));
+    r->workload = conf->self.workload;
+    r->cluster = or_else(conf->self.cluster, IDENTITY_UNKNOWN);
+    r->trust_domain = or_else(conf->trust_domain, SV("cluster.local"));
+    r->self_labels = parse_labels(r, conf->self_labels);
+    resolve_pods(r);
+    resolve_services(r);
+    resolve_rules(r);
+    resolve_routes(r);
+    resolve_security(r);
+    resolve_publish(r);
+}
+
+static void keep_warnings(struct mesh *m, struct findings *f)
+{
+    struct sv *list = arena_array(&m->mem, MIN(f->warnings, FINDINGS_MAX) + 1, sizeof(*list));
+    if (!list)
+        f->is_nomem = true;
+    for (const struct finding *at = list ? f->first : NULL; at; at = at->next) {
+        if (at->is_error)
+            continue;
+        list[m->warnings_len] = arena_copy(&m->mem, at->text);
+        f->is_nomem = f->is_nomem || !list[m->warnings_len].p;
+        m->warnings_len++;
+    }
+    m->warnings = list;
+}
+
+static int first_error(const struct findings *f, struct err *err)
+{
+    if (f->is_nomem)
+        return err_set(err, ERR_NOMEM, "out of memory while reading the configuration");
+    for (const struct finding *at = f->first; at; at = at->next)
+        if (at->is_error)
+            return err_set(err, ERR_USAGE, "%.*s", SV_ARG(at->text));
+    return 0;
+}
+
+/* Everything of a load: c->scratch and the findings live as long as the caller wants to read them.
+ */
+static struct mesh *load(struct catalog *c, const struct mesh_conf *conf, enum role role,
+                         const char *const *paths, size_t paths_len)
+{
+    struct mesh *m = mesh_new();
+    struct resolve r = { .catalog = c, .mesh = m, .role = role };
+    if (!m) {
+        c->findings.is_nomem = true;
+        return NULL;
+    }
+    c->mem = &m->mem;
+    for (size_t i = 0; i < paths_len; i++)
+        catalog_read_path(c, paths[i]);
+    if (!c->findings.errors && !c->findings.is_nomem)
+        resolve_all(&r, conf);
+    resolve_done(&r);
+    keep_warnings(m, &c->findings);
+    m->regexes = c->regexes;
+    return m;
+}
+
+struct mesh *mesh_load(const struct mesh_conf *conf, struct err *err)
+{
+    AUTO_DONE(arena) scratch = { 0 };
+    struct catalog c = { .scratch = &scratch, .findings = { .mem = &scratch } };
+    struct mesh *m = load(&c, conf, conf->is_gateway ? ROLE_GATEWAY : ROLE_SIDECAR, &conf->dir,
+                          conf->dir ? 1 : 0);
+    if (first_error(&c.findings, err) < 0)
+        return mesh_unref(m);
+    return m;
+}
+
+int mesh_check(const char *const *paths, size_t len, mesh_finding_fn *each, void *to,
+               struct err *err)
+{
+    AUTO_DONE(arena) scratch = { 0 };
+    struct catalog c = { .scratch = &scratch, .findings = { .mem = &scratch } };
+    struct mesh_conf conf = { .self = identity_unknown() };
+    struct mesh *m = load(&c, &conf, ROLE_CHECK, paths, len);
+    for (const struct finding *at = c.findings.first; at && !c.findings.is_nomem; at = at->next)
+        each(to, at->is_error, at->text);
+    mesh_unref(m);
+    return first_error(&c.findings, err);
+}
+
+size_t mesh_warnings(const struct mesh *m, const struct sv **ret_list)
+{
+    *ret_list = m->warnings;
+    return m->warnings_len;
+}
+
+const struct route *mesh_route(const struct mesh *m, const struct http_head *req, uint16_t port)
+{
+    uint16_t named = 0;
+    const struct vhost *v = hosts_find(&m->hosts, req->authority, &named);
+    return v ? vhost_route(v, req, port ? port : named) : NULL;
+}
+
+const struct cluster *route_pick(const struct route *r, uint64_t random)
+{
+    uint64_t at = (random >> 32) * r->weight_sum >> 32; /* 0 .. weight_sum - 1, evenly */
+    for (size_t i = 0; i + 1 < r->targets_len; i++) {
+        if (at < r->targets[i].weight)
+            return r->targets[i].cluster;
+        at -= r->targets[i].weight;
+    }
+    return r->targets[r->targets_len - 1].cluster;
+}
+
+const struct endpoint *mesh_endpoint_by_ip(const struct mesh *m, struct sv ip)
+{
+    size_t from = 0, to = m->by_ip_len;
+    while (from < to) {
+        size_t mid = from + (to - from) / 2;
+        int order = sv_cmp(m->by_ip[mid]->address, ip);
+        if (order == 0)
+            return m->by_ip[mid];
+        if (order < 0)
+            from = mid + 1;
+        else
+            to = mid;
+    }
+    return NULL;
+}
+
+struct sv mesh_service_fqdn(const struct mesh *m, struct sv authority)
+{
+    return hosts_service(&m->hosts, authority);
+}
+
+enum mtls_mode mesh_inbound_mtls(const struct mesh *m, uint16_t port)
+{
+    for (size_t i = 0; i < m->mtls_ports_len; i++)
+        if (m->mtls_ports[i].port == port && m->mtls_ports[i].mode != MTLS_UNSET)
+            return (enum mtls_mode)m->mtls_ports[i].mode;
+    return m->mtls;
+}
+
+size_t mesh_gateway_ports(const struct mesh *m, const struct gateway_port **ret_list)
+{
+    *ret_list = m->gateway_ports;
+    return m->gateway_ports_len;
+}
+
+size_t mesh_clusters(const struct mesh *m, const struct cluster *const **ret_list)
+{
+    *ret_list = m->clusters;
+    return m->clusters_len;
+}
+
+size_t mesh_endpoints(const struct mesh *m, const struct endpoint *const **ret_list)
+{
+    *ret_list = m->endpoints;
+    return m->endpoints_len;
+}

@@ -1,0 +1,29 @@
+/* mesh_impl.h - what a mesh is made of; for the files of this folder only. */
+#ifndef PROXY_CONFIG_MESH_IMPL_H
+#define PROXY_CONFIG_MESH_IMPL_H
+
+#include "proxy/config/catalog.h"
+#include "proxy/config/mesh.h"
+#include "proxy/route/hosts.h"
+
+struct mesh {
+    unsigned refs;
+    struct arena mem; /* every byte below but tables and patterns */
+    struct hosts hosts;
+    const struct cluster **clusters;
+    size_t clusters_len;
+    const struct endpoint **endpoints;
+    size_t endpoints_len;
+    const struct endpoint **by_ip; /* one an address, sorted by it */
+    size_t by_ip_len;
+    enum mtls_mode mtls;
+    const struct port_mtls *mtls_ports;
+    size_t mtls_ports_len;
+    const struct gateway_port *gateway_ports;
+    size_t gateway_ports_len;
+    const struct sv *warnings;
+    size_t warnings_len;
+    struct owned_regex *regexes;
+};
+
+#endif

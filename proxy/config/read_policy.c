@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * read_policy.c - DestinationRule, Gateway and PeerAuthentication.
+ *
+ * What is read here is in force; every other field of Istio's is named in a later_* list and gets a
+ * warning that it is not, because an operator who wrote an outlierDetection must know. */
+#include "proxy/config/catalog.h"
+
+static const char *const later_traffic[] = { "loadBalancer",
+                                             "outlierDetection",
+                                             "portLevelSettings",
+                                             "tunnel",
+                                             "proxyProtocol",
+                                             "retryBudget",
+                                             NULL };
+static const char *const later_pool[] = { "http", NULL };
+static const char *const later_tcp[] = { "maxConnections", "tcpKeepalive", "maxConnectionDuration",
+                                         "idleTimeout", NULL };
+static const char *const later_tls[] = { "clientCertificate",  "privateKey",      "caCertificates",
+                                         "credentialName",     "subjectAltNames", "sni",
+                                         "insecureSkipVerify", "caCrl",           NULL };
+static const char *const later_rule[] = { "workloadSelector", NULL };
+static const char *const later_server[] = { "tls", "bind", "defaultEndpoint", "name", NULL };
+
+static const struct choice tls_modes[] = {
+    { "DISABLE", TLS_MODE_DISABLE },
+    { "SIMPLE", TLS_MODE_SIMPLE },
+    { "ISTIO_MUTUAL", TLS_MODE_ISTIO_MUTUAL },
+    { "MUTUAL", TLS_MODE_AUTO },
+};
+static const struct choice mtls_modes[] = {
+    { "UNSET", MTLS_UNSET },
+    { "DISABLE", MTLS_DISABLE },
+    { "PERMISSIVE", MTLS_PERMISSIVE },
+    { "STRICT", MTLS_STRICT },
+};
+
+static void read_traffic_policy(struct reader *r, struct node *map, int *ret_tls,
+                                int64_t *ret_connect_timeout_ns)
+{
+    struct node *policy = field_map(r, map, "trafficPolicy");
+    struct node *tls = field_map(r, policy, "tls");
+    struct node *pool = field_map(r, policy, "connectionPool"), *tcp = field_map(r, pool, "tcp");
+    struct node *mode = field_any(r, tls, "mode");
+    *ret_tls = field_choice(r, tls, "mode", tls_modes, NELEMS(tls_modes), -1);
+    if (mode && *ret_tls == TLS_MODE_AUTO) {
+        finding_warn(r->to, mode,
+                     "MUTUAL with own certificates is not supported yet: decided by endpoint");
+        *ret_tls = -1;
+    }
+    *ret_connect_timeout_ns = field_duration(r, tcp, "connectTimeout", 0);
+    fields_finish(r, tls, later_tls);
+    fields_finish(r, tcp, later_tcp);
+    fields_finish(r, pool, later_pool);
+    fields_finish(r, policy, later_traffic);
+}
+
+static void read_subset(struct reader *r, struct node *n, struct subset *to)
+{
+    if (!node_is_map(r, n))
+        return;
+    to->name = field_text(r, n, "name");
+    if (!to->name.len && !field_any(r, n, "name"))
+        finding_error(r->to, n, "name is missing");
+    to->labels = field_labels(r, n, "labels");
+    read_traffic_policy(r, n, &to->tls, &to->connect_timeout_ns);
+    fields_finish(r, n, NULL);
+}
+
+void read_destination_rule(struct catalog *c, struct node *root, const struct meta *meta)
+{
+    struct reader r = { .to = &c->findings, .mem = c->mem };
+    struct node *spec = field_map(&r, root, "spec"), *list = field_list(&r, spec, "subsets");
+    struct destination_rule *d = read_array(&r, 1, sizeof(*d));
+    struct subset *subsets = read_array(&r, (list ? list->len : 0) + 1, sizeof(*subsets));
+    if (!d || !subsets)
+        return;
+    d->meta = *meta;
+    d->host = field_text(&r, spec, "host");
+    if (!d->host.len && !field_any(&r, spec, "host")) {
+        finding_error(r.to, spec ? spec : root, "host is missing");
+        return;
+    }
+    d->export_to = read_texts(&r, spec, "exportTo");
+    read_traffic_policy(&r, spec, &d->tls, &d->connect_timeout_ns);
+    for (struct node *n = list ? list->first : NULL; n; n = n->next)
+        read_subset(&r, n, &subsets[d->subsets_len++]);
+    d->subsets = subsets;
+    fields_finish(&r, spec, later_rule);
+    CATALOG_ADD(&c->destination_rules, d);
+}
+
+static void read_server(struct reader *r, struct node *n, struct gateway_server *to)
+{
+    if (!node_is_map(r, n))
+        return;
+    struct node *port = field_map(r, n, "port");
+    if (!port && !field_any(r, n, "port"))
+        finding_error(r->to, n, "port is missing");
+    to->port.number = field_port(r, port, "number");
+    to->port.name = field_text(r, port, "name");
+    to->port.protocol = field_text(r, port, "protocol");
+    (void)field_any(r, port, "targetPort"); /* deprecated, means nothing */
+    to->hosts = read_texts(r, n, "hosts");
+    if (!to->hosts.len)
+        finding_error(r->to, n, "hosts is empty: what does it serve?");
+    if (port && !field_any(r, port, "number"))
+        finding_error(r->to, port, "number is missing");
+    if (port && !sv_eq(to->port.protocol, SV("HTTP")))
+        finding_warn(r->to, port, "only protocol HTTP is served yet: this port is not opened");
+    fields_finish(r, port, NULL);
+    fields_finish(r, n, later_server);
+}
+
+void read_gateway(struct catalog *c, struct node *root, const struct meta *meta)
+{
+    struct reader r = { .to = &c->findings, .mem = c->mem };
+    struct node *spec = field_map(&r, root, "spec"), *list = field_list(&r, spec, "servers");
+    struct gateway *g = read_array(&r, 1, sizeof(*g));
+    struct gateway_server *servers = read_array(&r, (list ? list->len : 0) + 1, sizeof(*servers));
+    if (!g || !servers)
+        return;
+    g->meta = *meta;
+    g->selector = field_labels(&r, spec, "selector");
+    for (struct node *n = list ? list->first : NULL; n; n = n->next)
+        read_server(&r, n, &servers[g->servers_len++]);
+    g->servers = servers;
+    if (!g->servers_len)
+        finding_error(r.to, spec ? spec : root, "servers is empty");
+    fields_finish(&r, spec, NULL);
+    CATALOG_ADD(&c->gateways, g);
+}
+
+static void read_port_modes(struct reader *r, struct node *map, struct peer_authentication *p)
+{
+    struct port_mtls *ports = map ? read_array(r, map->len + 1, sizeof(*ports)) : NULL;
+    for (struct node *n = ports ? map->first : NULL; n; n = n->next) {
+        uint64_t port;
+        n->is_read = true;
+        if (!sv_to_u64(n->key, &port) || port < 1 || port > 65535) {
+            finding_error(r->to, n, "expected a port from 1 to 65535 as key, found '%.*s'",
+                          SV_ARG(sv_sub(n->key, 0, 40)));
+            continue;
+        }
+        ports[p->ports_len].port = (uint16_t)port;
+        ports[p->ports_len++].mode = field_choice(r, n, "mode", mtls_modes, NELEMS(mtls_modes),
+                                                  MTLS_UNSET);
+        fields_finish(r, n, NULL);
+    }
+    p->ports = ports;
+}
+
+void read_peer_authentication(struct catalog *c, struct node *root, const struct meta *meta)
+{
+    struct reader r = { .to = &c->findings, .mem = c->mem };
+    struct node *spec = field_map(&r, root, "spec"), *mtls = field_map(&r, spec, "mtls");
+    struct node *selector = field_map(&r, spec, "selector");
+    struct node *ports = field_map(&r, spec, "portLevelMtls");
+    struct peer_authentication *p = read_array(&r, 1, sizeof(*p));
+    if (!p)
+        return;
+    p->meta = *meta;
+    p->mode = field_choice(&r, mtls, "mode", mtls_modes, NELEMS(mtls_modes), MTLS_UNSET);
+    p->selector = field_labels(&r, selector, "matchLabels");
+    p->has_selector = p->selector.len > 0;
+    if (ports && !p->has_selector)
+        finding_warn_key(r.to, ports, "needs a selector, ignored");
+    else
+        read_port_modes(&r, ports, p);
+    fields_finish(&r, mtls, NULL);
+    fields_finish(&r, selector, NULL);
+    fields_finish(&r, spec, NULL);
+    CATALOG_ADD(&c->peer_authentications, p);
+}

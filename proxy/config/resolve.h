@@ -1,0 +1,95 @@
+/* resolve.h - from objects to a mesh: the steps of mesh_load() after reading.
+ *
+ * Order: resolve_pods, resolve_services (endpoints), resolve_rules (DestinationRules by host),
+ * resolve_routes (virtual hosts; makes clusters on demand), resolve_security, resolve_publish.
+ * Running out of memory is latched in the findings; everything else becomes a warning. */
+#ifndef PROXY_CONFIG_RESOLVE_H
+#define PROXY_CONFIG_RESOLVE_H
+
+#include "base/buf.h"
+#include "proxy/config/mesh_impl.h"
+
+#define CLUSTER_DOMAIN SV("cluster.local") /* of DNS; the trust domain may be another */
+#define ROOT_NAMESPACE SV("istio-system")  /* where mesh-wide policies live */
+
+enum role { ROLE_SIDECAR, ROLE_GATEWAY, ROLE_CHECK /* takes every object: tulle check */ };
+
+struct backend {
+    struct endpoint *endpoint;
+    const struct pod *pod; /* NULL when the address belongs to no Pod we know */
+};
+struct port_backends {
+    struct backend *list;
+    size_t len, cap;
+};
+struct rule_link {
+    const struct destination_rule *rule;
+    struct rule_link *next;
+};
+struct cluster_entry {
+    struct cluster cluster;
+    struct cluster_entry *next_of_service, *next;
+};
+/* A Service, or a host that routes name without there being one (object NULL). */
+struct service_entry {
+    const struct service *object;
+    struct sv fqdn;
+    const struct backends *slices;
+    struct port_backends *ports; /* one for each of object->ports */
+    const struct rule_link *rules;
+    bool has_rules; /* rules was looked up */
+    struct cluster_entry *clusters;
+    struct service_entry *next;
+};
+struct resolve {
+    struct catalog *catalog;
+    struct mesh *mesh;
+    enum role role;
+    struct sv namespace, trust_domain, cluster;
+    struct sv workload;
+    struct labels self_labels;
+    struct map services;   /* fqdn -> service_entry */
+    struct map names;      /* interned text -> its copy in the mesh's arena */
+    struct map addresses;  /* "ip:port" -> endpoint */
+    struct map pods_by_ip; /* ip -> pod */
+    struct map rules;      /* fqdn -> rule_link */
+    struct rule_link *wildcard_rules;
+    CATALOG_LIST(service_entry, entries);
+    CATALOG_LIST(cluster_entry, clusters);
+    uint32_t endpoints_len;
+};
+
+void resolve_done(struct resolve *r);
+void resolve_pods(struct resolve *r);
+void resolve_services(struct resolve *r);
+void resolve_rules(struct resolve *r);
+void resolve_routes(struct resolve *r);
+void resolve_security(struct resolve *r);
+void resolve_publish(struct resolve *r);
+
+void resolve_nomem(struct resolve *r);
+/* One copy of each text in the mesh's arena. */
+struct sv resolve_name(struct resolve *r, struct sv text);
+/* Into a map of scratch values; trouble is latched. */
+void resolve_put(struct resolve *r, struct map *m, struct sv key, void *value);
+/* "reviews" of an object in namespace ns to its full name; names with dots that are no service's
+ * short form stay as they are. The result lives in scratch. */
+struct sv resolve_host(struct resolve *r, struct sv host, struct sv namespace);
+/* The identity of a pod, as its own sidecar and Istio would tell it; parts are interned. */
+struct identity resolve_identity(struct resolve *r, const struct pod *p);
+/* The entry of a full name; made without object when there is none. */
+struct service_entry *resolve_entry(struct resolve *r, struct sv fqdn);
+/* The port a request takes when none is named; 0 when the entry has none. */
+uint16_t resolve_default_port(const struct service_entry *e);
+bool resolve_has_port(const struct service_entry *e, uint16_t port);
+/* The cluster of (service, port, subset), made when missing; NULL when memory is out. at: who asks,
+ * for warnings; may be NULL. */
+const struct cluster *resolve_cluster(struct resolve *r, struct service_entry *e, uint16_t port,
+                                      struct sv subset, const struct place *at);
+/* Does this proxy play the part of one of these gateways ("mesh" for sidecars)? */
+bool resolve_is_bound(struct resolve *r, const struct text_list *gateways, struct sv namespace);
+/* Do the gateways among them that we are serve host? */
+bool resolve_gateways_serve(struct resolve *r, const struct text_list *gateways,
+                            struct sv namespace, struct sv host);
+
+#endif

@@ -1,0 +1,51 @@
+/* hosts.h - virtual hosts: from the authority of a request to the rules that apply to it.
+ *
+ * Search order is Istio's: the exact host, the longest "*.suffix", then "*". A service has one entry
+ * under its full name; the short forms (name, name.ns, name.ns.svc) are expanded at look-up, so
+ * that 5,000 services cost 5,000 entries. Filled once, then only read. */
+#ifndef PROXY_ROUTE_HOSTS_H
+#define PROXY_ROUTE_HOSTS_H
+
+#include "base/map.h"
+#include "proxy/config/mesh.h"
+#include "proxy/route/match.h"
+
+#define HOST_NAME_MAX_BYTES 253 /* DNS */
+
+struct port_route {
+    uint16_t port; /* the port the request meant */
+    const struct route *route;
+};
+struct route_entry {
+    const struct match *match; /* NULL: every request */
+    const struct port_route *routes;
+    size_t routes_len; /* at least one; the first is taken when the port is unknown */
+};
+struct vhost {
+    struct sv fqdn; /* of the Service this host is; empty for other hosts */
+    const struct route_entry *entries;
+    size_t entries_len; /* 0 in a gateway for services it does not expose */
+};
+struct hosts {
+    struct sv namespace; /* where a short name is looked for */
+    struct sv domain;    /* "cluster.local" */
+    struct map exact, suffixes;
+    struct vhost *any;
+};
+
+void hosts_done(struct hosts *h);
+/* host: lower case; "a.b", "*.b" or "*". -1 when memory is out. v is borrowed. */
+int hosts_put(struct hosts *h, struct sv host, struct vhost *v) MUST_USE;
+/* The entry of exactly this host, or NULL. */
+struct vhost *hosts_get(const struct hosts *h, struct sv host);
+/* The entry of the longest wildcard that covers host, "*" included, or NULL. */
+struct vhost *hosts_wildcard(const struct hosts *h, struct sv host);
+/* By the authority of a request, in any spelling; ret_port is the port it names, else 0. */
+const struct vhost *hosts_find(const struct hosts *h, struct sv authority, uint16_t *ret_port);
+/* The full name of the service an authority means, or an empty view. */
+struct sv hosts_service(const struct hosts *h, struct sv authority);
+
+/* First match wins; NULL when none does. */
+const struct route *vhost_route(const struct vhost *v, const struct http_head *req, uint16_t port);
+
+#endif

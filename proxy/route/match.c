@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * match.c - does a request fulfil one match block?
+ *
+ * A block is a handful of comparisons, cheapest first; only header and query conditions search. */
+#include "proxy/route/match.h"
+
+bool text_matches(const struct text_match *m, struct sv value, bool is_present)
+{
+    struct sv head = sv_sub(value, 0, m->text.len);
+    if (m->kind == TEXT_MATCH_NONE)
+        return true;
+    if (!is_present)
+        return false;
+    switch (m->kind) {
+    case TEXT_MATCH_NONE:
+    case TEXT_MATCH_PRESENT: return true;
+    case TEXT_MATCH_EXACT:
+        return m->ignores_case ? sv_eq_nocase(value, m->text) : sv_eq(value, m->text);
+    case TEXT_MATCH_PREFIX:
+        return m->ignores_case ? sv_eq_nocase(head, m->text) : sv_eq(head, m->text);
+    case TEXT_MATCH_REGEX: return regex_matches(m->regex, value);
+    }
+    return false;
+}
+
+static bool header_matches(const struct named_match *m, const struct http_head *req)
+{
+    struct sv value = http_get(req, m->name);
+    bool is_present = value.p != NULL;
+    if (!m->is_negated)
+        return text_matches(&m->value, value, is_present);
+    if (m->value.kind == TEXT_MATCH_PRESENT)
+        return !is_present;
+    return !text_matches(&m->value, is_present ? value : SV(""), true);
+}
+
+static bool param_matches(const struct named_match *m, const struct http_head *req)
+{
+    struct sv query = sv_from(req->path, sv_index(req->path, '?') + 1);
+    for (struct sv part; sv_cut(&query, '&', &part);) {
+        size_t eq = sv_index(part, '=');
+        if (sv_eq(sv_sub(part, 0, eq), m->name))
+            return text_matches(&m->value, sv_from(part, eq + 1), true);
+    }
+    return false;
+}
+
+static struct sv scheme_of(const struct http_head *req)
+{
+    return sv_starts(req->target, SV("https://")) ? SV("https") : SV("http");
+}
+
+bool match_request(const struct match *m, const struct http_head *req, uint16_t port)
+{
+    if (m->port && m->port != port)
+        return false;
+    if (!text_matches(&m->method, req->method, true) ||
+        !text_matches(&m->uri, http_path_only(req), true) ||
+        !text_matches(&m->authority, req->authority, true) ||
+        !text_matches(&m->scheme, scheme_of(req), true))
+        return false;
+    for (size_t i = 0; i < m->headers_len; i++)
+        if (!header_matches(&m->headers[i], req))
+            return false;
+    for (size_t i = 0; i < m->params_len; i++)
+        if (!param_matches(&m->params[i], req))
+            return false;
+    return true;
+}

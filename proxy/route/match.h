@@ -1,0 +1,43 @@
+/* match.h - the conditions of one match block of a VirtualService, ready to be asked.
+ *
+ * Semantics are Istio's HTTPMatchRequest: all conditions of a block must hold; exact and prefix are
+ * plain string comparisons; a regex matches the whole text; of several headers with one name the
+ * first counts; query parameters are compared as sent, without decoding. Everything lives in the
+ * mesh's arena, patterns excepted, which the mesh owns. */
+#ifndef PROXY_ROUTE_MATCH_H
+#define PROXY_ROUTE_MATCH_H
+
+#include "proxy/route/regex.h"
+#include "wire/http_msg.h"
+
+enum text_match_kind {
+    TEXT_MATCH_NONE, /* no condition */
+    TEXT_MATCH_PRESENT,
+    TEXT_MATCH_EXACT,
+    TEXT_MATCH_PREFIX,
+    TEXT_MATCH_REGEX,
+};
+struct text_match {
+    enum text_match_kind kind;
+    bool ignores_case; /* exact and prefix only */
+    struct sv text;
+    const struct regex *regex; /* borrowed from the mesh */
+};
+struct named_match {
+    struct sv name; /* header (compared without case) or query parameter */
+    struct text_match value;
+    bool is_negated; /* withoutHeaders: a missing header counts as empty */
+};
+struct match {
+    struct text_match uri, scheme, method, authority;
+    const struct named_match *headers, *params;
+    size_t headers_len, params_len;
+    uint16_t port; /* 0: any */
+};
+
+/* port: the one the request meant, 0 when unknown (then a condition on the port does not hold). */
+bool match_request(const struct match *m, const struct http_head *req, uint16_t port);
+/* present: whether there was such a value at all. */
+bool text_matches(const struct text_match *m, struct sv value, bool is_present);
+
+#endif
