@@ -69,6 +69,8 @@ static void add_call(void *to, const struct call *said, int64_t server_ns)
     struct fold *f = to;
     struct call c = *said;
     bool is_other;
+    if (c.reporter == REPORTER_SOURCE)
+        identity_of_host(&c.destination, c.destination_service);
     identity_complete(&c.source);
     identity_complete(&c.destination);
     if (c.start_ns <= 0)

@@ -91,7 +91,36 @@ void identity_complete(struct identity *who)
 
 struct identity identity_of_peer(struct sv name, struct sv namespace)
 {
-    struct identity who = { .namespace = namespace, .workload = name, .service = name };
+    struct identity who = {
+        .namespace = namespace,
+        .workload = name,
+        .service = name,
+        .version = IDENTITY_UNKNOWN,
+    };
     identity_complete(&who);
     return who;
+}
+
+struct sv service_of_host(struct sv host, struct sv *ret_namespace)
+{
+    struct sv rest = host, name, namespace;
+    *ret_namespace = SV_NONE;
+    bool is_kubernetes = sv_cut(&rest, '.', &name) && sv_cut(&rest, '.', &namespace) && name.len &&
+                         namespace.len && (sv_eq(rest, SV("svc")) || sv_starts(rest, SV("svc.")));
+    if (!is_kubernetes)
+        return host;
+    *ret_namespace = namespace;
+    return name;
+}
+
+void identity_of_host(struct identity *destination, struct sv host)
+{
+    struct sv unknown = IDENTITY_UNKNOWN, namespace;
+    bool is_named = destination->workload.len && !sv_eq(destination->workload, unknown);
+    if (is_named || !host.len || sv_eq(host, unknown))
+        return;
+    struct sv name = service_of_host(host, &namespace), cluster = destination->cluster;
+    *destination = identity_of_peer(name, namespace);
+    if (cluster.len)
+        destination->cluster = cluster;
 }

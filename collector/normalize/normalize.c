@@ -99,14 +99,10 @@ static bool peer_from_cluster(struct sv cluster, struct span_facts *f)
 {
     if (!sv_starts(cluster, SV("outbound|")))
         return false;
-    struct sv host = sv_from(cluster, sv_rindex(cluster, '|') + 1), name, rest = host;
-    if (!host.len || !sv_cut(&rest, '.', &name) || !name.len)
+    struct sv host = sv_from(cluster, sv_rindex(cluster, '|') + 1);
+    if (!host.len)
         return false;
-    struct sv namespace;
-    bool is_kubernetes = sv_cut(&rest, '.', &namespace) && namespace.len &&
-                         (rest.len == 0 || sv_starts(rest, SV("svc")));
-    f->peer = is_kubernetes ? name : host;
-    f->peer_namespace = is_kubernetes ? namespace : SV_NONE;
+    f->peer = service_of_host(host, &f->peer_namespace);
     f->peer_kind = PEER_EXTERNAL;
     return true;
 }

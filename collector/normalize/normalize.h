@@ -41,9 +41,13 @@ struct span_facts {
 #define SPAN_ERROR_FLAG SV("error")
 
 void span_facts_of(const struct span *s, struct span_facts *ret_facts);
-/* The name of the other side alone as a node of the graph: workload and service are name. */
+/* The node that others speak of and that says nothing itself: workload and service are name, the
+ * version stays "unknown", by which a virtual node is recognized. */
 struct identity identity_of_peer(struct sv name, struct sv namespace);
 
+/* The destination of an access record that knows only the host it asked for ("reviews.default.svc
+ * .cluster.local", "api.example.com"): the peer of that name. Others stay as they are. */
+void identity_of_host(struct identity *destination, struct sv host);
 /* No part of who may be empty afterwards: fills in what other parts say, else "unknown"; the
  * version becomes "latest". */
 void identity_complete(struct identity *who);

@@ -1,0 +1,60 @@
+/* view.h - what edges did in a window, each request once, rolled up as asked.
+ *
+ * A builder takes buckets in any order and any number of parts (it is a store_edge_sink) and then
+ * gives a view. One thread at a time owns either. */
+#ifndef COLLECTOR_AGGREGATE_VIEW_H
+#define COLLECTOR_AGGREGATE_VIEW_H
+
+#include "aggregate/evidence.h"
+#include "aggregate/node.h"
+#include "base/arena.h"
+#include "base/err.h"
+
+struct edge_view {
+    uint64_t id, source_id, destination_id; /* stable: hash of the rolled-up names */
+    struct edge edge;
+    struct edge_cell sum;       /* by best evidence */
+    struct hist server_latency; /* as the called side measured it; count 0: nobody did */
+    enum reporter evidence;     /* the best one used; REPORTERS_LEN in an empty step */
+    size_t step;                /* 0 unless the view has steps */
+};
+struct node_view {
+    uint64_t id;
+    struct identity who;
+    enum node_type type;
+    struct node_load in, out;
+};
+struct view {
+    struct arena mem;
+    struct window window; /* whole buckets */
+    enum granularity granularity;
+    int64_t step_ns;         /* 0: one sum over the window */
+    struct edge_view *edges; /* most requests first; with steps, in order of step */
+    size_t edges_len;
+    struct node_view *nodes; /* every end of an edge, in order of name */
+    size_t nodes_len;
+};
+void view_done(struct view *v);
+
+struct view_wish {
+    struct window window; /* widened to whole buckets */
+    enum granularity granularity;
+    int64_t step_ns;      /* 0, or a whole number of buckets: a sum for each step */
+    uint64_t edge_id;     /* only this edge; 0: all */
+    struct sv namespaces; /* "a,b": only edges with an end in one of them; empty: all */
+};
+
+struct view_builder;
+struct view_builder *view_builder_new(const struct view_wish *w) MUST_USE; /* borrows the texts */
+struct view_builder *view_builder_free(struct view_builder *b);
+/* The buckets it wants to see: the wish's window and one bucket more on both sides. */
+struct window view_builder_window(const struct view_builder *b);
+/* A store_edge_sink; to is the builder. Failure is told by view_builder_finish(). */
+int view_builder_add(void *to, const struct edge_bucket *b);
+/* Fills *ret_view, which is done with view_done(). ERR_NOMEM. The builder is spent. */
+int view_builder_finish(struct view_builder *b, struct view *ret_view, struct err *err) MUST_USE;
+
+DEFINE_AUTO_DONE(view);
+DEFINE_AUTO_FREE(view_builder);
+
+#endif

@@ -1,0 +1,247 @@
+/* view_roll.c - rolled-up edges and the nodes at their ends.
+ *
+ * Ids are hashes of the names, so that a link to an edge stays good over restarts and a map of the
+ * page before can be compared with this one. Sums with steps (an edge's history) hang on their
+ * edge as a list; without steps there is one. */
+#include "aggregate/view_roll.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+struct rolled_sum {
+    struct rolled_sum *next;
+    size_t step;
+    struct edge_cell sum;
+    struct hist called_latency;
+    uint64_t called_tls[TLS_STATES_LEN];
+    enum reporter evidence;
+};
+struct rolled_edge {
+    struct rolled_edge *next;
+    uint64_t id, source_id, destination_id;
+    struct edge edge;
+    struct rolled_sum *sums;
+};
+struct rolled_node {
+    struct node_view view;
+};
+
+static struct sv id_key(const uint64_t *id)
+{
+    return sv_of(id, sizeof(*id));
+}
+
+void roll_done(struct roll *r)
+{
+    for (struct rolled_edge *e = r->first; e; e = e->next)
+        for (struct rolled_sum *s = e->sums; s; s = s->next) {
+            edge_cell_done(&s->sum);
+            hist_done(&s->called_latency);
+        }
+    map_done(&r->edges);
+    map_done(&r->nodes);
+}
+
+static uint64_t edge_id(uint64_t source_id, uint64_t destination_id, enum protocol p)
+{
+    uint64_t parts[] = { source_id, destination_id, (uint64_t)p };
+    return hash_bytes(parts, sizeof(parts), 0);
+}
+
+uint64_t edge_roll_up_id(const struct edge *e, enum granularity g)
+{
+    struct identity source = node_roll_up(&e->source, g);
+    struct identity destination = node_roll_up(&e->destination, g);
+    return edge_id(node_id(&source, g), node_id(&destination, g), e->protocol);
+}
+
+static void learn(struct sv *fact, struct sv said)
+{
+    if (!fact->len || (sv_eq(*fact, IDENTITY_UNKNOWN) && said.len))
+        *fact = said;
+}
+
+/* -1 when memory is out. */
+static int roll_node(struct roll *r, const struct identity *stored, uint64_t *ret_id)
+{
+    struct identity who = node_roll_up(stored, r->granularity);
+    uint64_t id = node_id(&who, r->granularity);
+    enum node_type type = node_type_of(stored);
+    struct rolled_node *n = map_get(&r->nodes, id_key(&id));
+    *ret_id = id;
+    if (n) {
+        learn(&n->view.who.principal, who.principal);
+        n->view.type = MIN(n->view.type, type);
+        return 0;
+    }
+    n = arena_zalloc(r->mem, sizeof(*n));
+    if (!n || map_put(&r->nodes, id_key(&id), n, NULL) < 0)
+        return -1;
+    n->view = (struct node_view){ .id = id, .who = who, .type = type };
+    return 0;
+}
+
+struct rolled_edge *roll_edge(struct roll *r, const struct edge *e)
+{
+    uint64_t source_id, destination_id;
+    if (roll_node(r, &e->source, &source_id) < 0 ||
+        roll_node(r, &e->destination, &destination_id) < 0)
+        return NULL;
+    uint64_t id = edge_id(source_id, destination_id, e->protocol);
+    struct rolled_edge *x = map_get(&r->edges, id_key(&id));
+    if (x) {
+        learn(&x->edge.destination_service, e->destination_service);
+        learn(&x->edge.source.principal, e->source.principal);
+        learn(&x->edge.destination.principal, e->destination.principal);
+        return x;
+    }
+    x = arena_zalloc(r->mem, sizeof(*x));
+    if (!x || map_put(&r->edges, id_key(&id), x, NULL) < 0)
+        return NULL;
+    x->id = id;
+    x->source_id = source_id;
+    x->destination_id = destination_id;
+    x->edge = (struct edge){
+        .source = node_roll_up(&e->source, r->granularity),
+        .destination = node_roll_up(&e->destination, r->granularity),
+        .protocol = e->protocol,
+        .destination_service = e->destination_service,
+    };
+    x->next = r->first;
+    r->first = x;
+    return x;
+}
+
+static struct rolled_sum *sum_of(struct roll *r, struct rolled_edge *e, size_t step)
+{
+    for (struct rolled_sum *s = e->sums; s; s = s->next)
+        if (s->step == step)
+            return s;
+    struct rolled_sum *s = arena_zalloc(r->mem, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->step = step;
+    s->evidence = REPORTERS_LEN;
+    s->next = e->sums;
+    e->sums = s;
+    r->sums_len++;
+    return s;
+}
+
+int roll_add(struct roll *r, struct rolled_edge *e, size_t step, enum reporter reporter,
+             const struct edge_cell *cell)
+{
+    struct rolled_sum *s = sum_of(r, e, step);
+    if (!s || edge_cell_merge(&s->sum, cell) < 0)
+        return -1;
+    s->evidence = MIN(s->evidence, reporter);
+    return 0;
+}
+
+int roll_add_called(struct roll *r, struct rolled_edge *e, size_t step,
+                    const struct edge_cell *cell)
+{
+    struct rolled_sum *s = sum_of(r, e, step);
+    if (!s || hist_merge(&s->called_latency, &cell->latency) < 0)
+        return -1;
+    for (size_t t = 0; t < TLS_STATES_LEN; t++)
+        s->called_tls[t] += cell->tls[t];
+    return 0;
+}
+
+/* Where the counted reporter could not tell, the called side's word fills in, plaintext first: a
+ * doubt is never resolved to the safer side. */
+static void fill_tls(struct rolled_sum *s)
+{
+    for (int t = TLS_PLAINTEXT; t < TLS_STATES_LEN; t++) {
+        uint64_t *unknown = &s->sum.tls[TLS_UNKNOWN], *known = &s->sum.tls[t];
+        uint64_t missing = s->called_tls[t] > *known ? s->called_tls[t] - *known : 0;
+        uint64_t moved = MIN(*unknown, missing);
+        *unknown -= moved;
+        *known += moved;
+    }
+}
+
+static void edge_view_of(const struct rolled_edge *e, struct rolled_sum *s, struct edge_view *ret)
+{
+    fill_tls(s);
+    *ret = (struct edge_view){
+        .id = e->id,
+        .source_id = e->source_id,
+        .destination_id = e->destination_id,
+        .edge = e->edge,
+        .sum = s->sum,
+        .evidence = s->evidence,
+        .step = s->step,
+    };
+    struct hist *called = &s->called_latency;
+    if (called->count == 0 && s->sum.server_latency.count > 0)
+        called = &ret->sum.server_latency;
+    ret->server_latency = *called;
+    *called = (struct hist){ 0 };
+    s->sum = (struct edge_cell){ 0 }; /* moved */
+    s->called_latency = (struct hist){ 0 };
+}
+
+static int by_requests(const void *pa, const void *pb)
+{
+    const struct edge_view *a = pa, *b = pb;
+    if (a->step != b->step)
+        return a->step < b->step ? -1 : 1;
+    if (a->sum.requests != b->sum.requests)
+        return a->sum.requests > b->sum.requests ? -1 : 1;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static int by_name(const void *pa, const void *pb)
+{
+    const struct identity *a = &((const struct node_view *)pa)->who;
+    const struct identity *b = &((const struct node_view *)pb)->who;
+    const struct sv left[] = { a->cluster, a->namespace, a->service, a->workload, a->version };
+    const struct sv right[] = { b->cluster, b->namespace, b->service, b->workload, b->version };
+    for (size_t i = 0; i < NELEMS(left); i++) {
+        int order = sv_cmp(left[i], right[i]);
+        if (order)
+            return order;
+    }
+    return 0;
+}
+
+/* Only nodes that an edge of the view touches: a bucket that does not count brings none in. */
+static size_t nodes_used(struct roll *r, struct node_view *list)
+{
+    void *value;
+    size_t n = 0;
+    for (size_t i = 0; map_next(&r->nodes, &i, NULL, &value);) {
+        struct rolled_node *node = value;
+        if (node_load_requests(&node->view.in) + node_load_requests(&node->view.out) > 0)
+            list[n++] = node->view;
+    }
+    return n;
+}
+
+static void add_load(struct roll *r, const struct edge_view *e)
+{
+    struct rolled_node *source = map_get(&r->nodes, id_key(&e->source_id));
+    struct rolled_node *destination = map_get(&r->nodes, id_key(&e->destination_id));
+    node_load_add(&source->view.out, e->edge.protocol, &e->sum);
+    node_load_add(&destination->view.in, e->edge.protocol, &e->sum);
+}
+
+int roll_finish(struct roll *r, struct view *v)
+{
+    v->edges = mem_alloc(MAX(r->sums_len, 1) * sizeof(*v->edges));
+    v->nodes = mem_alloc(MAX(r->nodes.len, 1) * sizeof(*v->nodes));
+    if (!v->edges || !v->nodes)
+        return -1;
+    for (struct rolled_edge *e = r->first; e; e = e->next)
+        for (struct rolled_sum *s = e->sums; s; s = s->next) {
+            if (s->sum.requests == 0)
+                continue;
+            edge_view_of(e, s, &v->edges[v->edges_len++]);
+            add_load(r, &v->edges[v->edges_len - 1]);
+        }
+    v->nodes_len = nodes_used(r, v->nodes);
+    qsort(v->edges, v->edges_len, sizeof(*v->edges), by_requests);
+    qsort(v->nodes, v->nodes_len, sizeof(*v->nodes), by_name);
+    return 0;
+}
