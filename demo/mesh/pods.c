@@ -1,0 +1,81 @@
+/* pods.c - the table of the demo's pods, and the same as Kubernetes Pod objects.
+ *
+ * It is the mesh of a well-known book shop with what real meshes also have: an instance that fails
+ * now and then, a legacy service that speaks plaintext only and calls into the mesh from outside,
+ * and a database-like leaf without a sidecar. Nothing else in the demo knows the names: routes,
+ * certificates, processes and the final comparison all follow from this table. */
+#include "demo/mesh/pods.h"
+
+/* clang-format off */
+const struct pod_spec demo_pods[] = {
+    { "gateway-v1", "gateway", "v1", "gateway", 2, POD_GATEWAY, 0, { NULL } },
+    { "frontend-v1", "frontend", "v1", "frontend", 10, POD_SIDECAR, 9080, {
+        "/home ms=1-3 size=1500",
+        "/products ms=1-4 size=600 strict call=productpage:9080/products",
+        "/cart ms=1-3 strict call=productpage:9080/cart",
+        "/slow ms=5-10 strict call=productpage:9080/slow",
+        "/broken ms=1-2 strict call=productpage:9080/broken" } },
+    { "productpage-v1", "productpage", "v1", "bookinfo-productpage", 11, POD_SIDECAR, 9080, {
+        "/products ms=2-8 size=800 call=details:9080/details call=reviews:9080/reviews"
+        " call=inventory:9080/stock,30",
+        "/cart ms=3-10 fail=4,500 call=inventory:9080/reserve",
+        "/slow ms=300-900 call=details:9080/details",
+        "/broken ms=1-2 fail=100,500" } },
+    { "details-v1", "details", "v1", "bookinfo-details", 12, POD_SIDECAR, 9080, {
+        "/details ms=1-3 size=300 call=catalog-db:9200/catalog/search" } },
+    { "reviews-v1", "reviews", "v1", "bookinfo-reviews", 13, POD_SIDECAR, 9080, {
+        "/reviews ms=2-6 size=400" } },
+    { "reviews-v2", "reviews", "v2", "bookinfo-reviews", 14, POD_SIDECAR, 9080, {
+        "/reviews ms=2-7 size=400 call=ratings:9080/ratings" } },
+    { "reviews-v3", "reviews", "v3", "bookinfo-reviews", 15, POD_SIDECAR, 9080, {
+        "/reviews ms=4-30 size=400 call=ratings:9080/ratings" } },
+    { "ratings-v1", "ratings", "v1", "bookinfo-ratings", 16, POD_SIDECAR, 9080, {
+        "/ratings ms=1-4 size=100" } },
+    { "ratings-v1", "ratings", "v1", "bookinfo-ratings", 17, POD_SIDECAR, 9080, {
+        "/ratings ms=1-4 size=100" } },
+    { "ratings-v1", "ratings", "v1", "bookinfo-ratings", 18, POD_SIDECAR, 9080, {
+        "/ratings ms=1-12 size=100 fail=20,503" } },
+    { "inventory-v1", "inventory", "v1", "inventory", 20, POD_PLAIN, 9080, {
+        "/stock ms=5-15 size=50 call=ratings:9080/ratings,25",
+        "/reserve ms=8-25 fail=3,503" } },
+    { "catalog-db-v1", "catalog-db", "v1", "catalog-db", 21, POD_PLAIN, 9200, {
+        "/catalog ms=1-6 size=1000 fail=1,500" } },
+};
+/* clang-format on */
+const size_t demo_pods_len = NELEMS(demo_pods);
+
+const struct pod_spec *pod_by_workload(struct sv workload)
+{
+    for (size_t i = 0; i < demo_pods_len; i++)
+        if (sv_eq(sv_z(demo_pods[i].workload), workload))
+            return &demo_pods[i];
+    return NULL;
+}
+
+const char *pod_expected_tls(struct sv source, struct sv destination)
+{
+    const struct pod_spec *s = pod_by_workload(source), *d = pod_by_workload(destination);
+    bool both = s && d && s->kind != POD_PLAIN && d->kind != POD_PLAIN;
+    return both ? "mutual" : "plaintext";
+}
+
+void pods_yaml(const char *net, struct buf *out)
+{
+    for (size_t i = 0; i < demo_pods_len; i++) {
+        const struct pod_spec *p = &demo_pods[i];
+        buf_printf(out, "apiVersion: v1\nkind: Pod\nmetadata:\n");
+        buf_printf(out, "  name: %s-7d4b9c-%02u\n  namespace: default\n", p->workload, p->number);
+        buf_printf(out, "  labels:\n    app: %s\n    version: %s\n", p->app, p->version);
+        buf_printf(out, "    pod-template-hash: 7d4b9c\n");
+        if (p->kind != POD_PLAIN)
+            buf_printf(out, "    security.istio.io/tlsMode: istio\n");
+        if (p->kind == POD_GATEWAY)
+            buf_printf(out, "    istio: ingressgateway\n");
+        buf_printf(out, "  ownerReferences:\n    - { apiVersion: apps/v1, kind: ReplicaSet, ");
+        buf_printf(out, "name: %s-7d4b9c, controller: true }\n", p->workload);
+        buf_printf(out, "spec:\n  serviceAccountName: %s\n  containers:\n", p->account);
+        buf_printf(out, "    - { name: app, ports: [{ name: http, containerPort: %u }] }\n",
+                   p->app_port ? p->app_port : GATEWAY_PORT);
+        buf_printf(out, "status:\n  phase: Running\n  podIP: %s.%u\n---\n", net, p->number);
+    }
+}
