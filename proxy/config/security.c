@@ -17,6 +17,12 @@ static struct sv split_name(struct sv text, struct sv *namespace)
     return sv_from(text, slash + 1);
 }
 
+/* Only these are opened. */
+static bool is_open(const struct gateway_server *s)
+{
+    return sv_eq(s->port.protocol, SV("HTTP")) && s->port.number;
+}
+
 static bool is_ours(struct resolve *r, const struct gateway *g)
 {
     return r->role == ROLE_CHECK ||
@@ -68,7 +74,7 @@ bool resolve_gateways_serve(struct resolve *r, const struct text_list *gateways,
     for (size_t i = 0; i < gateways->len; i++) {
         const struct gateway *g = find_gateway(r, gateways->list[i], namespace);
         for (size_t s = 0; g && is_ours(r, g) && s < g->servers_len; s++)
-            for (size_t h = 0; h < g->servers[s].hosts.len; h++)
+            for (size_t h = 0; is_open(&g->servers[s]) && h < g->servers[s].hosts.len; h++)
                 if (host_is_served(g, g->servers[s].hosts.list[h], host, namespace))
                     return true;
     }
@@ -88,7 +94,7 @@ static void gateway_ports(struct resolve *r)
     for (const struct gateway *g = r->catalog->gateways.first; g; g = g->next) {
         for (size_t i = 0; is_ours(r, g) && i < g->servers_len; i++) {
             const struct gateway_port *p = &g->servers[i].port;
-            bool is_known = !sv_eq(p->protocol, SV("HTTP")) || !p->number;
+            bool is_known = !is_open(&g->servers[i]);
             for (size_t k = 0; k < len; k++)
                 is_known = is_known || ports[k].number == p->number;
             if (!is_known)
