@@ -150,7 +150,7 @@ export function layOutOnto(old: Picture, mesh: Mesh): Picture {
     }
     const chart = chartOf(mesh, rank as number[]);
     y.forEach((at, v) => (chart.y[v] = at!));
-    const hold = chart.rank.map((_, item) =>
+    const hold = chart.rank.map((_, item): number =>
         isBox(chart, item) && known(item) ? HOLD_OLD_BOX : HOLD_NEW,
     );
     chart.passages.forEach((items, id) =>

@@ -51,8 +51,8 @@ export const GAP_BOXES = 30;
 export const GAP_BOX_PASSAGE = 18;
 export const GAP_PASSAGES = 12;
 /** Gap between two columns: room for a label and for the lines to turn. */
-export const GAP_COLUMNS_MIN = 130;
-export const GAP_COLUMNS_MAX = 330;
+export const GAP_COLUMNS_MIN = 168;
+export const GAP_COLUMNS_MAX = 360;
 
 /** Grouped index lists: neighbours of each of n items. */
 export type Adjacency = number[][];

@@ -1,0 +1,149 @@
+// header.tsx - the bar at the top: name, filter, mTLS count, window, live state, theme, help.
+import type { LiveState } from "./api.ts";
+import type { Query } from "./filter.ts";
+import type { Mesh } from "./mesh.ts";
+import { ClosedLock } from "./map/legend.tsx";
+import { type Theme, THEMES } from "./theme.ts";
+import { type LabelKind, LABELS, type View, WINDOWS } from "./url.ts";
+
+export const MTLS_WORD = "mtls:off";
+
+const LABEL_NAMES: Record<LabelKind, string> = {
+    auto: "rate, p95",
+    rate: "rate",
+    p50: "p50",
+    p95: "p95",
+    p99: "p99",
+    tls: "TLS",
+};
+const THEME_SIGNS: Record<Theme, string> = { auto: "◐", light: "☀", dark: "☾" };
+const LIVE_NAMES: Record<LiveState, string> = {
+    connecting: "connecting",
+    live: "live",
+    paused: "paused",
+    retrying: "retrying",
+};
+
+interface Props {
+    view: View;
+    query: Query;
+    mesh: Mesh | null;
+    live: LiveState;
+    theme: Theme;
+    onQuery: (text: string, isFinal: boolean) => void;
+    onMtls: () => void;
+    onView: (change: Partial<View>) => void;
+    onLive: () => void;
+    onTheme: (theme: Theme) => void;
+    onHelp: () => void;
+}
+
+function MtlsChip({ mesh, isOn, onPress }: { mesh: Mesh | null; isOn: boolean; onPress: () => void }) {
+    if (!mesh || mesh.lines.length === 0) return null;
+    const rest = mesh.lines.length - mesh.mutualLines;
+    return (
+        <button
+            type="button"
+            class={rest === 0 ? "chip full" : "chip"}
+            aria-pressed={isOn}
+            title={isOn ? "Show all edges" : `Show the ${rest} edges that are not fully mutual TLS`}
+            onClick={onPress}
+        >
+            <ClosedLock /> mTLS {mesh.mutualLines} of {mesh.lines.length}
+        </button>
+    );
+}
+
+function Choice<T extends string>(props: {
+    label: string;
+    value: T;
+    options: readonly T[];
+    show: (option: T) => string;
+    onChange: (value: T) => void;
+}) {
+    return (
+        <label class="choice">
+            <span>{props.label}</span>
+            <select
+                value={props.value}
+                onChange={(event) => props.onChange(event.currentTarget.value as T)}
+            >
+                {props.options.map((option) => (
+                    <option key={option} value={option}>
+                        {props.show(option)}
+                    </option>
+                ))}
+            </select>
+        </label>
+    );
+}
+
+export function Header(props: Props) {
+    const { view, live, theme } = props;
+    const nextTheme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!;
+    const isPaused = live === "paused";
+    return (
+        <header class="bar">
+            <h1>Tulle</h1>
+            <form role="search" onSubmit={(event) => event.preventDefault()}>
+                <input
+                    type="search"
+                    id="filter"
+                    value={view.query}
+                    placeholder="Filter:  reviews  err>1%  p95>200ms  mtls:off"
+                    aria-label="Filter edges"
+                    aria-invalid={props.query.problems.length > 0}
+                    aria-describedby="filter-problem"
+                    spellcheck={false}
+                    autocomplete="off"
+                    onInput={(event) => props.onQuery(event.currentTarget.value, false)}
+                    onChange={(event) => props.onQuery(event.currentTarget.value, true)}
+                />
+                <span id="filter-problem" class="problem">
+                    {props.query.problems[0] ?? ""}
+                </span>
+            </form>
+            <MtlsChip
+                mesh={props.mesh}
+                isOn={view.query.split(/\s+/).includes(MTLS_WORD)}
+                onPress={props.onMtls}
+            />
+            <span class="space" />
+            <Choice
+                label="Labels"
+                value={view.label}
+                options={LABELS}
+                show={(kind) => LABEL_NAMES[kind]}
+                onChange={(label) => props.onView({ label })}
+            />
+            <Choice
+                label="Window"
+                value={view.window}
+                options={WINDOWS}
+                show={(name) => name}
+                onChange={(window) => props.onView({ window })}
+            />
+            <button
+                type="button"
+                class={`live ${live}`}
+                aria-pressed={!isPaused}
+                title={isPaused ? "Continue (space)" : "Pause (space)"}
+                onClick={props.onLive}
+            >
+                <i aria-hidden="true" /> {LIVE_NAMES[live]}
+            </button>
+            <button
+                type="button"
+                class="icon"
+                aria-label={`Theme: ${theme}. Change to ${nextTheme}`}
+                title={`Theme: ${theme}`}
+                onClick={() => props.onTheme(nextTheme)}
+            >
+                {THEME_SIGNS[theme]}
+            </button>
+            <button type="button" class="icon" aria-label="Help" title="Keys and legend (?)" onClick={props.onHelp}>
+                ?
+            </button>
+        </header>
+    );
+}

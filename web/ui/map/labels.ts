@@ -1,0 +1,128 @@
+// labels.ts - where the words of a line stand.
+//
+// Greedy, the most important line first: a label tries places along its curve, from the end where
+// fewer lines meet, at least 14 px from the arrow; the first place that covers neither a card nor
+// another label is taken. A label that finds none tries a shorter text, then stays away: its line
+// still has colour and dash, and its numbers stand in the table. Sizes are screen pixels, because
+// text does not shrink with the map.
+import type { LabelKind } from "../url.ts";
+import { type Curve, pointAt } from "./geometry.ts";
+import { labelTexts, type Lock, lockOf, toneOf } from "./style.ts";
+import type { Camera, Rect } from "./view.ts";
+
+export interface Label {
+    curve: Curve;
+    text: string;
+    lock: Lock;
+    x: number; // centre, in map units
+    y: number;
+    width: number; // on the screen
+}
+
+export interface LabelOptions {
+    camera: Camera;
+    kind: LabelKind;
+    cards: Rect[]; // in map units
+    textWidth: (text: string, isBold: boolean) => number;
+    isAsked: (curve: Curve) => boolean; // hovered or selected: gets its label first, lock included
+}
+
+export const LABEL_HEIGHT = 16;
+export const LOCK_WIDTH = 13;
+const PADDING = 5;
+const FROM_ARROW = 18;
+const PLACES = 14;
+/** Below this zoom the words of healthy lines would be larger than what they describe. */
+const ZOOM_ALL_LABELS = 0.5;
+/** More labels than this are a grey carpet, and each costs a search. */
+const LABELS_MAX = 400;
+const IMPORTANCE = { bad: 3, warn: 2, ok: 1, idle: 0 };
+
+function overlaps(a: Rect, b: Rect): boolean {
+    return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+}
+
+/** Ways along the curve to try, in order; in map units. */
+function places(curve: Curve, halfWidth: number): number[] {
+    const total = curve.lengths.at(-1)!;
+    const nearest = FROM_ARROW + halfWidth;
+    const room = total - 2 * nearest;
+    if (room < 0) return [total / 2];
+    const fromEnd = curve.crowdAtEnd <= curve.crowdAtStart;
+    const list: number[] = [];
+    for (let i = 0; i < PLACES; i++) {
+        const way = nearest + (room * i) / (PLACES - 1);
+        list.push(fromEnd ? total - way : way);
+    }
+    return list;
+}
+
+function isWanted(curve: Curve, options: LabelOptions): boolean {
+    if (options.isAsked(curve)) return true;
+    const tone = toneOf(curve.line.edge);
+    if (tone === "idle") return false;
+    return tone !== "ok" || options.camera.zoom >= ZOOM_ALL_LABELS;
+}
+
+class Taken {
+    private readonly cells = new Map<string, Rect[]>();
+    private static readonly CELL = 200;
+
+    private *keys(rect: Rect): Generator<string> {
+        const cell = Taken.CELL;
+        for (let x = Math.floor(rect.left / cell); x * cell <= rect.right; x++)
+            for (let y = Math.floor(rect.top / cell); y * cell <= rect.bottom; y++) yield `${x} ${y}`;
+    }
+
+    add(rect: Rect): void {
+        for (const key of this.keys(rect)) {
+            const list = this.cells.get(key);
+            if (list) list.push(rect);
+            else this.cells.set(key, [rect]);
+        }
+    }
+
+    isFree(rect: Rect): boolean {
+        for (const key of this.keys(rect))
+            if (this.cells.get(key)?.some((other) => overlaps(rect, other))) return false;
+        return true;
+    }
+}
+
+function tryPlace(curve: Curve, text: string, taken: Taken, options: LabelOptions): Label | null {
+    const { zoom } = options.camera;
+    const lock = lockOf(curve.line.edge, options.isAsked(curve) || options.kind === "tls");
+    const isBold = toneOf(curve.line.edge) !== "ok";
+    const width =
+        options.textWidth(text, isBold) + 2 * PADDING + (lock === "none" ? 0 : LOCK_WIDTH);
+    const half = { x: width / 2 / zoom, y: LABEL_HEIGHT / 2 / zoom };
+    for (const way of places(curve, half.x)) {
+        const { x, y } = pointAt(curve, way);
+        const rect = { left: x - half.x, right: x + half.x, top: y - half.y, bottom: y + half.y };
+        if (taken.isFree(rect)) {
+            taken.add(rect);
+            return { curve, text, lock, x, y, width };
+        }
+    }
+    return null;
+}
+
+export function placeLabels(curves: Curve[], options: LabelOptions): Label[] {
+    const taken = new Taken();
+    for (const card of options.cards) taken.add(card);
+    const rank = (curve: Curve) =>
+        (options.isAsked(curve) ? 10 : 0) + IMPORTANCE[toneOf(curve.line.edge)];
+    const wanted = curves
+        .filter((curve) => isWanted(curve, options))
+        .sort((a, b) => rank(b) - rank(a) || b.line.edge.rate - a.line.edge.rate)
+        .slice(0, LABELS_MAX);
+    const labels: Label[] = [];
+    for (const curve of wanted)
+        for (const text of labelTexts(curve.line.edge, options.kind)) {
+            const label = tryPlace(curve, text, taken, options);
+            if (!label) continue;
+            labels.push(label);
+            break;
+        }
+    return labels;
+}
