@@ -1,0 +1,146 @@
+/* test_sv.c - cutting, numbers, hexadecimal, UTF-8. */
+#include "base/sv.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static void test_cut(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *parts[4];
+        size_t len;
+    } cases[] = {
+        { "a,,b", { "a", "", "b" }, 3 }, { "", { "" }, 1 },   { "a,", { "a", "" }, 2 },
+        { ",", { "", "" }, 2 },          { "a", { "a" }, 1 },
+    };
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        print_message("case: '%s'\n", cases[i].text);
+        struct sv rest = sv_z(cases[i].text), part;
+        size_t n = 0;
+        while (sv_cut(&rest, ',', &part)) {
+            assert_true(n < cases[i].len);
+            assert_true(sv_eq(part, sv_z(cases[i].parts[n++])));
+        }
+        assert_int_equal(n, cases[i].len);
+    }
+    struct sv none = SV_NONE, part;
+    assert_false(sv_cut(&none, ',', &part));
+}
+
+static void test_compare_and_search(void **state)
+{
+    (void)state;
+    assert_true(sv_cmp(SV("a"), SV("b")) < 0 && sv_cmp(SV("ab"), SV("a")) > 0);
+    assert_int_equal(sv_cmp(SV_NONE, SV("")), 0);
+    assert_true(sv_eq_nocase(SV("Content-Type"), SV("content-type")));
+    assert_false(sv_eq_nocase(SV("ab"), SV("abc")));
+    assert_true(sv_starts(SV("abc"), SV("ab")) && sv_ends(SV("abc"), SV("bc")));
+    assert_false(sv_starts(SV("a"), SV("ab")) || sv_ends(SV("b"), SV("ab")));
+    assert_true(sv_contains(SV("abc"), SV("b")) && sv_contains(SV(""), SV("")));
+    assert_false(sv_contains(SV("abc"), SV("x")));
+    assert_int_equal(sv_index(SV("a.b.c"), '.'), 1);
+    assert_int_equal(sv_rindex(SV("a.b.c"), '.'), 3);
+    assert_int_equal(sv_index(SV("abc"), '.'), 3);
+    assert_int_equal(sv_sub(SV("abc"), 9, 1).len, 0);
+    assert_true(sv_eq(sv_trim(SV(" \t a b\r\n")), SV("a b")));
+    assert_int_equal(sv_trim(SV(" \n")).len, 0);
+}
+
+static void test_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool is_u64, is_i64, is_double;
+    } cases[] = {
+        { "0", true, true, true },
+        { "18446744073709551615", true, false, true },
+        { "18446744073709551616", false, false, true },
+        { "9223372036854775807", true, true, true },
+        { "-9223372036854775808", false, true, true },
+        { "-9223372036854775809", false, false, true },
+        { "", false, false, false },
+        { "-", false, false, false },
+        { "1 ", false, false, false },
+        { " 1", false, false, false },
+        { "1x", false, false, false },
+        { "+1", false, false, true },
+        { "1.5e3", false, false, true },
+    };
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        print_message("case: '%s'\n", cases[i].text);
+        uint64_t u = 7;
+        int64_t s = 7;
+        double d = 7;
+        assert_int_equal(sv_to_u64(sv_z(cases[i].text), &u), cases[i].is_u64);
+        assert_int_equal(sv_to_i64(sv_z(cases[i].text), &s), cases[i].is_i64);
+        assert_int_equal(sv_to_double(sv_z(cases[i].text), &d), cases[i].is_double);
+        assert_true(cases[i].is_u64 || u == 7);
+        assert_true(cases[i].is_i64 || s == 7);
+        assert_true(cases[i].is_double || d == 7);
+    }
+    int64_t s = 0;
+    assert_true(sv_to_i64(SV("-9223372036854775808"), &s) && s == INT64_MIN);
+}
+
+static void test_hex(void **state)
+{
+    (void)state;
+    uint8_t bytes[3];
+    char text[6];
+    assert_true(sv_to_bytes(SV("00fFA7"), bytes, 3));
+    hex_encode(text, bytes, 3);
+    assert_memory_equal(text, "00ffa7", 6);
+    assert_false(sv_to_bytes(SV("00fFA"), bytes, 3));
+    assert_false(sv_to_bytes(SV("00fFAg"), bytes, 3));
+    assert_false(sv_to_bytes(SV("00fFA700"), bytes, 3));
+}
+
+static void test_utf8(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *text;
+        bool ok;
+    } cases[] = {
+        { "ascii", "abc", true },
+        { "two, three, four bytes", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", true },
+        { "overlong slash", "\xc0\xaf", false },
+        { "overlong, three bytes", "\xe0\x80\xaf", false },
+        { "surrogate", "\xed\xa0\x80", false },
+        { "past U+10FFFF", "\xf4\x90\x80\x80", false },
+        { "cut short", "\xe2\x82", false },
+        { "lone continuation", "\x80", false },
+    };
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        print_message("case: %s\n", cases[i].name);
+        assert_int_equal(sv_is_utf8(sv_z(cases[i].text)), cases[i].ok);
+    }
+}
+
+static void test_to_z(void **state)
+{
+    (void)state;
+    char out[4];
+    assert_true(sv_to_z(SV("abc"), out, sizeof(out)));
+    assert_string_equal(out, "abc");
+    assert_false(sv_to_z(SV("abcd"), out, sizeof(out)));
+    assert_string_equal(out, "abc");
+    assert_true(sv_to_z(SV_NONE, out, sizeof(out)));
+    assert_string_equal(out, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cut),     cmocka_unit_test(test_compare_and_search),
+        cmocka_unit_test(test_numbers), cmocka_unit_test(test_hex),
+        cmocka_unit_test(test_utf8),    cmocka_unit_test(test_to_z),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
