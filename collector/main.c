@@ -1,0 +1,210 @@
+/* main.c - starts store, fold, query door, pipeline and OTLP door in this order, waits for a signal,
+ * stops them again.
+ *
+ * The query door opens before the pipeline reads back what the last process left unfolded, so that
+ * the map is there at once; /readyz says no until everything is. The OTLP door opens last: whoever
+ * can reach it gets an answer that holds. */
+#include "aggregate/fold.h"
+#include "base/flag.h"
+#include "base/log.h"
+#include "door.h"
+#include "http.h"
+#include "options.h"
+#include "pipeline.h"
+#include "tallies.h"
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+enum { EXIT_CLEAN = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
+
+struct collector {
+    struct options opt;
+    struct arena mem;
+    struct store *store;
+    struct fold *fold;
+    struct http *http;
+    struct loop *loop;
+    struct pipeline *pipeline; /* set before is_open; the query door's threads ask it, too */
+    struct door *door;
+    _Atomic bool is_open; /* everything is started and nothing is stopping */
+};
+
+static bool is_ready(void *to, char *why, size_t why_size)
+{
+    struct collector *c = to;
+    const char *reason = NULL;
+    if (!atomic_load(&c->is_open))
+        reason = "starting or stopping";
+    else if (pipeline_is_failing(c->pipeline))
+        reason = "the store does not take data";
+    if (reason)
+        snprintf(why, why_size, "%s", reason);
+    return reason == NULL;
+}
+
+static void on_drained(void *to)
+{
+    struct collector *c = to;
+    loop_stop(c->loop);
+}
+
+static void on_signal(void *to, int signum)
+{
+    struct collector *c = to;
+    bool was_open = atomic_exchange(&c->is_open, false);
+    LOG_INFO("collector.stopping", KV_STR("signal", strsignal(signum)));
+    if (was_open && c->door)
+        door_drain(c->door, c->opt.drain_ns, on_drained, c);
+    else
+        loop_stop(c->loop); /* no door, or asked a second time */
+}
+
+static int make_data_folder(const struct options *o, struct err *err)
+{
+    if (o->store[0] || mkdir(o->data, 0750) == 0 || errno == EEXIST)
+        return 0;
+    return err_set(err, ERR_IO, "%s: %s", o->data, strerror(errno));
+}
+
+static int start_store(struct collector *c, struct err *err)
+{
+    struct store_conf sc = { .url = c->opt.store_url, .durability = c->opt.durability };
+    struct fold_conf fc = fold_conf_default();
+    int rc = make_data_folder(&c->opt, err);
+    if (rc < 0)
+        return rc;
+    c->store = store_open(&sc, err);
+    if (!c->store) {
+        err_context(err, "store %.*s", SV_ARG(c->opt.store_url));
+        return -1;
+    }
+    c->fold = fold_new(&fc);
+    return c->fold ? 0 : err_set(err, ERR_NOMEM, "edges");
+}
+
+static int start_query(struct collector *c, struct err *err)
+{
+    struct http_conf hc = { .listen = c->opt.listen,
+                            .port = c->opt.http_port,
+                            .store = c->store,
+                            .fold = c->fold,
+                            .tallies = &collector_tallies,
+                            .is_ready = is_ready,
+                            .is_ready_to = c };
+    if (c->opt.http_port == 0)
+        return 0;
+    c->http = http_open(&hc, err);
+    if (!c->http)
+        err_context(err, "--http-port %u", c->opt.http_port);
+    return c->http ? 0 : -1;
+}
+
+static int start_ingest(struct collector *c, struct err *err)
+{
+    const struct options *o = &c->opt;
+    struct pipeline_conf pc = { .store = c->store,
+                                .fold = c->fold,
+                                .loop = c->loop,
+                                .queue_len = o->queue,
+                                .inflight_max = o->max_inflight };
+    c->pipeline = pipeline_open(&pc, err);
+    if (!c->pipeline)
+        return -1;
+    struct door_conf dc = { .loop = c->loop,
+                            .pipeline = c->pipeline,
+                            .listen = o->listen,
+                            .port = o->otlp_http_port,
+                            .limits = o->limits,
+                            .conns_max = o->max_connections };
+    if (o->otlp_http_port == 0)
+        return 0;
+    c->door = door_open(&dc, err);
+    if (!c->door)
+        err_context(err, "--otlp-http-port %u", o->otlp_http_port);
+    return c->door ? 0 : -1;
+}
+
+static int start_loop(struct collector *c, struct err *err)
+{
+    signal(SIGPIPE, SIG_IGN);
+    c->loop = loop_new(err);
+    if (!c->loop)
+        return -1;
+    int rc = loop_on_signal(c->loop, SIGTERM, on_signal, c, err);
+    return rc < 0 ? rc : loop_on_signal(c->loop, SIGINT, on_signal, c, err);
+}
+
+static void say_ready(const struct collector *c)
+{
+    const struct options *o = &c->opt;
+    char dashboard[96] = "off", otlp[96] = "off";
+    const char *left = strchr(o->listen, ':') ? "[" : "", *right = left[0] ? "]" : "";
+    if (c->http)
+        snprintf(dashboard, sizeof(dashboard), "http://%s%s%s:%u/", left, o->listen, right,
+                 http_port(c->http));
+    if (c->door)
+        snprintf(otlp, sizeof(otlp), "http://%s%s%s:%u/v1/traces", left, o->listen, right,
+                 door_port(c->door));
+    const struct {
+        const char *option;
+        uint16_t port;
+    } unbuilt[] = { { "grpc-port", o->grpc_port },
+                    { "zipkin-port", o->zipkin_port },
+                    { "thrift-port", o->thrift_port } };
+    for (size_t i = 0; i < NELEMS(unbuilt); i++)
+        if (unbuilt[i].port)
+            LOG_WARN("door.not_built_yet", KV_STR("option", unbuilt[i].option),
+                     KV_UINT("port", unbuilt[i].port));
+    LOG_INFO("collector.ready", KV_STR("dashboard", dashboard), KV_STR("otlp_http", otlp),
+             KV_SV("store", o->store_url), KV_STR("durability", o->durability_name));
+}
+
+static int start(struct collector *c, struct err *err)
+{
+    if (start_loop(c, err) < 0 || start_store(c, err) < 0 || start_query(c, err) < 0 ||
+        start_ingest(c, err) < 0)
+        return -1;
+    atomic_store(&c->is_open, true);
+    say_ready(c);
+    return 0;
+}
+
+/* The query door asks the pipeline, so it goes first; the pipeline goes before the OTLP door,
+ * because the answers it still owes are the door's to take. */
+static void stop(struct collector *c)
+{
+    atomic_store(&c->is_open, false);
+    http_close(c->http);
+    pipeline_close(c->pipeline);
+    door_close(c->door);
+    fold_free(c->fold);
+    store_close(c->store);
+    loop_free(c->loop);
+}
+
+int main(int argc, char **argv)
+{
+    struct collector c = { .loop = NULL };
+    struct err err = { 0 };
+    mallopt(M_ARENA_MAX,
+            2); /* many threads allocate little; an arena each would only hold memory */
+    int rc = options_parse(&c.opt, &c.mem, argc, argv, &err);
+    if (rc == FLAG_RUN) {
+        log_set_level(c.opt.log_level);
+        rc = start(&c, &err);
+        if (rc == 0) {
+            loop_run(c.loop);
+            stop(&c);
+            LOG_INFO("collector.stopped");
+        } else {
+            stop(&c);
+        }
+    }
+    arena_done(&c.mem);
+    if (rc >= 0)
+        return EXIT_CLEAN;
+    fprintf(stderr, "tulle-collector: %s\n", err.why[0] ? err.why : "could not start");
+    return err.code == ERR_USAGE ? EXIT_USAGE : EXIT_RUNTIME;
+}

@@ -1,0 +1,79 @@
+/* options.c - the collector's option table and what has to fit together. */
+#include "options.h"
+#include "base/flag.h"
+
+#define OFF(field) offsetof(struct options, field)
+
+/* clang-format off */
+static const struct flag rows[] = {
+    { "data",            FLAG_STR,    OFF(data),            "./tulle-data", "folder that holds everything; made when missing", NULL },
+    { "store",           FLAG_STR,    OFF(store),           "",             "where spans and edges live: sqlite:FILE or memory: (default sqlite:DATA/tulle.db)", NULL },
+    { "durability",      FLAG_CHOICE, OFF(durability_name), "process",      "what an acknowledged export survives: kill -9, a power cut, nothing", "process|power|none" },
+    { "listen",          FLAG_STR,    OFF(listen),          "127.0.0.1",    "address of every door", NULL },
+    { "otlp-http-port",  FLAG_PORT,   OFF(otlp_http_port),  "4318",         "OTLP/HTTP: traces and logs; 0 turns a door off", NULL },
+    { "http-port",       FLAG_PORT,   OFF(http_port),       "16686",        "dashboard, JSON API, /metrics, /healthz, /readyz", NULL },
+    { "grpc-port",       FLAG_PORT,   OFF(grpc_port),       "0",            "OTLP/gRPC and Envoy ALS; not served by this version", NULL },
+    { "zipkin-port",     FLAG_PORT,   OFF(zipkin_port),     "0",            "Zipkin; not served by this version", NULL },
+    { "thrift-port",     FLAG_PORT,   OFF(thrift_port),     "0",            "Jaeger thrift over HTTP; not served by this version", NULL },
+    { "max-body",        FLAG_BYTES,  OFF(max_body),        "8MiB",         "largest export as sent; four times that after decompression", NULL },
+    { "max-inflight",    FLAG_BYTES,  OFF(max_inflight),    "64MiB",        "exports received and not yet committed, in all", NULL },
+    { "max-connections", FLAG_UINT,   OFF(max_connections), "4096",         "open connections of the OTLP/HTTP door", NULL },
+    { "queue",           FLAG_UINT,   OFF(queue),           "1024",         "exports waiting for the writer", NULL },
+    { "drain",           FLAG_NSEC,   OFF(drain_ns),        "10s",          "how long stopping waits for commits under way", NULL },
+    { "log-level",       FLAG_CHOICE, OFF(log_level_name),  "info",         "least severe log lines to print", "error|warn|info|debug" },
+};
+/* clang-format on */
+
+static const struct flag_table table = {
+    .program = "tulle-collector",
+    .summary = "takes telemetry in, keeps it, and shows who calls whom",
+    .rows = rows,
+    .len = NELEMS(rows),
+};
+
+static int work_out_url(struct options *o, struct arena *mem, struct err *err)
+{
+    if (o->store[0]) {
+        o->store_url = sv_z(o->store);
+        return 0;
+    }
+    static const char format[] = "sqlite:%s/tulle.db";
+    size_t size = sizeof(format) + strlen(o->data);
+    char *url = arena_alloc(mem, size);
+    if (!url)
+        return err_set(err, ERR_NOMEM, "store url");
+    o->store_url = sv_of(url, (size_t)snprintf(url, size, format, o->data));
+    return 0;
+}
+
+static int check(struct options *o, struct err *err)
+{
+    if (o->max_body == 0 || o->max_body > UINT64_C(1) << 30)
+        return err_set(err, ERR_USAGE, "--max-body: 1 byte to 1 GiB");
+    if (o->max_inflight < o->max_body)
+        return err_set(err, ERR_USAGE, "--max-inflight must not be less than --max-body");
+    if (o->max_connections == 0 || o->max_connections > 1000000)
+        return err_set(err, ERR_USAGE, "--max-connections: 1 to 1000000");
+    if (o->queue == 0 || o->queue > 1000000)
+        return err_set(err, ERR_USAGE, "--queue: 1 to 1000000");
+    if (o->otlp_http_port && o->otlp_http_port == o->http_port)
+        return err_set(err, ERR_USAGE, "--otlp-http-port and --http-port are the same");
+    return 0;
+}
+
+int options_parse(struct options *o, struct arena *mem, int argc, char **argv, struct err *err)
+{
+    int rc = flag_parse(&table, o, mem, argc, argv, NULL, err);
+    if (rc != FLAG_RUN)
+        return rc;
+    rc = check(o, err);
+    if (rc < 0)
+        return rc;
+    struct sv durability = sv_z(o->durability_name);
+    o->durability = sv_eq(durability, SV("power"))  ? STORE_DURABILITY_POWER
+                    : sv_eq(durability, SV("none")) ? STORE_DURABILITY_NONE
+                                                    : STORE_DURABILITY_PROCESS;
+    INVARIANT(log_level_from_sv(sv_z(o->log_level_name), &o->log_level)); /* a FLAG_CHOICE */
+    o->limits = limits_for(o->max_body);
+    return work_out_url(o, mem, err);
+}
