@@ -54,7 +54,7 @@ function selectionSentence(mesh: Mesh, selection: Selection): string {
     if (selection.kind === "edge")
         return mesh.lines.find((line) => line.edge.id === selection.id)?.sentence ?? "";
     const card = mesh.cards.get(selection.id);
-    return card ? cardSentence(card, mesh.lines) : "";
+    return card ? cardSentence(card, mesh) : "";
 }
 
 function isTyping(event: KeyboardEvent): boolean {

@@ -41,11 +41,12 @@ export interface Line {
 export interface Mesh {
     cards: Map<string, Card>;
     lines: Line[];
-    cardOfNode: Map<string, string>;
+    into: Map<string, Line[]>; // by destination card
+    out: Map<string, Line[]>; // by source card
     mutualLines: number;
 }
 
-export const CARD_WIDTH = 180;
+export const CARD_WIDTH = 162;
 export const CARD_HEAD_HEIGHT = 46;
 export const CARD_ROW_HEIGHT = 22;
 
@@ -150,14 +151,19 @@ function lineOf(edge: GraphEdge, cards: Map<string, Card>, cardOfNode: Map<strin
     return { edge, from, to, fromRow, toRow, name, sentence: sentence.filter(Boolean).join(", ") };
 }
 
-export function meshOf(graph: Graph): Mesh {
-    const groups = new Map<string, GraphNode[]>();
-    const cardOfNode = new Map<string, string>();
-    for (const node of graph.nodes) {
-        const id = cardId(node);
-        cardOfNode.set(node.id, id);
-        groups.set(id, [...(groups.get(id) ?? []), node]);
+export function groupBy<T>(list: T[], key: (item: T) => string): Map<string, T[]> {
+    const groups = new Map<string, T[]>();
+    for (const item of list) {
+        const group = groups.get(key(item));
+        if (group) group.push(item);
+        else groups.set(key(item), [item]);
     }
+    return groups;
+}
+
+export function meshOf(graph: Graph): Mesh {
+    const groups = groupBy(graph.nodes, cardId);
+    const cardOfNode = new Map(graph.nodes.map((node) => [node.id, cardId(node)]));
     const cards = new Map<string, Card>();
     for (const id of [...groups.keys()].sort(byCode)) cards.set(id, cardOf(id, groups.get(id)!));
     const lines = graph.edges
@@ -168,12 +174,15 @@ export function meshOf(graph: Graph): Mesh {
     for (const line of lines)
         if (isOutside(line.from) && !isOutside(line.to)) cards.get(line.to)!.isEntry = true;
     const mutualLines = lines.filter((line) => line.edge.tls.state === "mutual").length;
-    return { cards, lines, cardOfNode, mutualLines };
+    const into = groupBy(lines, (line) => line.to);
+    const out = groupBy(lines, (line) => line.from);
+    return { cards, lines, into, out, mutualLines };
 }
 
 /** A card for a screen reader. */
-export function cardSentence(card: Card, lines: Line[]): string {
-    const into = lines.filter((line) => line.to === card.id);
+export function cardSentence(card: Card, mesh: Mesh): string {
+    const into = mesh.into.get(card.id) ?? [];
+    const out = mesh.out.get(card.id) ?? [];
     const slowest = Math.max(0, ...into.map((line) => line.edge.latency.p95Ms));
     const versions = card.rows.length > 1 ? `versions ${card.rows.map((r) => r.label).join(", ")}` : "";
     return [
@@ -182,7 +191,7 @@ export function cardSentence(card: Card, lines: Line[]): string {
         card.inRate > 0 ? format.rateWords(card.inRate) : "",
         `${format.percent(card.errorShare)} errors`,
         into.length > 0 ? `p95 up to ${format.latency(slowest)}` : "",
-        `calls ${new Set(lines.filter((l) => l.from === card.id).map((l) => l.to)).size}`,
+        `calls ${new Set(out.map((l) => l.to)).size}`,
         `called by ${new Set(into.map((l) => l.from)).size}`,
         card.health,
     ]

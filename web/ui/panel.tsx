@@ -88,6 +88,7 @@ function Percentiles({ title, of }: { title: string; of: Latency }) {
 function Tls({ edge }: { edge: GraphEdge }) {
     const { tls } = edge;
     const expiry = tls.certificateExpiry;
+    const count = (n: number) => (tls.state === "mixed" && n > 0 ? format.count(n) : null);
     const principal = (text: string) => (text === "unknown" ? null : <code>{text}</code>);
     return (
         <section>
@@ -95,10 +96,10 @@ function Tls({ edge }: { edge: GraphEdge }) {
             <p class={`tls is-${tls.state}`}>{tlsWords(edge)}</p>
             <Facts
                 rows={[
-                    ["mutual TLS", tls.mutual > 0 ? format.count(tls.mutual) : null],
-                    ["one-way TLS", tls.tls > 0 ? format.count(tls.tls) : null],
-                    ["plaintext", tls.plaintext > 0 ? format.count(tls.plaintext) : null],
-                    ["not known", tls.unknown > 0 ? format.count(tls.unknown) : null],
+                    ["mutual TLS", count(tls.mutual)],
+                    ["one-way TLS", count(tls.tls)],
+                    ["plaintext", count(tls.plaintext)],
+                    ["not known", count(tls.unknown)],
                     ["version", tls.version],
                     ["cipher", tls.cipher],
                     ["caller is", principal(edge.source.principal)],
@@ -208,8 +209,8 @@ function LineList(props: { title: string; lines: Line[]; show: (l: Line) => stri
 type PickEdge = (id: string) => void;
 
 function CardPanel({ card, mesh, onPick }: { card: Card; mesh: Mesh; onPick: PickEdge }) {
-    const into = mesh.lines.filter((line) => line.to === card.id);
-    const out = mesh.lines.filter((line) => line.from === card.id);
+    const into = mesh.into.get(card.id) ?? [];
+    const out = mesh.out.get(card.id) ?? [];
     const principals = new Set(card.rows.map((row) => row.node.principal));
     principals.delete("unknown");
     return (
@@ -261,12 +262,15 @@ function CardPanel({ card, mesh, onPick }: { card: Card; mesh: Mesh; onPick: Pic
     );
 }
 
-/** The other end, and for a card of several versions the own one. */
+/** The other end; on a card of several versions with the own one before it. */
 function nameFor(line: Line, card: Card, way: "into" | "out"): string {
-    const own = way === "into" ? line.edge.destination : line.edge.source;
-    const other = way === "into" ? line.edge.source : line.edge.destination;
-    if (card.rows.length <= 1) return fullName(other);
-    return way === "into" ? `${fullName(other)} → ${own.version}` : `${own.version} → ${fullName(other)}`;
+    const [own, other] =
+        way === "into"
+            ? [line.edge.destination, line.edge.source]
+            : [line.edge.source, line.edge.destination];
+    const hasRow = (way === "into" ? line.fromRow : line.toRow) >= 0;
+    const name = hasRow ? fullName(other) : shortName(other);
+    return card.rows.length > 1 ? `${own.version} ${way === "into" ? "by" : "to"} ${name}` : name;
 }
 
 interface Props {

@@ -1,4 +1,5 @@
 // states.tsx - what stands where the map would be while there is none.
+import type { WindowName } from "./url.ts";
 
 function Waiting() {
     return (
@@ -17,11 +18,18 @@ function Failed({ why, retryInSeconds }: { why: string; retryInSeconds: number }
     );
 }
 
-function Empty({ window }: { window: string }) {
+const WINDOW_WORDS: Record<WindowName, string> = {
+    "1m": "minute",
+    "5m": "five minutes",
+    "15m": "quarter of an hour",
+    "1h": "hour",
+};
+
+function Empty({ window }: { window: WindowName }) {
     const host = location.hostname;
     return (
         <div class="state">
-            <h2>No traffic in the last {window}</h2>
+            <h2>No traffic in the last {WINDOW_WORDS[window]}</h2>
             <p>The map draws itself as soon as calls are reported. To see some:</p>
             <dl>
                 <div>
@@ -48,7 +56,7 @@ function Empty({ window }: { window: string }) {
     );
 }
 
-export function NoMap(props: { hasGraph: boolean; window: string; why: string; retryInSeconds: number }) {
+export function NoMap(props: { hasGraph: boolean; window: WindowName; why: string; retryInSeconds: number }) {
     if (props.hasGraph) return <Empty window={props.window} />;
     if (props.why) return <Failed why={props.why} retryInSeconds={props.retryInSeconds} />;
     return <Waiting />;

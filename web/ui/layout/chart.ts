@@ -9,9 +9,7 @@ import {
     adjacency,
     type Adjacency,
     type Box,
-    GAP_BOX_PASSAGE,
-    GAP_BOXES,
-    GAP_PASSAGES,
+    type Gaps,
     type Link,
     linkKey,
     type Picture,
@@ -27,6 +25,7 @@ export interface Mesh {
 
 export interface Chart {
     mesh: Mesh;
+    gaps: Gaps;
     rank: number[]; // by item
     height: number[]; // by item; passages have none
     y: number[]; // by item
@@ -54,7 +53,7 @@ export function meshOf(boxes: Box[], links: Link[]): Mesh {
 }
 
 /** Lays passages; rank is by box. Links within one column get no passage and join nothing. */
-export function chartOf(mesh: Mesh, boxRank: number[]): Chart {
+export function chartOf(mesh: Mesh, boxRank: number[], gaps: Gaps): Chart {
     const rank = [...boxRank];
     const height = mesh.boxes.map((box) => box.height);
     const passages: number[][] = [];
@@ -78,7 +77,8 @@ export function chartOf(mesh: Mesh, boxRank: number[]): Chart {
         right[a]!.push(b);
         left[b]!.push(a);
     }
-    return { mesh, rank, height, y: new Array<number>(rank.length).fill(0), left, right, passages };
+    const y = new Array<number>(rank.length).fill(0);
+    return { mesh, gaps, rank, height, y, left, right, passages };
 }
 
 export function isBox(chart: Chart, item: number): boolean {
@@ -89,10 +89,10 @@ export function isBox(chart: Chart, item: number): boolean {
 export function gapBetween(chart: Chart, a: number, b: number): number {
     const gap =
         isBox(chart, a) && isBox(chart, b)
-            ? GAP_BOXES
+            ? chart.gaps.boxes
             : isBox(chart, a) || isBox(chart, b)
-              ? GAP_BOX_PASSAGE
-              : GAP_PASSAGES;
+              ? chart.gaps.boxPassage
+              : chart.gaps.passages;
     return (chart.height[a]! + chart.height[b]!) / 2 + gap;
 }
 
@@ -125,5 +125,6 @@ export function pictureOf(chart: Chart, pitch: number, boxWidth: number): Pictur
         x: chart.rank[i]! * pitch,
         y: chart.y[i]!,
     }));
-    return { boxes: new Map(placed.map((box) => [box.id, box])), routes, pitch, boxWidth };
+    const placedById = new Map(placed.map((box) => [box.id, box]));
+    return { boxes: placedById, routes, pitch, boxWidth, gaps: chart.gaps };
 }

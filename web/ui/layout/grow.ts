@@ -7,7 +7,7 @@
 // ask for.
 import { type Chart, chartOf, gapBetween, isBox, type Mesh, pictureOf, rowsOf } from "./chart.ts";
 import { settle } from "./place.ts";
-import { GAP_BOXES, GAP_PASSAGES, linkKey, type Picture } from "./types.ts";
+import { type Gaps, linkKey, type Picture } from "./types.ts";
 
 /** How firmly an item keeps its height where a column gets too full. */
 const HOLD_OLD_BOX = 100;
@@ -78,16 +78,16 @@ function columnAt(rank: number, mesh: Mesh, ranks: (number | undefined)[], old: 
 }
 
 /** Where in its column a new box of this height disturbs least. */
-function findRoom(column: Column, wish: number, height: number): number {
+function findRoom(column: Column, gaps: Gaps, wish: number, height: number): number {
     const { boxes, passages } = column;
     let best = wish;
     let least = Infinity;
     for (let i = 0; i <= boxes.length; i++) {
         const top = i > 0 ? boxes[i - 1]!.y + boxes[i - 1]!.height / 2 : -Infinity;
         const bottom = i < boxes.length ? boxes[i]!.y - boxes[i]!.height / 2 : Infinity;
-        const crowd = passages.filter((y) => y > top && y < bottom).length * GAP_PASSAGES;
-        const from = top + GAP_BOXES + height / 2 + crowd / 2;
-        const to = bottom - GAP_BOXES - height / 2 - crowd / 2;
+        const crowd = passages.filter((y) => y > top && y < bottom).length * gaps.passages;
+        const from = top + gaps.boxes + height / 2 + crowd / 2;
+        const to = bottom - gaps.boxes - height / 2 - crowd / 2;
         const y = from <= to ? Math.min(Math.max(wish, from), to) : (from + to) / 2;
         const pushed = (Math.max(0, from - to) * boxes.length) / 2;
         const cost = Math.abs(y - wish) + pushed;
@@ -145,10 +145,10 @@ export function layOutOnto(old: Picture, mesh: Mesh): Picture {
             if (rank[other] === rank[v])
                 column.boxes.push({ y: y[other]!, height: mesh.boxes[other]!.height });
         column.boxes.sort((a, b) => a.y - b.y);
-        y[v] = findRoom(column, wishFor(mesh, v, y), mesh.boxes[v]!.height);
+        y[v] = findRoom(column, old.gaps, wishFor(mesh, v, y), mesh.boxes[v]!.height);
         placed.push(v);
     }
-    const chart = chartOf(mesh, rank as number[]);
+    const chart = chartOf(mesh, rank as number[], old.gaps);
     y.forEach((at, v) => (chart.y[v] = at!));
     const hold = chart.rank.map((_, item): number =>
         isBox(chart, item) && known(item) ? HOLD_OLD_BOX : HOLD_NEW,

@@ -7,9 +7,18 @@ import { type Chart, chartOf, gapBetween, isBox, type Mesh, pictureOf, rowsOf } 
 import { reduceCrossings } from "./order.ts";
 import { settle } from "./place.ts";
 import { assignRanks, breakCycles } from "./rank.ts";
-import { GAP_BOXES, GAP_COLUMNS_MAX, GAP_COLUMNS_MIN, type Picture } from "./types.ts";
+import {
+    BOXES_AIRY,
+    GAP_COLUMNS_MAX,
+    GAP_COLUMNS_MIN,
+    type Gaps,
+    GAPS_AIRY,
+    GAPS_DENSE,
+    type Picture,
+} from "./types.ts";
 
-const GAP_PARTS = 56;
+/** Gap between two unconnected parts, as a multiple of that between two boxes. */
+const GAP_PARTS = 2;
 /** Lines that run straight on through a column keep to their height more than boxes do. */
 const PULL_BOXES = 1;
 const PULL_BOX_PASSAGE = 2;
@@ -72,7 +81,13 @@ function placeRows(chart: Chart, rows: number[][]): void {
 }
 
 /** One connected part as a chart of its own; its items' top is at 0. Returns its height. */
-function placePart(mesh: Mesh, members: number[], rank: number[], boxY: number[]): PartResult {
+function placePart(
+    mesh: Mesh,
+    gaps: Gaps,
+    members: number[],
+    rank: number[],
+    boxY: number[],
+): PartResult {
     const local = new Map(members.map((v, i) => [v, i]));
     const edgeIds: number[] = [];
     mesh.edges.forEach((e, i) => {
@@ -87,7 +102,7 @@ function placePart(mesh: Mesh, members: number[], rank: number[], boxY: number[]
         })),
         selfLinks: [],
     };
-    const chart = chartOf(part, members.map((v) => rank[v]!));
+    const chart = chartOf(part, members.map((v) => rank[v]!), gaps);
     const layers = { rows: rowsOf(chart).rows, left: chart.left, right: chart.right };
     reduceCrossings(layers);
     placeRows(chart, layers.rows);
@@ -105,7 +120,14 @@ interface PartResult {
 }
 
 /** Boxes that nobody calls and that call nobody: as many a line as there are columns. */
-function placeSingles(mesh: Mesh, singles: number[], rank: number[], y: number[], top: number) {
+function placeSingles(
+    mesh: Mesh,
+    gaps: Gaps,
+    singles: number[],
+    rank: number[],
+    y: number[],
+    top: number,
+): void {
     const columns = Math.max(4, ...rank.map((r) => r + 1));
     let lineTop = top;
     for (let i = 0; i < singles.length; i += columns) {
@@ -115,7 +137,7 @@ function placeSingles(mesh: Mesh, singles: number[], rank: number[], y: number[]
             rank[v] = column;
             y[v] = lineTop + height / 2;
         });
-        lineTop += height + GAP_BOXES;
+        lineTop += height + gaps.boxes;
     }
 }
 
@@ -126,6 +148,7 @@ function pitchFor(mesh: Mesh, rank: number[], boxWidth: number): number {
 }
 
 export function layOutAfresh(mesh: Mesh): Picture {
+    const gaps = mesh.boxes.length > BOXES_AIRY ? GAPS_DENSE : GAPS_AIRY;
     const boxWidth = Math.max(0, ...mesh.boxes.map((box) => box.width));
     const turned = breakCycles(mesh.boxes.length, mesh.edges);
     const rank = assignRanks(mesh.boxes.length, turned);
@@ -136,7 +159,7 @@ export function layOutAfresh(mesh: Mesh): Picture {
     for (const members of all.filter((part) => part.length > 1)) {
         const least = Math.min(...members.map((v) => rank[v]!));
         for (const v of members) rank[v]! -= least;
-        const done = placePart(mesh, members, rank, boxY);
+        const done = placePart(mesh, gaps, members, rank, boxY);
         for (const v of members) boxY[v]! += top;
         done.edgeIds.forEach((id, i) =>
             passageY.set(
@@ -144,10 +167,11 @@ export function layOutAfresh(mesh: Mesh): Picture {
                 done.chart.passages[i]!.map((p) => done.chart.y[p]! - done.top + top),
             ),
         );
-        top += done.height + GAP_PARTS;
+        top += done.height + GAP_PARTS * gaps.boxes;
     }
-    placeSingles(mesh, all.filter((part) => part.length === 1).flat(), rank, boxY, top);
-    const chart = chartOf(mesh, rank);
+    const singles = all.filter((part) => part.length === 1).flat();
+    placeSingles(mesh, gaps, singles, rank, boxY, top);
+    const chart = chartOf(mesh, rank, gaps);
     boxY.forEach((y, v) => (chart.y[v] = y));
     chart.passages.forEach((items, id) =>
         items.forEach((p, i) => (chart.y[p] = passageY.get(id)![i]!)),

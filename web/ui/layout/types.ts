@@ -40,6 +40,7 @@ export interface Picture {
     routes: Map<string, Route>; // by linkKey
     pitch: number; // distance of two columns' centres
     boxWidth: number; // widest box: passages run straight across this width
+    gaps: Gaps;
 }
 
 export function linkKey(from: string, to: string): string {
@@ -47,11 +48,17 @@ export function linkKey(from: string, to: string): string {
 }
 
 /** Smallest gaps between neighbours of a column. */
-export const GAP_BOXES = 30;
-export const GAP_BOX_PASSAGE = 18;
-export const GAP_PASSAGES = 12;
+export interface Gaps {
+    boxes: number;
+    boxPassage: number;
+    passages: number;
+}
+export const GAPS_AIRY: Gaps = { boxes: 28, boxPassage: 17, passages: 11 };
+export const GAPS_DENSE: Gaps = { boxes: 16, boxPassage: 9, passages: 5 };
+/** With more boxes than this a picture is dense, or it would be all height. */
+export const BOXES_AIRY = 80;
 /** Gap between two columns: room for a label and for the lines to turn. */
-export const GAP_COLUMNS_MIN = 168;
+export const GAP_COLUMNS_MIN = 142;
 export const GAP_COLUMNS_MAX = 360;
 
 /** Grouped index lists: neighbours of each of n items. */

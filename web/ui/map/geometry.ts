@@ -5,7 +5,7 @@
 // other ends lie, so they fan out without crossing. Between columns a line is one cubic curve with
 // level ends; through a column it runs straight.
 import { linkKey, type Picture, type PlacedBox } from "../layout/layout.ts";
-import { CARD_HEAD_HEIGHT, CARD_ROW_HEIGHT, type Line, type Mesh } from "../mesh.ts";
+import { CARD_HEAD_HEIGHT, CARD_ROW_HEIGHT, groupBy, type Line, type Mesh } from "../mesh.ts";
 import type { Rect } from "./view.ts";
 
 export interface Point {
@@ -49,7 +49,7 @@ function sides(shape: string): ["left" | "right", "left" | "right"] {
 
 /** Port heights, by line and end: spread around the row each belongs to. */
 function portsOf(mesh: Mesh, picture: Picture) {
-    const groups = new Map<string, Port[]>();
+    const ports: { card: string; port: Port }[] = [];
     const byLine = new Map<Line, { start: Port; end: Port }>();
     for (const line of mesh.lines) {
         const from = picture.boxes.get(line.from);
@@ -62,22 +62,23 @@ function portsOf(mesh: Mesh, picture: Picture) {
         const start: Port = { line, side: leave, row: line.fromRow, otherY: first, y: 0 };
         const end: Port = { line, side: enter, row: line.toRow, otherY: last, y: 0 };
         byLine.set(line, { start, end });
-        for (const [card, port] of [[line.from, start], [line.to, end]] as const) {
-            const key = `${card}\n${port.side}\n${port.row}`;
-            groups.set(key, [...(groups.get(key) ?? []), port]);
-        }
+        ports.push({ card: line.from, port: start }, { card: line.to, port: end });
     }
-    for (const [key, ports] of groups) {
-        const box = picture.boxes.get(key.split("\n")[0]!)!;
-        const row = ports[0]!.row;
-        const room = row < 0 ? CARD_HEAD_HEIGHT - 14 : CARD_ROW_HEIGHT - 8;
-        const step = Math.min(SPREAD, room / Math.max(1, ports.length - 1));
-        ports.sort((a, b) => a.otherY - b.otherY || (a.line.name < b.line.name ? -1 : 1));
-        ports.forEach((port, i) => {
-            port.y = rowCentre(box, row) + (i - (ports.length - 1) / 2) * step;
-        });
-    }
+    const shared = groupBy(ports, ({ card, port }) => `${card}\n${port.side}\n${port.row}`);
+    for (const group of shared.values())
+        spread(picture.boxes.get(group[0]!.card)!, group.map(({ port }) => port));
     return byLine;
+}
+
+/** Ports of one side and row, in the order of their other ends. */
+function spread(box: PlacedBox, ports: Port[]): void {
+    const row = ports[0]!.row;
+    const room = row < 0 ? CARD_HEAD_HEIGHT - 14 : CARD_ROW_HEIGHT - 8;
+    const step = Math.min(SPREAD, room / Math.max(1, ports.length - 1));
+    ports.sort((a, b) => a.otherY - b.otherY || (a.line.name < b.line.name ? -1 : 1));
+    ports.forEach((port, i) => {
+        port.y = rowCentre(box, row) + (i - (ports.length - 1) / 2) * step;
+    });
 }
 
 class Pen {
@@ -134,11 +135,7 @@ function edgeOf(box: PlacedBox, side: "left" | "right"): number {
 
 /** Several lines of one link pass a column side by side; this is the shift of each. */
 function laneShift(mesh: Mesh): Map<Line, number> {
-    const lanes = new Map<string, Line[]>();
-    for (const line of mesh.lines) {
-        const key = linkKey(line.from, line.to);
-        lanes.set(key, [...(lanes.get(key) ?? []), line]);
-    }
+    const lanes = groupBy(mesh.lines, (line) => linkKey(line.from, line.to));
     const shift = new Map<Line, number>();
     for (const lines of lanes.values()) {
         lines.sort((a, b) => a.fromRow - b.fromRow || a.toRow - b.toRow);

@@ -4,7 +4,7 @@
 // fewer lines meet, at least 14 px from the arrow; the first place that covers neither a card nor
 // another label is taken. A label that finds none tries a shorter text, then stays away: its line
 // still has colour and dash, and its numbers stand in the table. Sizes are screen pixels, because
-// text does not shrink with the map.
+// text must stay readable when the map is small.
 import type { LabelKind } from "../url.ts";
 import { type Curve, pointAt } from "./geometry.ts";
 import { labelTexts, type Lock, lockOf, toneOf } from "./style.ts";
@@ -17,6 +17,7 @@ export interface Label {
     x: number; // centre, in map units
     y: number;
     width: number; // on the screen
+    height: number;
 }
 
 export interface LabelOptions {
@@ -27,16 +28,26 @@ export interface LabelOptions {
     isAsked: (curve: Curve) => boolean; // hovered or selected: gets its label first, lock included
 }
 
-export const LABEL_HEIGHT = 16;
+const LABEL_HEIGHT = 16;
 export const LOCK_WIDTH = 13;
-const PADDING = 5;
-const FROM_ARROW = 18;
+export const PADDING = 4;
+const FROM_ARROW = 16;
 const PLACES = 14;
-/** Below this zoom the words of healthy lines would be larger than what they describe. */
-const ZOOM_ALL_LABELS = 0.5;
+/** Below these the words of healthy lines, and any locks, would be larger than what they are at. */
+const ZOOM_ALL_LABELS = 0.45;
+const ZOOM_LOCKS = 0.2;
 /** More labels than this are a grey carpet, and each costs a search. */
 const LABELS_MAX = 400;
 const IMPORTANCE = { bad: 3, warn: 2, ok: 1, idle: 0 };
+
+/** Labels shrink a little with the map, but never below what can be read. */
+export function labelFontPx(zoom: number): number {
+    return 11 * Math.min(1, Math.max(0.87, zoom * 1.15));
+}
+
+function labelHeight(zoom: number): number {
+    return (LABEL_HEIGHT * labelFontPx(zoom)) / 11;
+}
 
 function overlaps(a: Rect, b: Rect): boolean {
     return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
@@ -59,9 +70,22 @@ function places(curve: Curve, halfWidth: number): number[] {
 
 function isWanted(curve: Curve, options: LabelOptions): boolean {
     if (options.isAsked(curve)) return true;
+    const { zoom } = options.camera;
     const tone = toneOf(curve.line.edge);
-    if (tone === "idle") return false;
-    return tone !== "ok" || options.camera.zoom >= ZOOM_ALL_LABELS;
+    if (tone === "bad" || tone === "warn") return true;
+    const { state } = curve.line.edge.tls;
+    if (state !== "mutual" && state !== "unknown" && zoom >= ZOOM_LOCKS) return true;
+    return tone === "ok" && zoom >= ZOOM_ALL_LABELS;
+}
+
+/** The texts to try; "" is a lock alone. */
+function textsFor(curve: Curve, options: LabelOptions): string[] {
+    const { edge } = curve.line;
+    const tone = toneOf(edge);
+    const isFar = options.camera.zoom < ZOOM_ALL_LABELS && !options.isAsked(curve);
+    const lockAlone = lockOf(edge, false) === "none" ? [] : [""];
+    if (isFar && (tone === "ok" || tone === "idle")) return lockAlone;
+    return [...labelTexts(edge, options.kind), ...lockAlone];
 }
 
 class Taken {
@@ -93,15 +117,18 @@ function tryPlace(curve: Curve, text: string, taken: Taken, options: LabelOption
     const { zoom } = options.camera;
     const lock = lockOf(curve.line.edge, options.isAsked(curve) || options.kind === "tls");
     const isBold = toneOf(curve.line.edge) !== "ok";
-    const width =
-        options.textWidth(text, isBold) + 2 * PADDING + (lock === "none" ? 0 : LOCK_WIDTH);
-    const half = { x: width / 2 / zoom, y: LABEL_HEIGHT / 2 / zoom };
-    for (const way of places(curve, half.x)) {
+    const textWidth = text ? options.textWidth(text, isBold) : -2;
+    const width = textWidth + 2 * PADDING + (lock === "none" ? 0 : LOCK_WIDTH);
+    const height = labelHeight(zoom);
+    const half = { x: width / 2 / zoom, y: height / 2 / zoom };
+    const ways = places(curve, half.x);
+    const mustShow = options.isAsked(curve);
+    for (const [i, way] of ways.entries()) {
         const { x, y } = pointAt(curve, way);
         const rect = { left: x - half.x, right: x + half.x, top: y - half.y, bottom: y + half.y };
-        if (taken.isFree(rect)) {
+        if (taken.isFree(rect) || (mustShow && i === ways.length - 1)) {
             taken.add(rect);
-            return { curve, text, lock, x, y, width };
+            return { curve, text, lock, x, y, width, height };
         }
     }
     return null;
@@ -118,7 +145,7 @@ export function placeLabels(curves: Curve[], options: LabelOptions): Label[] {
         .slice(0, LABELS_MAX);
     const labels: Label[] = [];
     for (const curve of wanted)
-        for (const text of labelTexts(curve.line.edge, options.kind)) {
+        for (const text of textsFor(curve, options)) {
             const label = tryPlace(curve, text, taken, options);
             if (!label) continue;
             labels.push(label);

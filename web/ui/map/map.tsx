@@ -126,7 +126,7 @@ export function MapPane(props: Props) {
             picture,
             curves,
             kind: label,
-            selectedEdge: selection?.kind === "edge" ? selection.id : null,
+            selected: selection?.id ?? null,
             hoveredEdge: hovered,
             isFaded: (curve) => near !== null && !near.edges.has(curve.line.edge.id),
         });
@@ -194,7 +194,7 @@ export function MapPane(props: Props) {
                             card={card}
                             x={box.x}
                             y={box.y}
-                            name={cardSentence(card, mesh.lines)}
+                            name={cardSentence(card, mesh)}
                             isSelected={selection?.kind === "node" && selection.id === card.id}
                             isFaded={near !== null && !near.cards.has(card.id)}
                             hasTabStop={card.id === stop}

@@ -4,7 +4,7 @@
 // table and the panel. Failing lines are drawn last, on top. Colours come from the style sheet, so
 // themes and forced colours need no code here.
 import type { Curve } from "./geometry.ts";
-import { type Label, LABEL_HEIGHT, LOCK_WIDTH } from "./labels.ts";
+import { type Label, labelFontPx, LOCK_WIDTH, PADDING } from "./labels.ts";
 import { lineStyle, type Lock, type Tone, toneOf } from "./style.ts";
 import { type Camera, type Rect, type Size, visible } from "./view.ts";
 
@@ -136,9 +136,9 @@ function drawLabel(context: CanvasRenderingContext2D, label: Label, scene: Scene
     context.globalAlpha = scene.isFaded(label.curve) ? FADED : 1;
     context.fillStyle = palette.paper;
     context.beginPath();
-    context.roundRect(left, y - LABEL_HEIGHT / 2, label.width, LABEL_HEIGHT, 5);
+    context.roundRect(left, y - label.height / 2, label.width, label.height, 5);
     context.fill();
-    let textLeft = left + 5;
+    let textLeft = left + PADDING;
     if (label.lock !== "none") {
         const lockColour = { closed: palette.ok, half: palette.warn, open: palette.bad };
         context.fillStyle = context.strokeStyle =
@@ -148,14 +148,15 @@ function drawLabel(context: CanvasRenderingContext2D, label: Label, scene: Scene
         textLeft += LOCK_WIDTH;
     }
     const textColour = { idle: palette.muted, ok: palette.muted, warn: palette.warnText, bad: palette.bad };
+    if (!label.text) return;
     context.fillStyle = textColour[tone];
-    context.font = labelFont(scene.font, tone !== "ok");
+    context.font = labelFont(scene.font, labelFontPx(camera.zoom), tone !== "ok");
     context.textAlign = "left";
     context.fillText(label.text, textLeft, y + 0.5);
 }
 
-export function labelFont(family: string, isBold: boolean): string {
-    return `${isBold ? "600 " : ""}11px ${family}`;
+export function labelFont(family: string, px: number, isBold: boolean): string {
+    return `${isBold ? "600 " : ""}${px}px ${family}`;
 }
 
 export function paint(context: CanvasRenderingContext2D, ratio: number, scene: Scene): void {

@@ -6,7 +6,7 @@
 // position, and are kept while the map is only pushed about.
 import type { LabelKind } from "../url.ts";
 import { boundsOf, type Curve, curveAt, rectOf } from "./geometry.ts";
-import { type Label, placeLabels } from "./labels.ts";
+import { type Label, labelFontPx, placeLabels } from "./labels.ts";
 import { labelFont, paint, type Palette, readPalette } from "./paint.ts";
 import type { Picture } from "../layout/layout.ts";
 import { type Camera, contains, fit, reveal, type Size, toMap, visible, zoomAt } from "./view.ts";
@@ -15,7 +15,7 @@ export interface StageState {
     picture: Picture;
     curves: Curve[];
     kind: LabelKind;
-    selectedEdge: string | null;
+    selected: string | null; // card or edge
     hoveredEdge: string | null;
     isFaded: (curve: Curve) => boolean;
 }
@@ -74,7 +74,7 @@ export class Stage {
         const isFirst = this.state === null;
         this.state = state;
         this.labels = null;
-        if (isFirst || !this.isTouched) this.fitIfHidden(isFirst);
+        if (isFirst || (!this.isTouched && state.selected === null)) this.fitIfHidden(isFirst);
         this.repaint();
     }
 
@@ -123,7 +123,11 @@ export class Stage {
         this.size = { width, height };
         this.canvas.width = Math.round(width * ratio);
         this.canvas.height = Math.round(height * ratio);
-        if (this.state && !this.isTouched) this.fitIfHidden(true);
+        // The panel takes room away: then the picture stands still and only what is selected must
+        // stay in sight. It comes back as it was when the panel closes.
+        const selected = this.state?.selected ?? null;
+        if (selected !== null) this.show(selected);
+        else if (this.state && !this.isTouched) this.fitIfHidden(true);
         this.repaint();
     }
 
@@ -138,10 +142,11 @@ export class Stage {
     }
 
     private textWidth(text: string, isBold: boolean): number {
-        const key = `${isBold ? "b" : ""}${text}`;
+        const px = labelFontPx(this.camera.zoom);
+        const key = `${px} ${isBold} ${text}`;
         let width = this.widths.get(key);
         if (width === undefined) {
-            this.context.font = labelFont(this.font, isBold);
+            this.context.font = labelFont(this.font, px, isBold);
             width = this.context.measureText(text).width;
             if (this.widths.size > 5000) this.widths.clear(); // texts change for ever
             this.widths.set(key, width);
@@ -153,7 +158,7 @@ export class Stage {
         this.frame = 0;
         const { camera, state } = this;
         if (!state) return;
-        const isSelected = (curve: Curve) => curve.line.edge.id === state.selectedEdge;
+        const isSelected = (curve: Curve) => curve.line.edge.id === state.selected;
         const isHovered = (curve: Curve) => curve.line.edge.id === state.hoveredEdge;
         this.labels ??= placeLabels(state.curves, {
             camera,

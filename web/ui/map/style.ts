@@ -71,7 +71,8 @@ export function labelTexts(edge: GraphEdge, kind: LabelKind): string[] {
             return [lead + format.latency(edge.latency.p95Ms)];
         default: {
             const p95 = format.latency(edge.latency.p95Ms);
-            return [`${lead}${flow(edge)} · ${p95}`, lead + p95];
+            const texts = [`${lead}${flow(edge)} · ${p95}`, lead + p95];
+            return lead ? [...texts, lead.slice(0, -3)] : texts;
         }
     }
 }

@@ -24,7 +24,7 @@ export const ZOOM_MIN = 0.04;
 export const ZOOM_MAX = 3;
 /** Fitting never blows a small mesh up beyond the size at which it was designed. */
 const ZOOM_FIT_MAX = 1.15;
-const MARGIN = 36;
+const MARGIN = 26;
 
 export function clampZoom(zoom: number): number {
     return Math.min(ZOOM_MAX, Math.max(ZOOM_MIN, zoom));

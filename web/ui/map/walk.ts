@@ -24,20 +24,15 @@ export function step(mesh: Mesh, picture: Picture, id: string, way: Direction): 
         const column = boxes.filter((box) => box.rank === from.rank);
         return nearest(from, column.filter((box) => (box.y - from.y) * sign > 0));
     }
-    const linked = new Set(
-        mesh.lines
-            .filter((line) => (way === "right" ? line.from : line.to) === id)
-            .map((line) => (way === "right" ? line.to : line.from)),
-    );
+    const next = way === "right" ? mesh.out.get(id) : mesh.into.get(id);
+    const linked = new Set(next?.map((line) => (way === "right" ? line.to : line.from)));
     return nearest(from, boxes.filter((box) => linked.has(box.id) && box.id !== id));
 }
 
 /** Lines of a card in the order in which "e" visits them: callees from the top, then callers. */
 export function linesOf(mesh: Mesh, id: string): Line[] {
-    return [
-        ...mesh.lines.filter((line) => line.from === id),
-        ...mesh.lines.filter((line) => line.to === id && line.from !== id),
-    ];
+    const callers = (mesh.into.get(id) ?? []).filter((line) => line.from !== id);
+    return [...(mesh.out.get(id) ?? []), ...callers];
 }
 
 /** Lines that need a look, the worst first. */
