@@ -1,0 +1,32 @@
+"""test_demo.py DEMO_MESH PROGRAMS NET [OPTIONS] - the demo for some seconds: every edge is exact.
+
+demo-mesh itself compares the load generator's count with the API and /metrics and says with its
+status whether they agree. Here it gets free ports, and afterwards nothing may be left of it.
+"""
+import glob
+import os
+import subprocess
+import sys
+
+import support
+
+
+def main():
+    demo, programs, net, *options = sys.argv[1:]
+    port, otlp_port = support.free_ports(2)
+    env = dict(os.environ, TMPDIR=support.folder)
+    done = subprocess.run(
+        [demo, "--programs", programs, "--pod-net", net, "--port", str(port), "--otlp-port",
+         str(otlp_port), *options], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, check=False)
+    print(done.stdout)
+    support.check(done.returncode == 0, f"status {done.returncode}")
+    support.check("did not end cleanly" not in done.stdout, "a program had to be killed")
+    left = glob.glob(os.path.join(support.folder, "tulle-demo-*"))
+    support.check(not left, f"left behind: {left}")
+    listening = subprocess.run(["pgrep", "-f", f"--listen={net}[.]"], capture_output=True,
+                               check=False)
+    support.check(listening.returncode == 1, "processes are left")
+
+
+main()
