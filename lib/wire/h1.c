@@ -172,7 +172,10 @@ static int on_body(llhttp_t *p, const char *at, size_t len)
 
 static int on_end(llhttp_t *p)
 {
-    return stop_with(h1_of(p), H1_END);
+    struct h1 *h = h1_of(p);
+    for (size_t i = 0; i < h->trailers_len; i++)
+        h->trailers[i].value = sv_trim(h->trailers[i].value);
+    return stop_with(h, H1_END);
 }
 
 static const llhttp_settings_t settings = {

@@ -137,6 +137,11 @@ static bool check_target(struct h1 *h, struct sv raw, const struct framing *f)
 bool h1_head_check(struct h1 *h, struct sv raw)
 {
     struct framing f = { 0 };
+    if (h->parser.http_major != 1) {
+        h1_refuse(h, 505, 0, "HTTP/%u.%u on an HTTP/1.1 port", h->parser.http_major,
+                  h->parser.http_minor);
+        return false;
+    }
     if (!check_lines(h, raw) || !check_fields(h, raw, &f) || !check_framing(h, raw, &f))
         return false;
     return h->parser.type == HTTP_RESPONSE || check_target(h, raw, &f);

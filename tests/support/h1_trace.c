@@ -51,7 +51,8 @@ void h1_trace(enum h1_kind kind, struct sv in, size_t step, bool is_at_end, stru
         seen = step ? MIN(seen + step, in.len) : in.len;
         char *copy = mem_alloc(seen - from);
         memcpy(copy, in.p + from, seen - from);
-        struct sv left = sv_of(copy, seen - from);
+        size_t at_once = seen - from;
+        struct sv left = sv_of(copy, at_once);
         enum h1_event ev;
         while ((ev = h1_next(&h, &left)) != H1_NEED_MORE) {
             put_event(to, &h, ev, &in_body);
@@ -63,7 +64,7 @@ void h1_trace(enum h1_kind kind, struct sv in, size_t step, bool is_at_end, stru
         }
         from = seen - left.len;
         /* Views into freed memory must not be looked at again: poison them. */
-        memset(copy, '#', (size_t)(left.p - copy));
+        memset(copy, '#', at_once - left.len);
         mem_free(copy);
     }
     if (!is_over && is_at_end && from + h.offset > 0 && (h.scanned || h.offset))
