@@ -100,21 +100,23 @@ function swapNeighbours(layers: Layers, at: Int32Array, takeTies: boolean): bool
     const ends = (list: number[]) => list.map((w) => at[w]!).sort((a, b) => a - b);
     let changed = false;
     for (const row of layers.rows) {
+        // The columns on both sides stand still meanwhile, so the ends are sorted once.
+        const left = row.map((v) => ends(layers.left[v]!));
+        const right = row.map((v) => ends(layers.right[v]!));
+        const swap = <T,>(list: T[], i: number) =>
+            ([list[i], list[i + 1]] = [list[i + 1]!, list[i]!]);
         for (let i = 0; i + 1 < row.length; i++) {
-            const a = row[i]!;
-            const b = row[i + 1]!;
-            const [al, bl] = [ends(layers.left[a]!), ends(layers.left[b]!)];
-            const [ar, br] = [ends(layers.right[a]!), ends(layers.right[b]!)];
+            const [al, bl, ar, br] = [left[i]!, left[i + 1]!, right[i]!, right[i + 1]!];
             const now = pairCrossings(al, bl) + pairCrossings(ar, br);
+            if (now === 0) continue;
             const swapped = pairCrossings(bl, al) + pairCrossings(br, ar);
-            if (swapped < now || (takeTies && swapped === now && now > 0)) {
-                row[i] = b;
-                row[i + 1] = a;
-                at[b] = i;
-                at[a] = i + 1;
-                changed ||= swapped < now;
-            }
+            if (swapped > now || (swapped === now && !takeTies)) continue;
+            swap(row, i);
+            swap(left, i);
+            swap(right, i);
+            changed ||= swapped < now;
         }
+        row.forEach((v, i) => (at[v] = i));
     }
     return changed;
 }

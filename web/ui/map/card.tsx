@@ -67,9 +67,34 @@ interface Props {
     isSelected: boolean;
     isFaded: boolean;
     hasTabStop: boolean;
+    isPlain: boolean; // name and colour only: one of very many, or too far away to be read
     showNamespace: boolean;
     onPick: (id: string) => void;
     onFocus: (id: string) => void;
+}
+
+function Inside({ card, showNamespace }: Props) {
+    return (
+        <>
+            <span class="head">
+                <HealthRing card={card} />
+                <span class="title">
+                    <b>{card.name}</b>
+                    <small>{subtitle(card, showNamespace)}</small>
+                </span>
+                <Kind card={card} />
+            </span>
+            {card.rows.length > 1 &&
+                card.rows.map((row, i) => (
+                    <span class={`row ${row.node.health}`} key={row.node.id}>
+                        <i class={`swatch v${i % 5}`} />
+                        <span class="version">{row.label}</span>
+                        <span class="share">{format.percent(row.share)}</span>
+                        <span class="rate">{format.rate(row.node.inRate)}</span>
+                    </span>
+                ))}
+        </>
+    );
 }
 
 function cardButton(props: Props) {
@@ -77,6 +102,7 @@ function cardButton(props: Props) {
     const kinds = ["card", card.health, card.kind];
     if (props.isSelected) kinds.push("selected");
     if (props.isFaded) kinds.push("faded");
+    if (props.isPlain) kinds.push("plain");
     const place = `translate(${props.x - card.width / 2}px, ${props.y - card.height / 2}px)`;
     return (
         <button
@@ -90,23 +116,7 @@ function cardButton(props: Props) {
             onClick={() => props.onPick(card.id)}
             onFocus={() => props.onFocus(card.id)}
         >
-            <span class="head">
-                <HealthRing card={card} />
-                <span class="title">
-                    <b>{card.name}</b>
-                    <small>{subtitle(card, props.showNamespace)}</small>
-                </span>
-                <Kind card={card} />
-            </span>
-            {card.rows.length > 1 &&
-                card.rows.map((row, i) => (
-                    <span class={`row ${row.node.health}`} key={row.node.id}>
-                        <i class={`swatch v${i % 5}`} />
-                        <span class="version">{row.label}</span>
-                        <span class="share">{format.percent(row.share)}</span>
-                        <span class="rate">{format.rate(row.node.inRate)}</span>
-                    </span>
-                ))}
+            {props.isPlain ? <b>{card.name}</b> : <Inside {...props} />}
         </button>
     );
 }

@@ -6,7 +6,7 @@
 // level ends; through a column it runs straight.
 import { linkKey, type Picture, type PlacedBox } from "../layout/layout.ts";
 import { CARD_HEAD_HEIGHT, CARD_ROW_HEIGHT, groupBy, type Line, type Mesh } from "../mesh.ts";
-import type { Rect } from "./view.ts";
+import { type Rect, union } from "./view.ts";
 
 export interface Point {
     x: number;
@@ -254,16 +254,11 @@ export function curveAt(curves: Curve[], at: Point, reach: number): Curve | null
 }
 
 export function boundsOf(picture: Picture, curves: Curve[]): Rect {
-    const all = { left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity };
-    const include = (rect: Rect) => {
-        all.left = Math.min(all.left, rect.left);
-        all.top = Math.min(all.top, rect.top);
-        all.right = Math.max(all.right, rect.right);
-        all.bottom = Math.max(all.bottom, rect.bottom);
-    };
-    for (const box of picture.boxes.values()) include(rectOf(box));
-    for (const curve of curves) include(curve.bounds);
-    return picture.boxes.size > 0 ? all : { left: 0, top: 0, right: 1, bottom: 1 };
+    if (picture.boxes.size === 0) return { left: 0, top: 0, right: 1, bottom: 1 };
+    return union([
+        ...[...picture.boxes.values()].map(rectOf),
+        ...curves.map((curve) => curve.bounds),
+    ]);
 }
 
 export function rectOf(box: PlacedBox): Rect {

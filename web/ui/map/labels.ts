@@ -8,7 +8,7 @@
 import type { LabelKind } from "../url.ts";
 import { type Curve, pointAt } from "./geometry.ts";
 import { labelTexts, type Lock, lockOf, toneOf } from "./style.ts";
-import type { Camera, Rect } from "./view.ts";
+import { type Camera, overlaps, type Rect } from "./view.ts";
 
 export interface Label {
     curve: Curve;
@@ -32,6 +32,8 @@ const LABEL_HEIGHT = 16;
 export const LOCK_WIDTH = 13;
 export const PADDING = 4;
 const FROM_ARROW = 16;
+/** A label that leaves less than this of its line in sight gives way to a shorter text. */
+const LINE_SEEN = 20;
 const PLACES = 14;
 /** Below these the words of healthy lines, and any locks, would be larger than what they are at. */
 const ZOOM_ALL_LABELS = 0.45;
@@ -49,14 +51,10 @@ function labelHeight(zoom: number): number {
     return (LABEL_HEIGHT * labelFontPx(zoom)) / 11;
 }
 
-function overlaps(a: Rect, b: Rect): boolean {
-    return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
-}
-
 /** Ways along the curve to try, in order; in map units. */
-function places(curve: Curve, halfWidth: number): number[] {
+function places(curve: Curve, halfWidth: number, fromArrow: number): number[] {
     const total = curve.lengths.at(-1)!;
-    const nearest = FROM_ARROW + halfWidth;
+    const nearest = fromArrow + halfWidth;
     const room = total - 2 * nearest;
     if (room < 0) return [total / 2];
     const fromEnd = curve.crowdAtEnd <= curve.crowdAtStart;
@@ -83,7 +81,7 @@ function textsFor(curve: Curve, options: LabelOptions): string[] {
     const { edge } = curve.line;
     const tone = toneOf(edge);
     const isFar = options.camera.zoom < ZOOM_ALL_LABELS && !options.isAsked(curve);
-    const lockAlone = lockOf(edge, false) === "none" ? [] : [""];
+    const lockAlone = ["half", "open"].includes(lockOf(edge, false)) ? [""] : [];
     if (isFar && (tone === "ok" || tone === "idle")) return lockAlone;
     return [...labelTexts(edge, options.kind), ...lockAlone];
 }
@@ -113,16 +111,24 @@ class Taken {
     }
 }
 
-function tryPlace(curve: Curve, text: string, taken: Taken, options: LabelOptions): Label | null {
+function tryPlace(
+    curve: Curve,
+    text: string,
+    isLast: boolean,
+    taken: Taken,
+    options: LabelOptions,
+): Label | null {
     const { zoom } = options.camera;
     const lock = lockOf(curve.line.edge, options.isAsked(curve) || options.kind === "tls");
     const isBold = toneOf(curve.line.edge) !== "ok";
     const textWidth = text ? options.textWidth(text, isBold) : -2;
     const width = textWidth + 2 * PADDING + (lock === "none" ? 0 : LOCK_WIDTH);
+    const extent = (curve.bounds.right - curve.bounds.left) * zoom;
+    if (!isLast && extent - width < LINE_SEEN) return null;
     const height = labelHeight(zoom);
     const half = { x: width / 2 / zoom, y: height / 2 / zoom };
-    const ways = places(curve, half.x);
-    const mustShow = options.isAsked(curve);
+    const ways = places(curve, half.x, FROM_ARROW / zoom);
+    const mustShow = isLast && options.isAsked(curve);
     for (const [i, way] of ways.entries()) {
         const { x, y } = pointAt(curve, way);
         const rect = { left: x - half.x, right: x + half.x, top: y - half.y, bottom: y + half.y };
@@ -144,12 +150,14 @@ export function placeLabels(curves: Curve[], options: LabelOptions): Label[] {
         .sort((a, b) => rank(b) - rank(a) || b.line.edge.rate - a.line.edge.rate)
         .slice(0, LABELS_MAX);
     const labels: Label[] = [];
-    for (const curve of wanted)
-        for (const text of textsFor(curve, options)) {
-            const label = tryPlace(curve, text, taken, options);
+    for (const curve of wanted) {
+        const texts = textsFor(curve, options);
+        for (const [i, text] of texts.entries()) {
+            const label = tryPlace(curve, text, i === texts.length - 1, taken, options);
             if (!label) continue;
             labels.push(label);
             break;
         }
+    }
     return labels;
 }

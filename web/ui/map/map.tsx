@@ -3,14 +3,15 @@
 // Layout happens only when cards or links come or go, onto the picture before; a data tick moves
 // nothing. Keys work on the focused card and are listed in help.tsx.
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { churn, layOut, type Picture } from "../layout/layout.ts";
+import { churn, layOut, type Picture, type PlacedBox } from "../layout/layout.ts";
 import { cardSentence, type Mesh } from "../mesh.ts";
 import type { Predicate } from "../filter.ts";
 import type { LabelKind, Selection } from "../url.ts";
 import { NodeCard } from "./card.tsx";
-import { curvesOf } from "./geometry.ts";
+import { curvesOf, rectOf } from "./geometry.ts";
 import { Legend } from "./legend.tsx";
 import { Stage } from "./stage.ts";
+import { overlaps, type Rect } from "./view.ts";
 import { type Direction, linesOf, step } from "./walk.ts";
 
 export interface MapHandle {
@@ -41,6 +42,8 @@ const ARROWS: Record<string, Direction> = {
 };
 /** From this share of changed cards on, tidying up is offered. */
 const CHURN_OFFERED = 0.1;
+/** With more cards than this, those out of sight or too small to read are drawn plain. */
+const CARDS_WHOLE = 120;
 
 function structureOf(mesh: Mesh): string {
     const cards = [...mesh.cards.values()].map((card) => `${card.id} ${card.height}`);
@@ -95,6 +98,7 @@ export function MapPane(props: Props) {
     const stage = useRef<Stage | null>(null);
     const [tidied, setTidied] = useState(0);
     const [tabStop, setTabStop] = useState<string | null>(null);
+    const [inSight, setInSight] = useState<Rect | null>(null);
     const latest = useRef(props);
     latest.current = props;
     const pick = useCallback(
@@ -107,11 +111,14 @@ export function MapPane(props: Props) {
     const near = concerned(props);
     const namespaces = new Set([...mesh.cards.values()].map((card) => card.namespace));
     namespaces.delete("unknown");
+    const isPlain = (box: PlacedBox) =>
+        mesh.cards.size > CARDS_WHOLE && !(inSight && overlaps(rectOf(box), inSight));
     const first = [...picture.boxes.values()].sort((a, b) => a.x - b.x || a.y - b.y)[0]?.id;
     const stop = tabStop !== null && mesh.cards.has(tabStop) ? tabStop : first;
 
     useLayoutEffect(() => {
         stage.current = new Stage(host.current!, canvas.current!, layer.current!, {
+            onInSight: (rect) => setInSight(rect),
             onHover: (curve) => latest.current.onHover(curve?.line.edge.id ?? null),
             onPick: (curve) =>
                 latest.current.onSelect(
@@ -198,6 +205,7 @@ export function MapPane(props: Props) {
                             isSelected={selection?.kind === "node" && selection.id === card.id}
                             isFaded={near !== null && !near.cards.has(card.id)}
                             hasTabStop={card.id === stop}
+                            isPlain={isPlain(box)}
                             showNamespace={namespaces.size > 1}
                             onPick={pick}
                             onFocus={setTabStop}

@@ -9,7 +9,7 @@ import { boundsOf, type Curve, curveAt, rectOf } from "./geometry.ts";
 import { type Label, labelFontPx, placeLabels } from "./labels.ts";
 import { labelFont, paint, type Palette, readPalette } from "./paint.ts";
 import type { Picture } from "../layout/layout.ts";
-import { type Camera, contains, fit, reveal, type Size, toMap, visible, zoomAt } from "./view.ts";
+import { type Camera, contains, fit, type Rect, reveal, type Size, toMap, union, visible, zoomAt } from "./view.ts";
 
 export interface StageState {
     picture: Picture;
@@ -23,11 +23,14 @@ export interface StageState {
 export interface StageEvents {
     onHover(curve: Curve | null): void;
     onPick(curve: Curve | null): void;
+    /** The part of the map in sight, a little after it stopped moving; null when far away. */
+    onInSight(rect: Rect | null): void;
 }
 
 const REACH = 8; // px from a line that still hit it
 const CLICK_SLOP = 4; // px a press may move and still be a click
 const ZOOM_FAR = 0.5; // below, cards show their name only, larger
+const STILL_MS = 120; // without a move the map stands still
 
 export class Stage {
     private camera: Camera = { zoom: 1, x: 0, y: 0 };
@@ -36,6 +39,7 @@ export class Stage {
     private labels: Label[] | null = null;
     private palette: Palette;
     private frame = 0;
+    private settling: number | undefined;
     private isTouched = false; // the reader moved the map: it is theirs now
     private press: { x: number; y: number; camera: Camera; isDrag: boolean } | null = null;
     private readonly context: CanvasRenderingContext2D;
@@ -66,6 +70,7 @@ export class Stage {
 
     close(): void {
         cancelAnimationFrame(this.frame);
+        clearTimeout(this.settling);
         for (const stop of this.stops) stop();
     }
 
@@ -98,8 +103,13 @@ export class Stage {
     show(id: string): void {
         const box = this.state?.picture.boxes.get(id);
         const curve = this.state?.curves.find((c) => c.line.edge.id === id);
-        const rect = box ? rectOf(box) : curve?.bounds;
-        if (rect) this.setCamera(reveal(this.camera, rect, this.size));
+        const ends = box ? [box] : [curve?.line.from, curve?.line.to].map((end) => this.boxOf(end));
+        const rects = ends.filter((end) => end !== undefined).map(rectOf);
+        if (rects.length > 0) this.setCamera(reveal(this.camera, union(rects), this.size));
+    }
+
+    private boxOf(id: string | undefined) {
+        return id === undefined ? undefined : this.state?.picture.boxes.get(id);
     }
 
     private fitIfHidden(always: boolean): void {
@@ -135,6 +145,11 @@ export class Stage {
         if (camera.zoom !== this.camera.zoom) this.labels = null;
         this.camera = camera;
         this.repaint();
+        clearTimeout(this.settling);
+        this.settling = window.setTimeout(() => {
+            const isFar = this.camera.zoom < ZOOM_FAR;
+            this.events.onInSight(isFar ? null : visible(this.camera, this.size));
+        }, STILL_MS);
     }
 
     private repaint(): void {

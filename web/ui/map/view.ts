@@ -25,6 +25,8 @@ export const ZOOM_MAX = 3;
 /** Fitting never blows a small mesh up beyond the size at which it was designed. */
 const ZOOM_FIT_MAX = 1.15;
 const MARGIN = 26;
+/** The legend and the buttons lie over the lower edge. */
+const MARGIN_BELOW = 44;
 
 export function clampZoom(zoom: number): number {
     return Math.min(ZOOM_MAX, Math.max(ZOOM_MIN, zoom));
@@ -33,12 +35,13 @@ export function clampZoom(zoom: number): number {
 export function fit(bounds: Rect, size: Size): Camera {
     const width = Math.max(1, bounds.right - bounds.left);
     const height = Math.max(1, bounds.bottom - bounds.top);
-    const room = Math.min((size.width - 2 * MARGIN) / width, (size.height - 2 * MARGIN) / height);
+    const free = size.height - MARGIN - MARGIN_BELOW;
+    const room = Math.min((size.width - 2 * MARGIN) / width, free / height);
     const zoom = clampZoom(Math.min(ZOOM_FIT_MAX, room));
     return {
         zoom,
         x: size.width / 2 - ((bounds.left + bounds.right) / 2) * zoom,
-        y: size.height / 2 - ((bounds.top + bounds.bottom) / 2) * zoom,
+        y: MARGIN + free / 2 - ((bounds.top + bounds.bottom) / 2) * zoom,
     };
 }
 
@@ -60,6 +63,10 @@ export function visible(camera: Camera, size: Size): Rect {
     return { left: a.x, top: a.y, right: b.x, bottom: b.y };
 }
 
+export function overlaps(a: Rect, b: Rect): boolean {
+    return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+}
+
 export function contains(outer: Rect, inner: Rect): boolean {
     return (
         inner.left >= outer.left &&
@@ -67,6 +74,15 @@ export function contains(outer: Rect, inner: Rect): boolean {
         inner.right <= outer.right &&
         inner.bottom <= outer.bottom
     );
+}
+
+export function union(rects: Rect[]): Rect {
+    return {
+        left: Math.min(...rects.map((rect) => rect.left)),
+        top: Math.min(...rects.map((rect) => rect.top)),
+        right: Math.max(...rects.map((rect) => rect.right)),
+        bottom: Math.max(...rects.map((rect) => rect.bottom)),
+    };
 }
 
 /** The smallest move after which the rectangle is on the screen. */
