@@ -19,7 +19,6 @@ struct exchange {
     struct sv upstream_local_address, downstream_local_address, downstream_remote_address;
     struct sv connection_termination_details, upstream_transport_failure_reason;
     int64_t upstream_service_time_ns; /* request sent .. response head; -1 when none */
-
 };
 
 #endif

@@ -23,8 +23,7 @@ struct telemetry_conf {
     struct sv pod;             /* copied; may be empty */
     size_t queue_bytes;        /* encoded, waiting or in flight; 0: TELEMETRY_QUEUE_BYTES */
     int64_t flush_ns;          /* longest wait of a record before it is sent; 0: 1 s */
-    int access_log_fd;         /* borrowed, switched to non-blocking unless it is a plain file;
-                                   -1: no access log */
+    int access_log_fd;         /* borrowed, its flags stay as they are; -1: no access log */
     size_t access_log_bytes;   /* buffered before lines are dropped; 0: 256 KiB */
 };
 #define TELEMETRY_QUEUE_BYTES ((size_t)8 * 1024 * 1024)

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * otlp_out.c - attributes, resource and the frame of an export request.
+ *
+ * An attribute is two nested messages whose lengths are known beforehand, so it is written forward,
+ * without the length patching that pb_open() does; a request has some sixty of them. */
+#include "proxy/telemetry/otlp_out.h"
+#include "tulle_version.h"
+#include "wire/otlp_fields.h"
+#include "wire/pb.h"
+
+static size_t varint_len(uint64_t v)
+{
+    size_t n = 1;
+    for (; v >= 0x80; v >>= 7)
+        n++;
+    return n;
+}
+
+/* Tags and lengths of KeyValue and AnyValue around a value field of value_len bytes. */
+static void put_head(struct buf *to, uint32_t field, struct sv key, size_t value_len)
+{
+    size_t pair_len = 1 + varint_len(key.len) + key.len + 1 + varint_len(value_len) + value_len;
+    pb_put_raw_varint(to, (uint64_t)field << 3 | PB_BYTES);
+    pb_put_raw_varint(to, pair_len);
+    pb_put_bytes(to, OTLP_KEY_VALUE_KEY, key);
+    pb_put_raw_varint(to, OTLP_KEY_VALUE_VALUE << 3 | PB_BYTES);
+    pb_put_raw_varint(to, value_len);
+}
+
+void otlp_put_text(struct buf *to, uint32_t field, struct sv key, struct sv value)
+{
+    if (!value.len || sv_eq(value, IDENTITY_UNKNOWN))
+        return;
+    put_head(to, field, key, 1 + varint_len(value.len) + value.len);
+    pb_put_bytes(to, OTLP_VALUE_STRING, value);
+}
+
+void otlp_put_int(struct buf *to, uint32_t field, struct sv key, int64_t value)
+{
+    put_head(to, field, key, 1 + varint_len((uint64_t)value));
+    pb_put_i64(to, OTLP_VALUE_INT, value);
+}
+
+void otlp_put_resource(struct buf *to, const struct otlp_resource *r)
+{
+    const struct identity *self = &r->self;
+    const struct {
+        const char *key;
+        struct sv value;
+    } attrs[] = {
+        { "service.name", self->service },
+        { "service.namespace", self->namespace },
+        { "service.version", self->version },
+        { "k8s.cluster.name", self->cluster },
+        { "k8s.namespace.name", self->namespace },
+        { "k8s.deployment.name", self->workload },
+        { "k8s.pod.name", r->pod },
+        { "k8s.serviceaccount.name", r->service_account },
+        { "telemetry.sdk.language", SV("c") },
+        { "telemetry.sdk.name", SV("tulle") },
+        { "telemetry.sdk.version", SV(TULLE_VERSION) },
+    };
+    for (size_t i = 0; i < NELEMS(attrs); i++)
+        otlp_put_text(to, OTLP_RESOURCE_ATTRIBUTES, sv_z(attrs[i].key), attrs[i].value);
+}
+
+void otlp_put_request(struct buf *to, struct sv resource, struct sv elements)
+{
+    /* logs and traces use the same numbers for request, resource, scope and elements */
+    _Static_assert((int)OTLP_LOGS_REQUEST_RESOURCE_LOGS == (int)OTLP_TRACE_REQUEST_RESOURCE_SPANS,
+                   "one frame serves both");
+    _Static_assert((int)OTLP_RESOURCE_LOGS_SCOPE_LOGS == (int)OTLP_RESOURCE_SPANS_SCOPE_SPANS,
+                   "one frame serves both");
+    AUTO_DONE(buf) scope = { 0 };
+    pb_put_bytes(&scope, OTLP_SCOPE_NAME, SV("tulle-proxy"));
+    pb_put_bytes(&scope, OTLP_SCOPE_VERSION, SV(TULLE_VERSION));
+    size_t outer = pb_open(to, OTLP_LOGS_REQUEST_RESOURCE_LOGS);
+    pb_put_bytes(to, OTLP_RESOURCE_LOGS_RESOURCE, resource);
+    size_t inner = pb_open(to, OTLP_RESOURCE_LOGS_SCOPE_LOGS);
+    pb_put_bytes(to, OTLP_SCOPE_LOGS_SCOPE, buf_sv(&scope));
+    buf_put(to, elements);
+    pb_close(to, inner);
+    pb_close(to, outer);
+    to->failed = to->failed || scope.failed;
+}

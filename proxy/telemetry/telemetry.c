@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * telemetry.c - from finished exchanges to sealed batches.
+ *
+ * A record is encoded at once into the open batch of its signal, behind those of the same second,
+ * because the exchange's text is gone a moment later and encoded bytes are the most compact way to
+ * keep it. A batch is sealed (framed, compressed, given its key) when it is big or old enough, and
+ * goes to the exporter. What is open and what waits in the exporter is one queue with one bound in
+ * bytes; when that is reached, the newest record is the one dropped, because older ones may be in
+ * flight already. Compressed batches are a tenth of their records, so the default of 8 MiB holds
+ * some minutes of a busy sidecar while its collector is away. */
+#include "proxy/telemetry/telemetry.h"
+#include "base/clock.h"
+#include "base/gzip.h"
+#include "base/mem.h"
+#include "proxy/telemetry/access_log.h"
+#include "proxy/telemetry/exporter.h"
+#include "wire/trace_ctx.h"
+
+#define SEAL_RECORDS    512
+#define SEAL_BYTES      ((size_t)256 * 1024)
+#define FLUSH_NS        NS_PER_S
+#define LOG_BYTES       ((size_t)256 * 1024)
+#define GZIP_LEVEL      1 /* records repeat each other: level 6 is a fifth smaller, thrice the CPU */
+#define KEEP_OPEN_BYTES 8192 /* an open batch's memory kept over a seal */
+
+struct open_batch {
+    struct buf elements;
+    uint32_t records;
+};
+struct telemetry {
+    struct loop *loop;
+    struct arena mem; /* copies of the configuration */
+    struct collector_url url;
+    struct sv resource; /* encoded once */
+    size_t queue_bytes;
+    int64_t flush_ns;
+    struct access_log log;
+    struct exporter *exporter; /* NULL: no collector */
+    struct open_batch open[OTLP_SIGNALS_LEN];
+    struct timer flush, drain;
+    telemetry_drained_fn *drained;
+    void *drained_arg;
+    int64_t drain_deadline_ns;
+    struct telemetry_stats stats;
+};
+
+static void count(enum otlp_signal signal, uint64_t n, uint64_t *logs, uint64_t *spans)
+{
+    *(signal == OTLP_LOGS ? logs : spans) += n;
+}
+
+static bool is_empty(const struct telemetry *t)
+{
+    return !t->exporter || (exporter_is_empty(t->exporter) && !t->open[OTLP_LOGS].records &&
+                            !t->open[OTLP_SPANS].records);
+}
+
+static size_t queued_bytes(const struct telemetry *t)
+{
+    return t->open[OTLP_LOGS].elements.len + t->open[OTLP_SPANS].elements.len +
+           (t->exporter ? exporter_bytes(t->exporter) : 0);
+}
+
+static void on_fate(void *to, const struct batch_out *b, enum batch_fate fate)
+{
+    struct telemetry *t = to;
+    struct telemetry_stats *s = &t->stats;
+    if (fate == BATCH_RETRIED) {
+        s->batches_retried++;
+        return;
+    }
+    *(b->signal == OTLP_LOGS ? &s->queued_logs : &s->queued_spans) -= b->records;
+    if (fate == BATCH_SENT) {
+        s->batches_sent++;
+        count(b->signal, b->records, &s->logs_sent, &s->spans_sent);
+    } else {
+        count(b->signal, b->records, &s->logs_refused, &s->spans_refused);
+    }
+    if (t->drained && is_empty(t))
+        timer_after(&t->drain, 0);
+}
+
+static struct batch_out *make_batch(struct telemetry *t, enum otlp_signal signal)
+{
+    AUTO_DONE(buf) request = { 0 };
+    struct batch_out *b = mem_zalloc(sizeof(*b));
+    if (!b)
+        return NULL;
+    uint64_t random[2] = { random_u64(), random_u64() };
+    hex_encode(b->key, (const uint8_t *)random, sizeof(random));
+    b->signal = signal;
+    b->records = t->open[signal].records;
+    otlp_put_request(&request, t->resource, buf_sv(&t->open[signal].elements));
+    if (request.failed || gzip_compress(buf_sv(&request), GZIP_LEVEL, &b->body, NULL) < 0)
+        return batch_out_free(b);
+    return b;
+}
+
+static void seal(struct telemetry *t, enum otlp_signal signal)
+{
+    struct open_batch *open = &t->open[signal];
+    if (!open->records)
+        return;
+    struct batch_out *b = make_batch(t, signal);
+    if (!b) {
+        count(signal, open->records, &t->stats.logs_dropped, &t->stats.spans_dropped);
+        *(signal == OTLP_LOGS ? &t->stats.queued_logs : &t->stats.queued_spans) -= open->records;
+    }
+    open->records = 0;
+    if (open->elements.cap > KEEP_OPEN_BYTES)
+        buf_done(&open->elements);
+    else
+        buf_clear(&open->elements);
+    if (b)
+        exporter_push(t->exporter, b);
+}
+
+void telemetry_flush(struct telemetry *t)
+{
+    timer_stop(&t->flush);
+    for (enum otlp_signal s = 0; s < OTLP_SIGNALS_LEN; s++)
+        seal(t, s);
+}
+
+static void on_flush(struct timer *timer)
+{
+    telemetry_flush(CONTAINER_OF(timer, struct telemetry, flush));
+}
+
+typedef void put_fn(struct buf *to, const struct exchange *x);
+
+static void add(struct telemetry *t, enum otlp_signal signal, put_fn *put, const struct exchange *x)
+{
+    struct open_batch *open = &t->open[signal];
+    size_t before = open->elements.len;
+    if (queued_bytes(t) < t->queue_bytes)
+        put(&open->elements, x);
+    else
+        open->elements.failed = true;
+    if (open->elements.failed || queued_bytes(t) > t->queue_bytes) {
+        open->elements.len = before; /* the half-written record goes */
+        open->elements.failed = false;
+        count(signal, 1, &t->stats.logs_dropped, &t->stats.spans_dropped);
+        return;
+    }
+    open->records++;
+    *(signal == OTLP_LOGS ? &t->stats.queued_logs : &t->stats.queued_spans) += 1;
+    if (open->records >= SEAL_RECORDS || open->elements.len >= SEAL_BYTES)
+        seal(t, signal);
+    else if (!timer_is_set(&t->flush))
+        timer_after(&t->flush, t->flush_ns);
+}
+
+void telemetry_record(struct telemetry *t, const struct exchange *x)
+{
+    t->stats.records++;
+    access_log_add(&t->log, x);
+    if (!t->exporter)
+        return;
+    add(t, OTLP_LOGS, otlp_put_access_record, x);
+    if (x->is_sampled && trace_id_is_set(x->call.trace_id))
+        add(t, OTLP_SPANS, otlp_put_span, x);
+}
+
+static void on_drain(struct timer *timer)
+{
+    struct telemetry *t = CONTAINER_OF(timer, struct telemetry, drain);
+    bool all_gone = is_empty(t);
+    if (!all_gone && loop_now_ns(t->loop) < t->drain_deadline_ns) {
+        timer_set(&t->drain, t->drain_deadline_ns);
+        return;
+    }
+    telemetry_drained_fn *done = TAKE(t->drained);
+    if (done)
+        done(t->drained_arg, all_gone);
+}
+
+void telemetry_drain(struct telemetry *t, int64_t deadline_ns, telemetry_drained_fn *done,
+                     void *arg)
+{
+    t->drained = done;
+    t->drained_arg = arg;
+    t->drain_deadline_ns = deadline_ns;
+    if (t->exporter)
+        exporter_hurry(t->exporter);
+    telemetry_flush(t);
+    if (is_empty(t))
+        timer_after(&t->drain, 0);
+    else
+        timer_set(&t->drain, deadline_ns);
+}
+
+static int set_up(struct telemetry *t, const struct telemetry_conf *conf, struct err *err)
+{
+    AUTO_DONE(buf) resource = { 0 };
+    struct sv url = arena_copy(&t->mem, sv_z(conf->collector_url));
+    otlp_put_resource(&resource,
+                      &(struct otlp_resource){ .self = conf->self,
+                                               .pod = conf->pod,
+                                               .service_account = conf->service_account });
+    t->resource = arena_copy(&t->mem, buf_sv(&resource));
+    if (!url.p || resource.failed || !t->resource.p)
+        return err_set(err, ERR_NOMEM, "telemetry");
+    if (!url.len)
+        return 0;
+    int rc = collector_url_parse(url, &t->url, err);
+    if (rc < 0)
+        return rc;
+    t->exporter = exporter_new(t->loop, &t->url, on_fate, t, err);
+    return t->exporter ? 0 : ERR_NOMEM;
+}
+
+struct telemetry *telemetry_new(struct loop *loop, const struct telemetry_conf *conf,
+                                struct err *err)
+{
+    struct telemetry *t = mem_zalloc(sizeof(*t));
+    if (!t) {
+        err_set(err, ERR_NOMEM, "telemetry");
+        return NULL;
+    }
+    t->loop = loop;
+    t->queue_bytes = conf->queue_bytes ? conf->queue_bytes : TELEMETRY_QUEUE_BYTES;
+    t->flush_ns = conf->flush_ns ? conf->flush_ns : FLUSH_NS;
+    timer_init(&t->flush, loop, on_flush);
+    timer_init(&t->drain, loop, on_drain);
+    access_log_init(&t->log, loop, conf->access_log_fd,
+                    conf->access_log_bytes ? conf->access_log_bytes : LOG_BYTES);
+    return set_up(t, conf, err) < 0 ? telemetry_free(t) : t;
+}
+
+struct telemetry *telemetry_free(struct telemetry *t)
+{
+    if (!t)
+        return NULL;
+    timer_stop(&t->flush);
+    timer_stop(&t->drain);
+    access_log_done(&t->log);
+    exporter_free(t->exporter);
+    for (enum otlp_signal s = 0; s < OTLP_SIGNALS_LEN; s++)
+        buf_done(&t->open[s].elements);
+    arena_done(&t->mem);
+    mem_free(t);
+    return NULL;
+}
+
+struct telemetry_stats telemetry_stats(const struct telemetry *t)
+{
+    struct telemetry_stats s = t->stats;
+    s.queued_bytes = queued_bytes(t);
+    s.lines_written = t->log.lines_written;
+    s.lines_dropped = t->log.lines_dropped;
+    return s;
+}
