@@ -10,7 +10,8 @@
 #include "base/buf.h"
 #include <stdbool.h>
 
-#define JSON_DEPTH_MAX 64 /* our own documents nest less than ten deep, attributes at most 32 */
+/* Our own documents nest less than ten deep; attributes at most 32, two levels each. */
+#define JSON_DEPTH_MAX 160
 
 struct json_out {
     struct buf *to;

@@ -1,0 +1,323 @@
+/* http.c - the query door on libmicrohttpd.
+ *
+ * libmicrohttpd does sockets, HTTP and threads (four workers, each with its epoll; a slow store
+ * query holds up one of them). What to answer is decided in query/api.c, which knows no sockets;
+ * this file carries requests there and answers back. A live stream is a response whose reader
+ * suspends the connection while there is nothing to send; live.c wakes it.
+ *
+ * Limits: 512 connections, 32 KiB of memory (so, of headers) for each, 30 s of silence, no request
+ * bodies. At the end streams are told first, or libmicrohttpd would wait for them for ever. */
+#include "http.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "query/live.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+    WORKERS = 4,               /* reading the store is the long part, and two cores is common */
+    CONNECTIONS_MAX = 512,     /* a page holds six at most */
+    CONNECTION_BYTES = 32768,  /* request line and headers; browsers send two to four KiB */
+    IDLE_TIMEOUT_S = 30,       /* suspended streams do not count as idle */
+    STACK_BYTES = 1024 * 1024, /* handlers use some tens of KiB, sqlite as much */
+    STREAM_BLOCK = 16384,      /* read from a stream at a time */
+};
+
+struct http {
+    struct api api;
+    struct live *live;
+    struct MHD_Daemon *daemon;
+    uint16_t port;
+};
+
+/* One request, from its first line to its end. */
+struct exchange_state {
+    char *target; /* path and query, as sent */
+    bool is_begun;
+};
+
+static void *on_uri(void *to, const char *uri, struct MHD_Connection *connection)
+{
+    (void)to;
+    (void)connection;
+    struct exchange_state *x = mem_zalloc(sizeof(*x));
+    if (x)
+        x->target = mem_dup_z(uri, sv_z(uri).len);
+    return x;
+}
+
+static void on_completed(void *to, struct MHD_Connection *connection, void **state,
+                         enum MHD_RequestTerminationCode why)
+{
+    (void)to;
+    (void)connection;
+    (void)why;
+    struct exchange_state *x = *state;
+    if (!x)
+        return;
+    mem_free(x->target);
+    *state = mem_free(x);
+}
+
+static struct sv header_of(struct MHD_Connection *connection, const char *name)
+{
+    return sv_z(MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name));
+}
+
+/* "gzip" in Accept-Encoding, unless its weight is 0. */
+static bool accepts_gzip(struct sv list)
+{
+    for (struct sv one; sv_cut(&list, ',', &one);) {
+        struct sv coding;
+        (void)sv_cut(&one, ';', &coding);
+        coding = sv_trim(coding);
+        if (!sv_eq_nocase(coding, SV("gzip")) && !sv_eq(coding, SV("*")))
+            continue;
+        struct sv weight = sv_trim(one);
+        double q = 1;
+        if (sv_starts(weight, SV("q=")))
+            (void)sv_to_double(sv_from(weight, 2), &q);
+        return q > 0;
+    }
+    return false;
+}
+
+static void free_body(void *body)
+{
+    mem_free(body);
+}
+
+static struct MHD_Response *response_of(struct answer *a)
+{
+    size_t bytes = 0;
+    if (a->fixed.len)
+        return MHD_create_response_from_buffer(a->fixed.len, (void *)(uintptr_t)a->fixed.p,
+                                               MHD_RESPMEM_PERSISTENT);
+    char *body = buf_take(&a->body, &bytes);
+    struct MHD_Response *r = MHD_create_response_from_buffer_with_free_callback(
+        bytes, body ? (void *)body : (void *)(uintptr_t) "", body ? free_body : NULL);
+    if (!r)
+        mem_free(body);
+    return r;
+}
+
+static void add_headers(struct MHD_Response *r, const struct answer *a)
+{
+    char seconds[12];
+    snprintf(seconds, sizeof(seconds), "%u", a->retry_after_s);
+    const struct {
+        const char *name, *value;
+    } headers[] = {
+        { "Content-Type", a->status == 304 ? NULL : a->content_type },
+        { "Cache-Control", a->cache },
+        { "Content-Security-Policy", a->csp },
+        { "X-Content-Type-Options", "nosniff" },
+        { "Referrer-Policy", "no-referrer" },
+        { "Vary", "Accept-Encoding" },
+        { "ETag", a->etag[0] ? a->etag : NULL },
+        { "Content-Encoding", a->is_gzip ? "gzip" : NULL },
+        { "Allow", a->allow },
+        { "Retry-After", a->retry_after_s ? seconds : NULL },
+    };
+    for (size_t i = 0; i < NELEMS(headers); i++)
+        if (headers[i].value)
+            (void)MHD_add_response_header(r, headers[i].name, headers[i].value);
+}
+
+static enum MHD_Result queue(struct MHD_Connection *connection, struct MHD_Response *r,
+                             unsigned status)
+{
+    if (!r)
+        return MHD_NO; /* out of memory: the connection is closed */
+    enum MHD_Result rc = MHD_queue_response(connection, status, r);
+    MHD_destroy_response(r);
+    return rc;
+}
+
+/* A live stream's side of the door. */
+struct stream {
+    struct MHD_Connection *connection;
+    struct live_client *client;
+};
+
+static void stream_wake(void *to)
+{
+    MHD_resume_connection(((struct stream *)to)->connection);
+}
+
+static void stream_sleep(void *to)
+{
+    MHD_suspend_connection(((struct stream *)to)->connection);
+}
+
+static ssize_t stream_read(void *to, uint64_t at, char *out, size_t max)
+{
+    struct stream *s = to;
+    (void)at;
+    long n = live_read(s->client, out, max, stream_sleep);
+    return n == LIVE_END ? MHD_CONTENT_READER_END_OF_STREAM : n;
+}
+
+static void stream_free(void *to)
+{
+    struct stream *s = to;
+    live_leave(s->client);
+    mem_free(s);
+}
+
+static enum MHD_Result answer_stream(struct http *h, struct MHD_Connection *connection,
+                                     struct answer *a)
+{
+    struct stream *s = mem_zalloc(sizeof(*s));
+    struct MHD_Response *r = NULL;
+    if (s) {
+        s->connection = connection;
+        s->client = live_join(h->live, &a->live, stream_wake, s);
+    }
+    if (s && s->client)
+        r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, s,
+                                              stream_free);
+    if (!r) {
+        if (s)
+            live_leave(s->client);
+        mem_free(s);
+        a->retry_after_s = 5;
+        answer_error(a, 503, SV_NONE, "%d live streams are open, or memory is short",
+                     LIVE_CLIENTS_MAX);
+        r = response_of(a);
+    }
+    if (r)
+        add_headers(r, a);
+    return queue(connection, r, a->status);
+}
+
+static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
+                              const struct request *rq)
+{
+    AUTO_DONE(answer) a = { 0 };
+    api_answer(&h->api, rq, &a);
+    if (a.is_live && sv_eq(rq->method, SV("GET")))
+        return answer_stream(h, connection, &a);
+    struct MHD_Response *r = response_of(&a);
+    if (r)
+        add_headers(r, &a);
+    return queue(connection, r, a.status);
+}
+
+static enum MHD_Result on_request(void *to, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_bytes, void **state)
+{
+    struct http *h = to;
+    struct exchange_state *x = *state;
+    (void)url;
+    (void)version;
+    (void)upload;
+    if (!x || !x->target)
+        return MHD_NO;
+    struct request rq = {
+        .method = sv_z(method),
+        .target = sv_z(x->target),
+        .if_none_match = header_of(connection, "If-None-Match"),
+        .accepts_gzip = accepts_gzip(header_of(connection, "Accept-Encoding")),
+    };
+    bool is_read = sv_eq(rq.method, SV("GET")) || sv_eq(rq.method, SV("HEAD"));
+    if (!x->is_begun && is_read) { /* answered at once, the connection could not be kept */
+        x->is_begun = true;
+        return MHD_YES;
+    }
+    if (*upload_bytes > 0) { /* a body means nothing here */
+        *upload_bytes = 0;
+        return MHD_YES;
+    }
+    return answer(h, connection, &rq);
+}
+
+static int address_of(const struct http_conf *c, struct sockaddr_storage *ret, bool *ret_is_v6,
+                      struct err *err)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+    memset(ret, 0, sizeof(*ret));
+    *ret_is_v6 = false;
+    if (inet_pton(AF_INET, c->listen, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(c->port);
+        return 0;
+    }
+    if (inet_pton(AF_INET6, c->listen, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(c->port);
+        *ret_is_v6 = true;
+        return 0;
+    }
+    return err_set(err, ERR_USAGE, "listen address %s: want an IPv4 or IPv6 address", c->listen);
+}
+
+static int start(struct http *h, const struct http_conf *c, struct err *err)
+{
+    struct sockaddr_storage address;
+    bool is_v6;
+    int rc = address_of(c, &address, &is_v6, err);
+    if (rc < 0)
+        return rc;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
+                     (is_v6 ? MHD_USE_IPv6 : 0);
+    h->daemon = MHD_start_daemon(
+        flags, c->port, NULL, NULL, on_request, h, MHD_OPTION_SOCK_ADDR,
+        (struct sockaddr *)&address, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)WORKERS,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
+        MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_END);
+    if (!h->daemon)
+        return err_set(err, ERR_IO, "cannot listen on %s port %u: %s", c->listen, c->port,
+                       strerror(errno));
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_BIND_PORT);
+    h->port = info ? info->port : c->port;
+    return 0;
+}
+
+struct http *http_open(const struct http_conf *c, struct err *err)
+{
+    struct http *h = mem_zalloc(sizeof(*h));
+    if (!h) {
+        err_set(err, ERR_NOMEM, "query door");
+        return NULL;
+    }
+    h->api = (struct api){
+        .store = c->store,
+        .fold = c->fold,
+        .tallies = c->tallies,
+        .is_ready = c->is_ready,
+        .is_ready_to = c->is_ready_to,
+        .started_ns = clock_wall_ns(),
+    };
+    h->live = live_new(&h->api);
+    if (!h->live)
+        err_set(err, ERR_IO, "cannot start the thread of the live stream");
+    if (!h->live || start(h, c, err) < 0)
+        return http_close(h);
+    return h;
+}
+
+uint16_t http_port(const struct http *h)
+{
+    return h->port;
+}
+
+struct http *http_close(struct http *h)
+{
+    if (!h)
+        return NULL;
+    if (h->live)
+        live_stop(h->live);
+    if (h->daemon)
+        MHD_stop_daemon(h->daemon);
+    live_free(h->live);
+    return mem_free(h);
+}

@@ -1,0 +1,61 @@
+/* api.h - the routes of the query door as functions from a request to an answer; no sockets.
+ *
+ * Any thread may call them; everything struct api points to is borrowed and thread-safe. */
+#ifndef COLLECTOR_QUERY_API_H
+#define COLLECTOR_QUERY_API_H
+
+#include "aggregate/fold.h"
+#include "aggregate/view.h"
+#include "base/tally.h"
+#include "query/answer.h"
+#include "store/store.h"
+
+struct api {
+    struct store *store;
+    struct fold *fold;
+    const struct tally_table *tallies; /* may be NULL */
+    bool (*is_ready)(void *to, char *why, size_t why_size);
+    void *is_ready_to;
+    int64_t started_ns;
+};
+
+struct request {
+    struct sv method;        /* "GET" */
+    struct sv target;        /* as sent: path, and query behind '?' */
+    struct sv if_none_match; /* empty: not sent */
+    bool accepts_gzip;
+};
+/* Fills *ret_answer (all-zero before), whatever the request is; no route takes another method than
+ * GET and HEAD. The body is compressed when it pays and the client accepts it. */
+void api_answer(const struct api *api, const struct request *rq, struct answer *ret_answer);
+
+/* A handler's view of its request. */
+struct query {
+    struct params params;
+    struct sv id; /* what stood in the path for {id} */
+};
+typedef void route_fn(const struct api *api, struct query *q, struct answer *a);
+struct route {
+    const char *path; /* one segment may be "{id}" */
+    route_fn *run;
+    struct param_rule params[PARAM_RULES_MAX + 1];
+};
+/* The i-th of all routes, NULL past the last. */
+const struct route *route_at(size_t i);
+
+/* The handlers, one file a subject. */
+route_fn api_graph, api_edges, api_edge_history;
+route_fn api_traces, api_trace;
+route_fn api_services, api_calls, api_stats;
+route_fn api_live, api_openapi;
+route_fn api_metrics, api_healthz, api_readyz;
+
+/* Reads a window into *ret_view by the wish; for the handlers and the live stream. */
+int api_read_view(const struct api *api, const struct view_wish *w, struct view *ret_view,
+                  struct err *err) MUST_USE;
+/* How much of the view's window has passed at now_ns, in seconds, never 0. */
+double view_seconds(const struct view *v, int64_t now_ns);
+/* granularity=...; 0 or -1 with the fault in p. */
+int params_granularity(struct params *p, enum granularity *ret_g) MUST_USE;
+
+#endif

@@ -1,0 +1,214 @@
+/* graph_json.c - the graph's numbers as JSON.
+ *
+ * Rates keep four decimals and latencies microseconds: finer digits are noise that triples the
+ * size of an answer of thousands of edges. */
+#include "query/graph_json.h"
+#include "base/clock.h"
+#include "query/api.h"
+#include <math.h>
+#include <stdio.h>
+
+enum { RATE_DECIMALS = 4, SHARE_DECIMALS = 6, MS_DECIMALS = 3 };
+
+void json_kv_rounded(struct json_out *j, const char *key, double v, unsigned decimals)
+{
+    double unit = pow(10, decimals);
+    json_kv_double(j, key, round(v * unit) / unit);
+}
+
+void json_kv_time(struct json_out *j, const char *key, int64_t ns)
+{
+    char text[CLOCK_RFC3339_SIZE];
+    if (ns) {
+        json_kv_str(j, key, sv_z(clock_rfc3339(ns, text)));
+        return;
+    }
+    json_key(j, sv_z(key));
+    json_null(j);
+}
+
+void json_kv_ns(struct json_out *j, const char *key, int64_t ns)
+{
+    char text[24];
+    int n = snprintf(text, sizeof(text), "%lld", (long long)ns);
+    json_kv_str(j, key, sv_of(text, n > 0 ? (size_t)n : 0));
+}
+
+void json_kv_ms(struct json_out *j, const char *key, int64_t ns)
+{
+    json_kv_rounded(j, key, (double)ns / 1e6, MS_DECIMALS);
+}
+
+void json_kv_text_or_null(struct json_out *j, const char *key, struct sv text)
+{
+    json_key(j, sv_z(key));
+    if (text.len)
+        json_str(j, text);
+    else
+        json_null(j);
+}
+
+void json_kv_hex(struct json_out *j, const char *key, const uint8_t *bytes, size_t len)
+{
+    char text[2 * 16];
+    bool is_set = false;
+    INVARIANT(2 * len <= sizeof(text));
+    for (size_t i = 0; i < len; i++)
+        is_set |= bytes[i] != 0;
+    hex_encode(text, bytes, len);
+    json_kv_text_or_null(j, key, is_set ? sv_of(text, 2 * len) : SV_NONE);
+}
+
+void json_kv_id(struct json_out *j, const char *key, uint64_t id)
+{
+    char text[17];
+    snprintf(text, sizeof(text), "%016llx", (unsigned long long)id);
+    json_kv_str(j, key, sv_of(text, 16));
+}
+
+void json_identity(struct json_out *j, const struct identity *who)
+{
+    json_kv_str(j, "cluster", who->cluster);
+    json_kv_str(j, "namespace", who->namespace);
+    json_kv_str(j, "workload", who->workload);
+    json_kv_str(j, "service", who->service);
+    json_kv_str(j, "version", who->version);
+    json_kv_str(j, "principal", who->principal);
+}
+
+void json_latency(struct json_out *j, const char *key, const struct hist *h)
+{
+    json_key(j, sv_z(key));
+    if (h->count == 0) {
+        json_null(j);
+        return;
+    }
+    json_open(j, '{');
+    json_kv_ms(j, "p50Ms", hist_quantile(h, 0.5));
+    json_kv_ms(j, "p95Ms", hist_quantile(h, 0.95));
+    json_kv_ms(j, "p99Ms", hist_quantile(h, 0.99));
+    json_kv_ms(j, "meanMs", h->sum_ns / (int64_t)h->count);
+    json_close(j);
+}
+
+static void json_share(struct json_out *j, const char *key, uint64_t part, uint64_t all)
+{
+    json_kv_rounded(j, key, all ? (double)part / (double)all : 0, SHARE_DECIMALS);
+}
+
+static void json_codes(struct json_out *j, const struct edge_cell *c)
+{
+    static const char *const names[CODES_LEN] = { "none", "1xx", "2xx", "3xx", "4xx", "5xx" };
+    char status[12];
+    json_kv_open(j, "codes", '{');
+    for (size_t i = 0; i < CODES_LEN; i++)
+        json_kv_u64(j, names[i], c->codes[i]);
+    json_close(j);
+    json_kv_open(j, "grpcCodes", '{');
+    for (unsigned i = 0; i < GRPC_STATUSES_LEN; i++) {
+        if (!c->grpc[i])
+            continue;
+        snprintf(status, sizeof(status), "%u", i);
+        json_kv_u64(j, status, c->grpc[i]);
+    }
+    json_close(j);
+    json_kv_open(j, "flags", '{');
+    for (uint32_t i = 0; i < c->flags_len; i++)
+        json_kv_u64(j, c->flags[i].flag, c->flags[i].count);
+    json_close(j);
+}
+
+static const char *tls_summary(const struct edge_cell *c)
+{
+    for (int t = 0; t < TLS_STATES_LEN; t++)
+        if (c->tls[t] == c->requests)
+            return tls_state_name((enum tls_state)t);
+    return "mixed";
+}
+
+static void json_tls(struct json_out *j, const struct edge_cell *c)
+{
+    json_kv_open(j, "tls", '{');
+    json_kv_str(j, "state", sv_z(tls_summary(c)));
+    json_kv_u64(j, "mutual", c->tls[TLS_MUTUAL]);
+    json_kv_u64(j, "tls", c->tls[TLS_ONE_WAY]);
+    json_kv_u64(j, "plaintext", c->tls[TLS_PLAINTEXT]);
+    json_kv_u64(j, "unknown", c->tls[TLS_UNKNOWN]);
+    json_kv_text_or_null(j, "version", sv_z(c->tls_version));
+    json_kv_text_or_null(j, "cipher", sv_z(c->tls_cipher));
+    json_kv_time(j, "certificateExpiry", c->cert_expiry_ns);
+    json_close(j);
+}
+
+static void json_end(struct json_out *j, const char *key, uint64_t id, const struct identity *who)
+{
+    json_kv_open(j, key, '{');
+    json_kv_id(j, "id", id);
+    json_identity(j, who);
+    json_close(j);
+}
+
+static enum health edge_health(const struct edge_view *e)
+{
+    struct node_load load = { 0 };
+    node_load_add(&load, e->edge.protocol, &e->sum);
+    return node_load_health(&load);
+}
+
+void json_edge(struct json_out *j, const struct edge_view *e, double seconds)
+{
+    const struct edge_cell *c = &e->sum;
+    json_open(j, '{');
+    json_kv_id(j, "id", e->id);
+    json_end(j, "source", e->source_id, &e->edge.source);
+    json_end(j, "destination", e->destination_id, &e->edge.destination);
+    json_kv_str(j, "destinationService", e->edge.destination_service);
+    json_kv_str(j, "protocol", sv_z(protocol_name(e->edge.protocol)));
+    json_kv_u64(j, "requests", c->requests);
+    json_kv_rounded(j, "rate", (double)c->requests / seconds, RATE_DECIMALS);
+    json_kv_u64(j, "errors", c->errors);
+    json_share(j, "errorRate", c->errors, c->requests);
+    json_codes(j, c);
+    json_latency(j, "latency", &c->latency);
+    json_latency(j, "serverLatency", &e->server_latency);
+    json_tls(j, c);
+    json_kv_u64(j, "bytesReceived", c->bytes_received);
+    json_kv_u64(j, "bytesSent", c->bytes_sent);
+    json_kv_str(j, "evidence", sv_z(reporter_name(e->evidence)));
+    json_kv_time(j, "firstSeen", c->first_ns);
+    json_kv_time(j, "lastSeen", c->last_ns);
+    json_kv_hex(j, "exemplarTraceId", c->exemplar_trace.b, sizeof(c->exemplar_trace.b));
+    json_kv_hex(j, "errorTraceId", c->error_trace.b, sizeof(c->error_trace.b));
+    json_kv_str(j, "health", sv_z(health_name(edge_health(e))));
+    json_close(j);
+}
+
+void json_node(struct json_out *j, const struct node_view *n, double seconds)
+{
+    uint64_t in = node_load_requests(&n->in), out = node_load_requests(&n->out);
+    uint64_t in_errors = node_load_errors(&n->in), out_errors = node_load_errors(&n->out);
+    json_open(j, '{');
+    json_kv_id(j, "id", n->id);
+    json_kv_str(j, "type", sv_z(node_type_name(n->type)));
+    json_identity(j, &n->who);
+    json_kv_u64(j, "inRequests", in);
+    json_kv_rounded(j, "inRate", (double)in / seconds, RATE_DECIMALS);
+    json_kv_u64(j, "inErrors", in_errors);
+    json_share(j, "inErrorRate", in_errors, in);
+    json_kv_u64(j, "outRequests", out);
+    json_kv_rounded(j, "outRate", (double)out / seconds, RATE_DECIMALS);
+    json_kv_u64(j, "outErrors", out_errors);
+    json_share(j, "outErrorRate", out_errors, out);
+    json_kv_str(j, "health",
+                sv_z(health_name(MAX(node_load_health(&n->in), node_load_health(&n->out)))));
+    json_close(j);
+}
+
+void json_view_head(struct json_out *j, const struct view *v, int64_t now_ns)
+{
+    int64_t to_ns = MAX(MIN(v->window.to_ns, now_ns), v->window.from_ns);
+    json_kv_time(j, "from", v->window.from_ns);
+    json_kv_time(j, "to", to_ns);
+    json_kv_rounded(j, "seconds", view_seconds(v, now_ns), 3);
+    json_kv_str(j, "granularity", sv_z(granularity_name(v->granularity)));
+}

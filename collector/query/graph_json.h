@@ -1,0 +1,30 @@
+/* graph_json.h - nodes, edges and latencies as docs/api.md writes them. */
+#ifndef COLLECTOR_QUERY_GRAPH_JSON_H
+#define COLLECTOR_QUERY_GRAPH_JSON_H
+
+#include "aggregate/view.h"
+#include "base/json_out.h"
+
+void json_edge(struct json_out *j, const struct edge_view *e, double seconds);
+void json_node(struct json_out *j, const struct node_view *n, double seconds);
+/* "from", "to", "seconds" and "granularity" of the view, as members of an open object. */
+void json_view_head(struct json_out *j, const struct view *v, int64_t now_ns);
+/* Members of an open object: cluster, namespace, workload, service, version, principal. */
+void json_identity(struct json_out *j, const struct identity *who);
+/* {"p50Ms",...}, null when h is empty. */
+void json_latency(struct json_out *j, const char *key, const struct hist *h);
+
+/* "key":"2026-..." or null when ns is 0. */
+void json_kv_time(struct json_out *j, const char *key, int64_t ns);
+/* "key":"123" as text, because JavaScript's numbers lose digits. */
+void json_kv_ns(struct json_out *j, const char *key, int64_t ns);
+void json_kv_ms(struct json_out *j, const char *key, int64_t ns);
+/* Lower-case hexadecimal, null when all bytes are zero. */
+void json_kv_hex(struct json_out *j, const char *key, const uint8_t *bytes, size_t len);
+void json_kv_id(struct json_out *j, const char *key, uint64_t id);
+/* Text, or null when it is empty. */
+void json_kv_text_or_null(struct json_out *j, const char *key, struct sv text);
+/* v rounded to that many decimals, so that answers stay short. */
+void json_kv_rounded(struct json_out *j, const char *key, double v, unsigned decimals);
+
+#endif

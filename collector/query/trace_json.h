@@ -1,0 +1,15 @@
+/* trace_json.h - spans and access records as docs/api.md writes them, nothing left out. */
+#ifndef COLLECTOR_QUERY_TRACE_JSON_H
+#define COLLECTOR_QUERY_TRACE_JSON_H
+
+#include "base/json_out.h"
+#include "model/call.h"
+#include "model/span.h"
+
+/* One element of "spans"; resource and scope are indexes into the answer's lists. */
+void json_span(struct json_out *j, const struct span *s, size_t resource, size_t scope);
+void json_resource(struct json_out *j, const struct resource *r);
+void json_scope(struct json_out *j, const struct scope *s);
+void json_call(struct json_out *j, const struct call *c);
+
+#endif
