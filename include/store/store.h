@@ -47,32 +47,36 @@ struct store_progress {
     int64_t time_ns; /* wall clock up to which waiting halves were given up */
 };
 /* Adds each bucket to what is stored under its (edge, width_ns, start_ns), merging cells, and
- * records the progress, in one transaction. Borrows. */
+ * records the progress, in one transaction. Borrows. Buckets are of BUCKET_NS, on a step of it
+ * (else ERR_USAGE); the store keeps the wider ones itself. Facts of an edge that are known (service
+ * names, principals, the host asked for) replace what was stored of them. */
 int store_put_edges(struct store *s, const struct edge_bucket *buckets, size_t n,
                     const struct store_progress *progress, struct err *err) MUST_USE;
 int store_get_progress(struct store *s, struct store_progress *ret_p, struct err *err) MUST_USE;
 
 /* A sink returns 0 to go on, anything else stops the reading (which still returns 0). What it is
- * given is borrowed until it returns. */
+ * given is borrowed until it returns. A sink must not call the same store. */
 typedef int store_batch_sink(void *to, const struct batch *b);
 typedef int store_span_sink(void *to, const struct span *s);
 typedef int store_edge_sink(void *to, const struct edge_bucket *b);
 
-/* Every batch with seq > after_seq or received_ns >= since_ns, in order of seq, whole. */
+/* Every batch with seq > after_seq or received_ns >= since_ns, in order of seq, whole; the order of
+ * the spans inside a batch may have changed. */
 int store_replay(struct store *s, uint64_t after_seq, int64_t since_ns, store_batch_sink *sink,
                  void *to, struct err *err) MUST_USE;
 
-/* Buckets of width_ns whose start lies in w, in no particular order. */
+/* Buckets of width_ns whose start lies in w, in no particular order. Widths: 10 s, a minute, an
+ * hour (else ERR_USAGE). */
 int store_edges(struct store *s, const struct window *w, int64_t width_ns, store_edge_sink *sink,
                 void *to, struct err *err) MUST_USE;
 
-/* Every span of the trace, in order of start time. ERR_NOT_FOUND when there is none. */
+/* Every span of the trace, in order of start time, then span id, then arrival. ERR_NOT_FOUND when there is none. */
 int store_trace(struct store *s, struct trace_id id, store_span_sink *sink, void *to,
                 struct err *err) MUST_USE;
 
 /* All set predicates must hold on one and the same span. Empty views and zeros mean "any". */
 struct span_query {
-    struct window window; /* on the span's start */
+    struct window window; /* on the span's start; both ends 0: any */
     struct sv service;    /* resource service.name */
     struct sv operation;  /* span name */
     bool errors_only;     /* status ERROR */
@@ -88,7 +92,8 @@ struct trace_summary {
     struct sv root_service, root_name; /* of the root, else of the earliest span */
 };
 typedef int store_trace_sink(void *to, const struct trace_summary *t);
-/* Newest first by the matching span's start. *ret_incomplete: a bound was hit before the end. */
+/* Newest first by the start of each trace's newest matching span, then by id. *ret_incomplete: a
+ * bound of the store (not q->limit) was hit before the end. */
 int store_search(struct store *s, const struct span_query *q, store_trace_sink *sink, void *to,
                  bool *ret_incomplete, struct err *err) MUST_USE;
 

@@ -31,7 +31,11 @@ static struct store *memory_open(const struct store_conf *conf, struct sv where,
         err_set(err, ERR_NOMEM, "memory store");
         return NULL;
     }
-    pthread_rwlock_init(&m->all, NULL);
+    pthread_rwlockattr_t attr; /* readers that keep coming must not keep the writer out */
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&m->all, &attr);
+    pthread_rwlockattr_destroy(&attr);
     return &m->super;
 }
 

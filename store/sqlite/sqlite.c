@@ -1,9 +1,144 @@
-#include "store/store_ops.h"
-static struct store *none(const struct store_conf *conf, struct sv where, struct err *err)
+/* sqlite.c - opening and closing a store in one SQLite file.
+ *
+ * The owner's lock comes first, then a look at whose file it is, and only then anything is changed.
+ * What queries need to find things (chunks, edges, keys) is read into memory at start. A read-only
+ * store takes no lock and keeps what it read at start as its picture of the file. */
+#include "store/sqlite/sqlite.h"
+#include "base/mem.h"
+#include "store/sqlite/owner.h"
+#include "store/sqlite/schema.h"
+#include <sys/stat.h>
+
+static struct store *sqlite_close(struct store *store)
 {
-    (void)conf;
-    (void)where;
-    err_set(err, ERR_UNSUPPORTED, "not built yet");
-    return NULL;
+    struct sqlite_store *s = (struct sqlite_store *)store;
+    while (s->idle_len)
+        db_close(&s->idle[--s->idle_len]);
+    db_close(&s->writer);
+    texts_w_done(&s->texts);
+    buf_done(&s->rows);
+    keys_done(&s->keys);
+    mem_free(s->operations.slots);
+    edge_book_done(&s->edges);
+    chunks_done(&s->chunks);
+    pthread_mutex_destroy(&s->edges_lock);
+    pthread_mutex_destroy(&s->readers_lock);
+    owner_unlock(s->owner_fd);
+    mem_free(s->file);
+    return mem_free(s);
 }
-const struct store_ops store_sqlite_ops = { .scheme = "sqlite", .open = none };
+
+static int load_all(struct sqlite_store *s, struct db *db, struct err *err)
+{
+    int rc = journal_load(s, db, err);
+    if (rc == 0)
+        rc = operations_load(s, db, err);
+    if (rc == 0)
+        rc = history_load(s, db, err);
+    return rc;
+}
+
+static int open_to_write(struct sqlite_store *s, struct err *err)
+{
+    int rc = owner_lock(s->file, &s->owner_fd, err);
+    if (rc == 0)
+        rc = db_open(&s->writer, s->file, DB_WRITER, s->durability, err);
+    if (rc == 0)
+        rc = schema_migrate(&s->writer, err);
+    return rc < 0 ? rc : load_all(s, &s->writer, err);
+}
+
+static int open_to_read(struct sqlite_store *s, struct err *err)
+{
+    struct db db;
+    int rc = db_open(&db, s->file, DB_READER, s->durability, err);
+    if (rc < 0)
+        return rc;
+    rc = load_all(s, &db, err);
+    if (rc < 0)
+        db_close(&db);
+    else
+        s->idle[s->idle_len++] = db;
+    return rc;
+}
+
+static struct store *sqlite_open(const struct store_conf *conf, struct sv where, struct err *err)
+{
+    if (where.len == 0 || where.p[0] == ':' || memchr(where.p, '\0', where.len)) {
+        err_set(err, ERR_USAGE, "sqlite: needs the name of a file");
+        return NULL;
+    }
+    struct sqlite_store *s = mem_zalloc(sizeof(*s));
+    if (!s) {
+        err_set(err, ERR_NOMEM, "sqlite store");
+        return NULL;
+    }
+    s->owner_fd = -1;
+    s->durability = conf->durability;
+    chunks_init(&s->chunks);
+    pthread_mutex_init(&s->edges_lock, NULL);
+    pthread_mutex_init(&s->readers_lock, NULL);
+    s->file = mem_dup_z(where.p, where.len);
+    int rc = s->file ? 0 : err_set(err, ERR_NOMEM, "file name");
+    if (rc == 0)
+        rc = conf->is_read_only ? open_to_read(s, err) : open_to_write(s, err);
+    if (rc < 0) {
+        err_context(err, "%.*s", SV_ARG(where));
+        sqlite_close(&s->super);
+        return NULL;
+    }
+    return &s->super;
+}
+
+static uint64_t file_bytes(const char *file, const char *suffix)
+{
+    char path[4096];
+    struct stat st;
+    if ((size_t)snprintf(path, sizeof(path), "%s%s", file, suffix) >= sizeof(path))
+        return 0;
+    return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+static int sqlite_stats(struct store *store, struct store_stats *ret_stats, struct err *err)
+{
+    struct sqlite_store *s = (struct sqlite_store *)store;
+    struct store_stats stats = { 0 };
+    struct session session;
+    int rc = session_begin(s, &session, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < s->chunks.len; i++) {
+        stats.batches += s->chunks.list[i].batches;
+        stats.spans += s->chunks.list[i].spans;
+        stats.calls += s->chunks.list[i].calls;
+    }
+    session_looked_up(&session);
+    sqlite3_stmt *st = db_statement(&session.db, ST_BUCKETS_LEN, err);
+    rc = st ? db_step(&session.db, st, "count buckets", err) : ERR_IO;
+    if (rc > 0) {
+        stats.edge_buckets = (uint64_t)sqlite3_column_int64(st, 0);
+        sqlite3_reset(st);
+    }
+    session_end(&session);
+    if (rc < 0)
+        return rc;
+    stats.disk_bytes = file_bytes(s->file, "") + file_bytes(s->file, "-wal");
+    *ret_stats = stats;
+    return 0;
+}
+
+const struct store_ops store_sqlite_ops = {
+    .scheme = "sqlite",
+    .open = sqlite_open,
+    .close = sqlite_close,
+    .put = sqlite_put,
+    .put_edges = sqlite_put_edges,
+    .get_progress = sqlite_get_progress,
+    .replay = sqlite_replay,
+    .edges = sqlite_edges,
+    .trace = sqlite_trace,
+    .search = sqlite_search,
+    .operations = sqlite_operations,
+    .calls = sqlite_calls,
+    .stats = sqlite_stats,
+};

@@ -1,0 +1,85 @@
+/* sqlite.h - the parts of the SQLite backend. Private to store/sqlite/. */
+#ifndef STORE_SQLITE_H
+#define STORE_SQLITE_H
+
+#include "store/edge_book.h"
+#include "store/keys.h"
+#include "store/sqlite/chunks.h"
+#include "store/sqlite/db.h"
+#include "store/sqlite/rows.h"
+#include "store/store_ops.h"
+
+#define READERS_IDLE_MAX 8 /* connections kept open between questions */
+
+/* Operations known to be in the table, by hash; the writer's alone. */
+struct operations_seen {
+    uint64_t *slots; /* 0 is free */
+    size_t cap, len;
+};
+#define OPERATIONS_MAX 100000 /* span names with ids in them would grow the table for ever */
+
+struct sqlite_store {
+    struct store super;
+    char *file;
+    int owner_fd;
+    enum store_durability durability;
+
+    /* The writer thread's own. */
+    struct db writer;
+    struct texts_w texts; /* scratch */
+    struct buf rows;      /* scratch */
+    struct keys keys;
+    int64_t last_key;
+    struct operations_seen operations;
+    uint64_t last_seq;
+
+    pthread_mutex_t edges_lock; /* guards edges, which only the writer changes */
+    struct edge_book edges;
+    struct chunks chunks; /* has its own lock */
+
+    pthread_mutex_t readers_lock; /* guards idle and idle_len */
+    struct db idle[READERS_IDLE_MAX];
+    size_t idle_len;
+};
+
+/* One question: a connection with a snapshot that agrees with the list of chunks. */
+struct session {
+    struct sqlite_store *store;
+    struct db db;
+};
+/* Begins with chunks.lock held, so that the caller can look at the list; then session_look_up()
+ * lets go of it. session_end() in any case. */
+int session_begin(struct sqlite_store *s, struct session *ret_session, struct err *err) MUST_USE;
+void session_looked_up(struct session *session);
+void session_end(struct session *session);
+/* The spans and calls of a chunk. Gives. */
+int chunk_load(struct session *session, const struct chunk_ref *ref, struct batch **ret_b,
+               struct err *err) MUST_USE;
+
+/* journal.c */
+int journal_load(struct sqlite_store *s, struct db *db, struct err *err) MUST_USE;
+int sqlite_put(struct store *s, struct batch *const *batches, size_t n, struct err *err);
+int sqlite_replay(struct store *s, uint64_t after_seq, int64_t since_ns, store_batch_sink *sink,
+                  void *to, struct err *err);
+/* operations.c */
+int operations_load(struct sqlite_store *s, struct db *db, struct err *err) MUST_USE;
+int operations_note(struct sqlite_store *s, const struct batch *b, struct err *err) MUST_USE;
+void operations_forget(struct sqlite_store *s);
+int sqlite_operations(struct store *s, store_operation_sink *sink, void *to, struct err *err);
+/* history.c */
+int history_load(struct sqlite_store *s, struct db *db, struct err *err) MUST_USE;
+int sqlite_put_edges(struct store *s, const struct edge_bucket *buckets, size_t n,
+                     const struct store_progress *progress, struct err *err);
+int sqlite_get_progress(struct store *s, struct store_progress *ret_p, struct err *err);
+int sqlite_edges(struct store *s, const struct window *w, int64_t width_ns, store_edge_sink *sink,
+                 void *to, struct err *err);
+/* find.c */
+int sqlite_trace(struct store *s, struct trace_id id, store_span_sink *sink, void *to,
+                 struct err *err);
+int sqlite_calls(struct store *s, const struct window *w, size_t limit, store_call_sink *sink,
+                 void *to, struct err *err);
+/* search.c */
+int sqlite_search(struct store *s, const struct span_query *q, store_trace_sink *sink, void *to,
+                  bool *ret_incomplete, struct err *err);
+
+#endif

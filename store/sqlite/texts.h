@@ -1,0 +1,60 @@
+/* texts.h - text written once and referred to afterwards; values and attributes on top of it.
+ *
+ * Both sides number the short texts in order of first appearance. Private to store/sqlite/. The
+ * writer's texts and the reader's bytes must outlive it. Not thread-safe. */
+#ifndef SQLITE_TEXTS_H
+#define SQLITE_TEXTS_H
+
+#include "base/arena.h"
+#include "base/varint.h"
+#include "model/span.h"
+
+/* Longer texts are written each time: hashing them costs more than the rare repeat saves. */
+#define TEXT_INTERNED_MAX 256
+/* Values nest at most this deep; the decoders stop at 32. */
+#define VALUE_DEPTH_MAX   64
+
+struct text_slot {
+    uint32_t round; /* of texts_w_start(); older ones are free */
+    uint32_t index;
+};
+struct texts_w {
+    struct buf *out;
+    struct text_slot *slots; /* open addressing, at most half full */
+    size_t slots_cap;
+    struct sv *list;
+    size_t len, cap;
+    uint32_t round;
+    bool failed;      /* memory ran out */
+    bool is_too_deep; /* a value nests deeper than VALUE_DEPTH_MAX */
+};
+void texts_w_done(struct texts_w *w);
+/* Forgets all texts, keeps the memory; writes to out from now on. */
+void texts_w_start(struct texts_w *w, struct buf *out);
+void text_put(struct texts_w *w, struct sv s);
+void attrs_put(struct texts_w *w, const struct attrs *a);
+void value_put(struct texts_w *w, const struct value *v);
+/* The value's bytes behind its type, for a writer that keeps types elsewhere. */
+void value_body_put(struct texts_w *w, const struct value *v);
+
+struct texts_r {
+    struct rd rd;
+    struct arena *mem; /* what is read lies in here, texts in rd's bytes */
+    struct sv *list;
+    size_t len, cap;
+};
+void texts_r_done(struct texts_r *r);
+struct texts_r texts_r_of(struct sv in, struct arena *mem);
+struct sv text_get(struct texts_r *r);
+struct attrs attrs_get_all(struct texts_r *r);
+struct value value_get(struct texts_r *r);
+struct value value_body_get(struct texts_r *r, enum value_type type);
+/* A count of things that take at least one byte each: no more than there are bytes left. */
+uint32_t count_get(struct texts_r *r);
+/* n zeroed elements in mem; latches ERR_NOMEM. */
+void *list_get(struct texts_r *r, size_t n, size_t size);
+
+DEFINE_AUTO_DONE(texts_w);
+DEFINE_AUTO_DONE(texts_r);
+
+#endif
