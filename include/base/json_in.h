@@ -26,7 +26,7 @@
 #include "base/rd.h"
 
 enum json_kind {
-    JSON_NOTHING, /* the input is exhausted or failed */
+    JSON_NOTHING, /* the input is exhausted or failed, or no value begins here */
     JSON_OBJECT,
     JSON_ARRAY,
     JSON_STRING,

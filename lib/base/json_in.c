@@ -50,15 +50,17 @@ static void unexpected(struct json_in *j, const char *want)
 
 enum json_kind jin_kind(struct json_in *j)
 {
-    switch (peek(j)) {
-    case -1: return JSON_NOTHING;
+    int c = peek(j);
+    if (c == '-' || (c >= '0' && c <= '9'))
+        return JSON_NUMBER;
+    switch (c) {
     case '{': return JSON_OBJECT;
     case '[': return JSON_ARRAY;
     case '"': return JSON_STRING;
     case 't':
     case 'f': return JSON_BOOL;
     case 'n': return JSON_NULL;
-    default: return JSON_NUMBER;
+    default: return JSON_NOTHING;
     }
 }
 
