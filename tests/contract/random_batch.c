@@ -125,7 +125,7 @@ static void odd_span(struct random_source *r, struct arena *mem, struct span *s,
     s->kind = (enum span_kind)random_below(r, 6);
     s->status = (enum span_status)random_below(r, 3);
     s->start_ns = random_below(r, 30) ? near_ns + (int64_t)random_below(r, 1000) : odd_int(r);
-    s->end_ns = random_below(r, 30) ? s->start_ns / 2 + s->start_ns / 2 + 500 : odd_int(r);
+    s->end_ns = random_below(r, 30) ? (int64_t)((uint64_t)s->start_ns + 500) : odd_int(r);
     s->name = odd_text(r, mem);
     if (random_below(r, 3) == 0)
         s->status_message = odd_text(r, mem);
