@@ -15,10 +15,13 @@ struct candidates {
     size_t len, cap;
 };
 
-static struct sv label_key(struct buf *to, struct sv namespace, const struct label *l)
+static struct sv label_key(struct resolve *r, struct buf *to, struct sv namespace,
+                           const struct label *l)
 {
     buf_clear(to);
     buf_printf(to, "%.*s/%.*s=%.*s", SV_ARG(namespace), SV_ARG(l->key), SV_ARG(l->value));
+    if (to->failed)
+        resolve_nomem(r);
     return buf_sv(to);
 }
 
@@ -141,7 +144,7 @@ static void index_pods(struct resolve *r, struct map *index)
         const struct labels *want = &e->object->selector;
         if (!want->len || e->slices)
             continue;
-        struct sv key = label_key(&text, e->object->meta.namespace, &want->list[0]);
+        struct sv key = label_key(r, &text, e->object->meta.namespace, &want->list[0]);
         struct candidates *found = map_get(index, key)
                                        ? NULL
                                        : arena_zalloc(r->catalog->scratch, sizeof(*found));
@@ -150,7 +153,7 @@ static void index_pods(struct resolve *r, struct map *index)
     }
     for (struct pod *p = r->catalog->pods.first; p; p = p->next) {
         for (size_t i = 0; p->ip.len && i < p->meta.labels.len; i++) {
-            struct sv key = label_key(&text, p->meta.namespace, &p->meta.labels.list[i]);
+            struct sv key = label_key(r, &text, p->meta.namespace, &p->meta.labels.list[i]);
             struct candidates *to = map_get(index, key);
             void *list = to ? (void *)to->list : NULL;
             if (!to || !grow(r, &list, to->len, &to->cap, sizeof(struct pod *)))
@@ -159,8 +162,6 @@ static void index_pods(struct resolve *r, struct map *index)
             to->list[to->len++] = p;
         }
     }
-    if (text.failed)
-        resolve_nomem(r);
 }
 
 static void add_entry(struct resolve *r, struct service *s)
@@ -194,6 +195,10 @@ static void link_slices(struct resolve *r)
         buf_printf(&fqdn, "%.*s.%.*s.svc.%.*s", SV_ARG(b->service), SV_ARG(b->meta.namespace),
                    SV_ARG(CLUSTER_DOMAIN));
         struct service_entry *e = map_get(&r->services, buf_sv(&fqdn));
+        if (fqdn.failed) {
+            resolve_nomem(r);
+            return;
+        }
         if (!e) {
             finding_place(&r->catalog->findings, false, &b->meta.place,
                           "there is no Service %.*s in namespace %.*s", SV_ARG(b->service),
@@ -203,8 +208,6 @@ static void link_slices(struct resolve *r)
         b->next_of_service = (struct backends *)e->slices;
         e->slices = b;
     }
-    if (fqdn.failed)
-        resolve_nomem(r);
 }
 
 void resolve_services(struct resolve *r)
@@ -221,7 +224,7 @@ void resolve_services(struct resolve *r)
             from_slices(r, e);
         } else if (want->len) {
             const struct candidates *found = map_get(
-                &index, label_key(&text, e->object->meta.namespace, &want->list[0]));
+                &index, label_key(r, &text, e->object->meta.namespace, &want->list[0]));
             if (found)
                 from_pods(r, e, found);
         }

@@ -68,6 +68,7 @@ int peer_metadata_encode(const struct peer_self *self, struct arena *mem, struct
 {
     AUTO_DONE(buf) raw = { 0 };
     AUTO_DONE(buf) text = { 0 };
+    AUTO_DONE(buf) name = { 0 };
     const struct identity *who = &self->identity;
     struct sv pod = self->pod.len ? self->pod : who->workload;
     put_text(&raw, "CLUSTER_ID", who->cluster);
@@ -78,12 +79,11 @@ int peer_metadata_encode(const struct peer_self *self, struct arena *mem, struct
     put_text(&raw, "WORKLOAD_NAME", who->workload);
     base64_encode(&text, buf_sv(&raw));
     struct sv metadata = arena_copy(mem, buf_sv(&text));
-    buf_clear(&text);
-    buf_printf(&text, "%s~%.*s~%.*s.%.*s~%.*s.svc.%.*s", self->is_gateway ? "router" : "sidecar",
+    buf_printf(&name, "%s~%.*s~%.*s.%.*s~%.*s.svc.%.*s", self->is_gateway ? "router" : "sidecar",
                SV_ARG(self->ip), SV_ARG(pod), SV_ARG(who->namespace), SV_ARG(who->namespace),
                SV_ARG(self->trust_domain.len ? self->trust_domain : SV("cluster.local")));
-    struct sv id = arena_copy(mem, buf_sv(&text));
-    if (raw.failed || text.failed || !metadata.p || !id.p)
+    struct sv id = arena_copy(mem, buf_sv(&name));
+    if (raw.failed || text.failed || name.failed || !metadata.p || !id.p)
         return err_set(err, ERR_NOMEM, "peer metadata");
     *ret_metadata = metadata;
     *ret_id = id;
