@@ -168,6 +168,7 @@ static void add_proxy(struct demo_mesh *m, const struct pod_spec *pod)
     proc_arg(p, "--namespace=default");
     proc_arg(p, "--workload=%s", pod->workload);
     proc_arg(p, "--service-account=%s", pod->account);
+    proc_arg(p, "--pod=%s-7d4b9c-%02u", pod->workload, pod->number);
     proc_arg(p, "--listen=%s.%u", m->conf.net, pod->number);
     if (pod->kind == POD_SIDECAR)
         proc_arg(p, "--app=%s.%u:%u", m->conf.net, pod->number, pod->app_port);
