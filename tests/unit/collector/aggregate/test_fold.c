@@ -1,0 +1,293 @@
+/* test_fold.c - batches in, edges out: nothing twice, nothing missed, not even over a restart. */
+#include "../sample.h"
+#include "aggregate/fold.h"
+#include "aggregate/view.h"
+
+static struct fold *new_fold(void)
+{
+    struct fold_conf c = fold_conf_default();
+    struct fold *f = fold_new(&c);
+    assert_non_null(f);
+    return f;
+}
+
+static struct store *new_store(void)
+{
+    struct store_conf c = { .url = SV("memory:") };
+    struct store *s = store_open(&c, NULL);
+    assert_non_null(s);
+    return s;
+}
+
+static const struct attr name_a[] = { TEXT("service.name", "a") };
+static const struct attr name_b[] = { TEXT("service.name", "b") };
+static const struct attr http_attrs[] = { TEXT("http.method", "GET") };
+static const struct resource resource_a = { .attrs = { name_a, 1, 0 } };
+static const struct resource resource_b = { .attrs = { name_b, 1, 0 } };
+static const struct scope no_scope;
+
+/* The two halves of call n. */
+static void add_half(struct batch *b, uint8_t n, bool is_client)
+{
+    struct span *s = batch_add_span(b);
+    assert_non_null(s);
+    s->trace_id = sample_trace(n);
+    s->span_id = sample_span_id(is_client ? 1 : 2);
+    s->parent_id = sample_span_id(is_client ? 9 : 1);
+    s->kind = is_client ? SPAN_KIND_CLIENT : SPAN_KIND_SERVER;
+    s->start_ns = T0;
+    s->end_ns = T0 + NS_PER_MS;
+    s->attrs = (struct attrs){ http_attrs, 1, 0 };
+    s->resource = is_client ? &resource_a : &resource_b;
+    s->scope = &no_scope;
+}
+
+static void commit(struct store *s, struct fold *f, struct batch *b, int64_t received_ns)
+{
+    b->received_ns = received_ns;
+    assert_int_equal(store_put(s, &b, 1, NULL), 0);
+    if (f)
+        fold_batch(f, b, true);
+    batch_free(b);
+}
+
+static void put_calls(struct store *s, struct fold *f, int n, int64_t received_ns)
+{
+    struct batch *b = batch_new();
+    assert_non_null(b);
+    for (int i = 0; i < n; i++) {
+        struct call *c = batch_add_call(b);
+        *c = sample_call(SV("a"), SV("b"), REPORTER_SOURCE, T0 + i, 200);
+    }
+    commit(s, f, b, received_ns);
+}
+
+static void put_half(struct store *s, struct fold *f, uint8_t n, bool is_client, int64_t at_ns)
+{
+    struct batch *b = batch_new();
+    assert_non_null(b);
+    add_half(b, n, is_client);
+    commit(s, f, b, at_ns);
+}
+
+/* Requests of the edge a>b by reporter's best evidence. */
+static int requests_of(struct fold *f, struct store *s)
+{
+    struct view_wish w = { .window = { T0 - 60 * NS_PER_S, T0 + 60 * NS_PER_S } };
+    struct view v = { 0 };
+    int n = 0;
+    struct view_builder *b = view_builder_new(&w);
+    struct window wanted = view_builder_window(b);
+    assert_int_equal(fold_read(f, s, &wanted, view_builder_add, b, NULL), 0);
+    assert_int_equal(view_builder_finish(b, &v, NULL), 0);
+    for (size_t i = 0; i < v.edges_len; i++)
+        n += (int)v.edges[i].sum.requests;
+    view_done(&v);
+    view_builder_free(b);
+    return n;
+}
+
+static void test_pending_then_stored(void **state)
+{
+    struct store *s = new_store();
+    struct fold *f = new_fold();
+    struct fold_stats st;
+    (void)state;
+    put_calls(s, f, 7, T0);
+    assert_int_equal(requests_of(f, s), 7); /* pending */
+    assert_int_equal(fold_flush(f, s, NULL), 0);
+    assert_int_equal(requests_of(f, s), 7); /* stored */
+    put_calls(s, f, 5, T0);
+    assert_int_equal(requests_of(f, s), 12); /* both */
+    fold_get_stats(f, &st);
+    assert_int_equal(st.pending_buckets, 1);
+    assert_int_equal(st.calls_counted, 12);
+    assert_int_equal(fold_flush(f, s, NULL), 0);
+    assert_int_equal(fold_flush(f, s, NULL), 0); /* nothing pending */
+    assert_int_equal(requests_of(f, s), 12);
+    fold_free(f);
+    store_close(s);
+}
+
+struct replay {
+    struct fold *fold;
+    uint64_t folded_seq;
+};
+
+static int replay_batch(void *to, const struct batch *b)
+{
+    struct replay *r = to;
+    fold_batch(r->fold, b, b->seq > r->folded_seq);
+    return 0;
+}
+
+/* What the writer does at start. */
+static struct fold *restart(struct fold *f, struct store *s)
+{
+    struct store_progress p;
+    fold_free(f);
+    f = new_fold();
+    assert_int_equal(store_get_progress(s, &p, NULL), 0);
+    fold_resume(f, &p);
+    struct replay r = { f, p.seq };
+    assert_int_equal(store_replay(s, p.seq, fold_replay_since(f), replay_batch, &r, NULL), 0);
+    return f;
+}
+
+/* The process dies between commit and flush, again and again: counts stay exact. */
+static void test_crashes(void **state)
+{
+    struct store *s = new_store();
+    struct fold *f = new_fold();
+    (void)state;
+    put_calls(s, f, 7, T0);
+    fold_tick(f, T0 + NS_PER_S);
+    assert_int_equal(fold_flush(f, s, NULL), 0);
+    put_calls(s, f, 5, T0 + NS_PER_S);    /* folded, not flushed */
+    put_calls(s, NULL, 3, T0 + NS_PER_S); /* committed, not folded */
+    f = restart(f, s);
+    assert_int_equal(requests_of(f, s), 15);
+    f = restart(f, s); /* died before the first flush */
+    assert_int_equal(requests_of(f, s), 15);
+    assert_int_equal(fold_flush(f, s, NULL), 0);
+    f = restart(f, s);
+    assert_int_equal(requests_of(f, s), 15);
+    fold_free(f);
+    store_close(s);
+}
+
+static void flush_at(struct fold *f, struct store *s, int64_t now_ns)
+{
+    fold_tick(f, now_ns);
+    assert_int_equal(fold_flush(f, s, NULL), 0);
+}
+
+/* Halves wait over a restart; those that were paired or given up before do nothing again. */
+static void test_halves_over_a_restart(void **state)
+{
+    struct store *s = new_store();
+    struct fold *f = new_fold();
+    struct fold_stats st;
+    (void)state;
+    put_half(s, f, 3, false, T0 - 30 * NS_PER_S); /* given up before it */
+    put_half(s, f, 1, true, T0);                  /* pair, long before */
+    put_half(s, f, 1, false, T0 + 55 * NS_PER_S);
+    put_half(s, f, 2, true, T0 + 50 * NS_PER_S); /* waits over the restart */
+    flush_at(f, s, T0 + 58 * NS_PER_S);
+    assert_int_equal(requests_of(f, s), 1);
+    f = restart(f, s);
+    fold_tick(f, T0 + 59 * NS_PER_S);
+    fold_get_stats(f, &st);
+    assert_int_equal(st.pair.waiting, 1);
+    assert_int_equal(requests_of(f, s), 1);
+    put_half(s, f, 2, false, T0 + 60 * NS_PER_S);
+    put_half(s, f, 3, true, T0 + 60 * NS_PER_S);
+    assert_int_equal(requests_of(f, s), 2);
+    flush_at(f, s, T0 + 300 * NS_PER_S);
+    fold_get_stats(f, &st);
+    assert_int_equal(st.pair.paired, 1);
+    assert_int_equal(st.pair.unpaired_client, 1);
+    assert_int_equal(st.pair.unpaired_server, 0);
+    assert_int_equal(requests_of(f, s), 2);
+    fold_free(f);
+    store_close(s);
+}
+
+/* Records of both proxies and the pair of their spans are one edge and one count. */
+static void test_one_request_once(void **state)
+{
+    struct store *s = new_store();
+    struct fold *f = new_fold();
+    struct batch *b = batch_new();
+    (void)state;
+    *batch_add_call(b) = sample_call(SV("a"), SV("b"), REPORTER_SOURCE, T0, 200);
+    *batch_add_call(b) = sample_call(SV("a"), SV("b"), REPORTER_DESTINATION, T0 + 1, 200);
+    commit(s, f, b, T0);
+    assert_int_equal(requests_of(f, s), 1);
+    fold_free(f);
+    store_close(s);
+}
+
+struct sum {
+    uint64_t requests;
+    size_t edges;
+};
+
+static void add_totals(void *to, const struct edge *e, const struct total *totals)
+{
+    struct sum *sum = to;
+    (void)e;
+    sum->edges++;
+    for (size_t i = 0; i < TLS_STATES_LEN; i++)
+        sum->requests += total_requests(&totals[i]);
+}
+
+/* Beyond the limit, further edges share the edge "other" and the total stays right. */
+static void test_overflow(void **state)
+{
+    struct fold_conf c = fold_conf_default();
+    struct sum sum = { 0 };
+    struct fold_stats st;
+    (void)state;
+    c.edges_max = 3;
+    struct fold *f = fold_new(&c);
+    struct batch *b = batch_new();
+    char names[10][8];
+    for (int i = 0; i < 10; i++) {
+        snprintf(names[i], sizeof(names[i]), "w%d", i);
+        *batch_add_call(b) = sample_call(sv_z(names[i]), SV("b"), REPORTER_SOURCE, T0, 200);
+    }
+    fold_batch(f, b, true);
+    batch_free(b);
+    fold_get_stats(f, &st);
+    assert_int_equal(st.calls_counted, 10);
+    assert_int_equal(st.calls_overflow, 7);
+    assert_int_equal(st.edges, 4);
+    fold_totals(f, add_totals, &sum);
+    assert_int_equal(sum.requests, 10);
+    assert_int_equal(sum.edges, 4);
+    fold_free(f);
+}
+
+/* Identities that records leave out are filled in the way spans' are. */
+static void test_incomplete_records(void **state)
+{
+    struct store *s = new_store();
+    struct fold *f = new_fold();
+    struct batch *b = batch_new();
+    struct view_wish w = { .window = { T0, T0 + 1 } };
+    struct view v = { 0 };
+    (void)state;
+    struct call *c = batch_add_call(b);
+    *c = sample_call(SV("a"), SV("b"), REPORTER_SOURCE, T0, 0);
+    c->source = (struct identity){ .workload = SV("a") };
+    c->destination = (struct identity){ 0 };
+    c->destination_service = SV("b.shop.svc.cluster.local");
+    commit(s, f, b, T0);
+    struct view_builder *vb = view_builder_new(&w);
+    struct window wanted = view_builder_window(vb);
+    assert_int_equal(fold_read(f, s, &wanted, view_builder_add, vb, NULL), 0);
+    assert_int_equal(view_builder_finish(vb, &v, NULL), 0);
+    assert_int_equal(v.edges_len, 1);
+    assert_true(sv_eq(v.edges[0].edge.source.version, SV("latest")));
+    assert_true(sv_eq(v.edges[0].edge.source.cluster, IDENTITY_UNKNOWN));
+    assert_true(sv_eq(v.edges[0].edge.destination.workload, SV("b")));
+    assert_true(sv_eq(v.edges[0].edge.destination.namespace, SV("shop")));
+    view_done(&v);
+    view_builder_free(vb);
+    fold_free(f);
+    store_close(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pending_then_stored),
+        cmocka_unit_test(test_crashes),
+        cmocka_unit_test(test_halves_over_a_restart),
+        cmocka_unit_test(test_one_request_once),
+        cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_incomplete_records),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,186 @@
+/* test_totals.c - counters that are exact in the end and never fall on the way. */
+#include "../sample.h"
+#include "aggregate/totals.h"
+#include "base/mem.h"
+
+static uint64_t shown(struct totals *t, bool is_source_known, int64_t now_ns)
+{
+    const struct total *list = totals_show(t, is_source_known, now_ns);
+    uint64_t n = 0;
+    assert_non_null(list);
+    for (size_t s = 0; s < TLS_STATES_LEN; s++)
+        n += total_requests(&list[s]);
+    return n;
+}
+
+static void put(struct totals *t, enum reporter r, int64_t start_ns, int64_t arrival_ns, int times)
+{
+    struct call c = sample_call(SV("a"), SV("b"), r, start_ns, 200);
+    for (int i = 0; i < times; i++)
+        assert_int_equal(totals_add(t, &c, arrival_ns), 0);
+}
+
+#define S(x) ((x)*NS_PER_S)
+
+static void test_source_shows_at_once(void **state)
+{
+    struct totals t = { 0 };
+    (void)state;
+    put(&t, REPORTER_SOURCE, T0, T0 + S(1), 3);
+    assert_int_equal(shown(&t, true, T0 + S(1)), 3);
+    put(&t, REPORTER_DESTINATION, T0, T0 + S(1), 3);
+    put(&t, REPORTER_PAIR, T0, T0 + S(1), 3);
+    assert_int_equal(shown(&t, true, T0 + S(30)), 3);
+    totals_done(&t);
+}
+
+/* The callee's record comes first; the caller's takes its place before anything was shown. */
+static void test_callee_first(void **state)
+{
+    struct totals t = { 0 };
+    (void)state;
+    put(&t, REPORTER_DESTINATION, T0, T0 + S(1), 5);
+    assert_int_equal(shown(&t, true, T0 + S(1)), 0);
+    put(&t, REPORTER_SOURCE, T0, T0 + S(2), 6);
+    assert_int_equal(shown(&t, true, T0 + S(2)), 6);
+    assert_int_equal(shown(&t, true, T0 + S(200)), 6);
+    totals_done(&t);
+}
+
+static void test_callee_alone(void **state)
+{
+    struct totals unknown = { 0 }, known = { 0 };
+    (void)state;
+    put(&unknown, REPORTER_DESTINATION, T0, T0 + S(1), 5);
+    assert_int_equal(shown(&unknown, false, T0 + S(1)), 5); /* no proxy that could report */
+    put(&known, REPORTER_DESTINATION, T0, T0 + S(1), 5);
+    assert_int_equal(shown(&known, true, T0 + S(5)), 0);
+    assert_int_equal(shown(&known, true, T0 + S(6)), 5); /* the hold is over */
+    put(&known, REPORTER_DESTINATION, T0, T0 + S(7), 1);
+    assert_int_equal(shown(&known, true, T0 + S(7)), 5); /* held again, not taken back */
+    assert_int_equal(shown(&known, true, T0 + S(12)), 6);
+    put(&known, REPORTER_DESTINATION, T0 + S(70), T0 + S(70), 1);
+    assert_int_equal(shown(&known, true, T0 + S(70)), 7); /* a minute without the caller's */
+    totals_done(&unknown);
+    totals_done(&known);
+}
+
+/* A request on the border lies in the next bucket for the callee. */
+static void test_border(void **state)
+{
+    struct totals t = { 0 };
+    (void)state;
+    put(&t, REPORTER_SOURCE, T0 + S(9), T0 + S(10), 1);
+    put(&t, REPORTER_DESTINATION, T0 + S(10), T0 + S(10), 1);
+    assert_int_equal(shown(&t, true, T0 + S(60)), 1);
+    totals_settle(&t, T0 + S(90)); /* the first bucket settles, the second still lives */
+    assert_int_equal(shown(&t, true, T0 + S(90)), 1);
+    totals_settle(&t, T0 + S(200));
+    assert_int_equal(shown(&t, true, T0 + S(200)), 1);
+    totals_done(&t);
+}
+
+/* Settling changes nothing that is shown, and late worse evidence is not counted again. */
+static void test_settled(void **state)
+{
+    struct totals t = { 0 };
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        put(&t, REPORTER_SOURCE, T0 + S(10 * i), T0 + S(10 * i + 1), 2);
+        put(&t, REPORTER_DESTINATION, T0 + S(10 * i), T0 + S(10 * i + 1), 2);
+        totals_settle(&t, T0 + S(10 * i + 2));
+        assert_int_equal(shown(&t, true, T0 + S(10 * i + 2)), 2 * (i + 1));
+    }
+    put(&t, REPORTER_PAIR, T0 + S(20), T0 + S(300), 2);
+    assert_int_equal(shown(&t, true, T0 + S(400)), 60);
+    put(&t, REPORTER_SOURCE, T0 + S(20), T0 + S(300), 1); /* late, and as good as any */
+    assert_int_equal(shown(&t, true, T0 + S(300)), 61);
+    totals_settle(&t, T0 + S(1000));
+    assert_int_equal(shown(&t, true, T0 + S(1000)), 61);
+    totals_done(&t);
+}
+
+static void test_fields(void **state)
+{
+    struct totals t = { 0 };
+    struct call c = sample_call(SV("a"), SV("b"), REPORTER_SOURCE, T0, 503);
+    (void)state;
+    assert_int_equal(totals_add(&t, &c, T0), 0);
+    c.tls = TLS_PLAINTEXT;
+    c.response_code = 0;
+    c.duration_ns = 20 * NS_PER_S;
+    assert_int_equal(totals_add(&t, &c, T0), 0);
+    c.duration_ns = total_bounds_ns[0];
+    c.response_code = 204;
+    assert_int_equal(totals_add(&t, &c, T0), 0);
+    const struct total *list = totals_show(&t, true, T0);
+    const struct total *mutual = &list[TLS_MUTUAL], *plain = &list[TLS_PLAINTEXT];
+    assert_int_equal(mutual->codes[CODE_5XX], 1);
+    assert_int_equal(mutual->errors, 1);
+    assert_int_equal(mutual->counts[3], 1); /* 3 ms lies below 5 ms */
+    assert_int_equal(mutual->bytes_sent, 100);
+    assert_int_equal(plain->codes[CODE_NONE], 1);
+    assert_int_equal(plain->codes[CODE_2XX], 1);
+    assert_int_equal(plain->counts[TOTAL_BOUNDS_LEN], 1);
+    assert_int_equal(plain->counts[0], 1); /* bounds are inclusive */
+    assert_int_equal(plain->duration_ns, 20 * NS_PER_S + total_bounds_ns[0]);
+    totals_done(&t);
+}
+
+/* Random arrivals within the hold: never falling, exact at the end. */
+static void test_random_order(void **state)
+{
+    (void)state;
+    uint64_t seed = 1;
+    for (int round = 0; round < 50; round++) {
+        struct totals t = { 0 };
+        uint64_t before = 0, sent = 0;
+        for (int i = 0; i < 300; i++) {
+            seed = seed * 6364136223846793005U + 1442695040888963407U;
+            unsigned r = (unsigned)(seed >> 33);
+            int64_t now_ns = T0 + S(i), start_ns = now_ns - S(r % 3);
+            bool is_caller_first = r & 64;
+            put(&t, is_caller_first ? REPORTER_SOURCE : REPORTER_DESTINATION, start_ns, now_ns, 1);
+            put(&t, is_caller_first ? REPORTER_DESTINATION : REPORTER_SOURCE, start_ns + S(r % 2),
+                now_ns + S(r % 4), 1);
+            sent++;
+            totals_settle(&t, now_ns);
+            uint64_t now = shown(&t, true, now_ns);
+            assert_true(now >= before);
+            before = now;
+        }
+        assert_int_equal(shown(&t, true, T0 + S(400)), sent);
+        totals_settle(&t, T0 + S(1000));
+        assert_int_equal(shown(&t, true, T0 + S(1000)), sent);
+        totals_done(&t);
+    }
+}
+
+static void test_no_memory(void **state)
+{
+    struct call c = sample_call(SV("a"), SV("b"), REPORTER_SOURCE, T0, 200);
+    (void)state;
+    for (uint64_t nth = 1; nth < 4; nth++) {
+        struct totals t = { 0 };
+        mem_fail_nth(nth);
+        int rc = totals_add(&t, &c, T0);
+        mem_fail_nth(0);
+        assert_int_equal(shown(&t, true, T0), rc == 0);
+        totals_done(&t);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_source_shows_at_once),
+        cmocka_unit_test(test_callee_first),
+        cmocka_unit_test(test_callee_alone),
+        cmocka_unit_test(test_border),
+        cmocka_unit_test(test_settled),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_random_order),
+        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,268 @@
+/* test_normalize.c - what spans of different makers say, read alike. */
+#include "../sample.h"
+#include "normalize/identity.h"
+#include "normalize/normalize.h"
+#include "normalize/semconv.h"
+
+enum { ATTRS = 8 };
+
+struct who_case {
+    const char *name;
+    struct attr resource[ATTRS];
+    struct attr span[ATTRS];
+    const char *cluster, *namespace, *workload, *service, *version;
+};
+
+/* clang-format off */
+static const struct who_case who_cases[] = {
+    { "nothing", { { { NULL, 0 }, { 0 } } }, { { { NULL, 0 }, { 0 } } },
+      "unknown", "unknown", "unknown", "unknown", "unknown" },
+    { "SDK", { TEXT("service.name", "cart"), TEXT("service.version", "1.2") }, { { { NULL, 0 }, { 0 } } },
+      "unknown", "unknown", "cart", "cart", "1.2" },
+    { "SDK's default name", { TEXT("service.name", "unknown_service:node") }, { { { NULL, 0 }, { 0 } } },
+      "unknown", "unknown", "unknown", "unknown", "unknown" },
+    { "SDK name with a dot stays", { TEXT("service.name", "com.example.cart") }, { { { NULL, 0 }, { 0 } } },
+      "unknown", "unknown", "com.example.cart", "com.example.cart", "latest" },
+    { "Tulle's proxy",
+      { TEXT("service.name", "reviews"), TEXT("service.version", "v1"), TEXT("k8s.cluster.name", "demo"),
+        TEXT("k8s.namespace.name", "shop"), TEXT("k8s.deployment.name", "reviews-v1"),
+        TEXT("telemetry.sdk.name", "tulle") }, { { { NULL, 0 }, { 0 } } },
+      "demo", "shop", "reviews-v1", "reviews", "v1" },
+    { "Envoy in Istio",
+      { TEXT("service.name", "productpage.default"), TEXT("telemetry.sdk.name", "envoy") },
+      { TEXT("istio.canonical_service", "productpage"), TEXT("istio.canonical_revision", "v1"),
+        TEXT("istio.namespace", "default"), TEXT("istio.cluster_id", "c1") },
+      "c1", "default", "productpage", "productpage", "v1" },
+    { "Envoy without labels", { TEXT("service.name", "ratings.shop") }, { TEXT("component", "proxy") },
+      "unknown", "shop", "ratings", "ratings", "latest" },
+    { "pod name", { TEXT("k8s.pod.name", "reviews-v1-545db77b95-wjtlq"), TEXT("service.namespace", "shop") },
+      { { { NULL, 0 }, { 0 } } }, "unknown", "shop", "reviews-v1", "reviews-v1", "latest" },
+    { "own label before app label",
+      { TEXT("k8s.pod.label.app", "b"), TEXT("k8s.pod.labels.service.istio.io/canonical-name", "a"),
+        TEXT("service.name", "c"), TEXT("k8s.deployment.name", "d") }, { { { NULL, 0 }, { 0 } } },
+      "unknown", "unknown", "d", "a", "latest" },
+    { "service.namespace is second to Kubernetes'",
+      { TEXT("service.namespace", "x"), TEXT("k8s.namespace.name", "shop"), TEXT("service.name", "c") },
+      { { { NULL, 0 }, { 0 } } }, "unknown", "shop", "c", "c", "latest" },
+};
+/* clang-format on */
+
+static struct attrs attrs_of(const struct attr *list)
+{
+    struct attrs a = { .list = list };
+    while (a.len < ATTRS && list[a.len].key.len)
+        a.len++;
+    return a;
+}
+
+static void assert_sv(struct sv got, const char *want)
+{
+    if (!sv_eq(got, sv_z(want)))
+        fail_msg("got \"%.*s\", want \"%s\"", SV_ARG(got), want);
+}
+
+static struct span_facts facts_of(struct span s, const struct attr *resource,
+                                  const struct attr *attrs)
+{
+    struct resource r = { .attrs = attrs_of(resource) };
+    struct span_facts f;
+    s.attrs = attrs_of(attrs);
+    s.resource = &r;
+    span_facts_of(&s, &f);
+    return f;
+}
+
+static void test_who(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NELEMS(who_cases); i++) {
+        const struct who_case *c = &who_cases[i];
+        print_message("case: %s\n", c->name);
+        struct span_facts f = facts_of((struct span){ 0 }, c->resource, c->span);
+        assert_sv(f.who.cluster, c->cluster);
+        assert_sv(f.who.namespace, c->namespace);
+        assert_sv(f.who.workload, c->workload);
+        assert_sv(f.who.service, c->service);
+        assert_sv(f.who.version, c->version);
+        assert_sv(f.who.principal, "unknown");
+    }
+}
+
+struct result_case {
+    const char *name;
+    enum span_status status;
+    struct attr attrs[ATTRS];
+    enum protocol protocol;
+    int code, grpc;
+    const char *flags;
+};
+
+/* clang-format off */
+static const struct result_case result_cases[] = {
+    { "new name", STATUS_UNSET, { NUMBER("http.response.status_code", 404) }, PROTOCOL_HTTP, 404, -1, "" },
+    { "old name", STATUS_UNSET, { NUMBER("http.status_code", 200) }, PROTOCOL_HTTP, 200, -1, "" },
+    { "Envoy's text", STATUS_ERROR, { TEXT("http.status_code", "503"), TEXT("response_flags", "UF,URX") },
+      PROTOCOL_HTTP, 503, -1, "UF,URX" },
+    { "Envoy's dash", STATUS_UNSET, { TEXT("http.status_code", "200"), TEXT("response_flags", "-") },
+      PROTOCOL_HTTP, 200, -1, "" },
+    { "no response", STATUS_ERROR, { TEXT("http.request.method", "GET") }, PROTOCOL_HTTP, 0, -1, "" },
+    { "success without code", STATUS_UNSET, { TEXT("http.method", "GET") }, PROTOCOL_HTTP, 200, -1, "" },
+    { "gRPC", STATUS_UNSET, { TEXT("rpc.system", "grpc"), NUMBER("rpc.grpc.status_code", 14) },
+      PROTOCOL_GRPC, 0, 14, "" },
+    { "gRPC over HTTP 200", STATUS_UNSET, { TEXT("grpc.status_code", "0"), TEXT("http.status_code", "200") },
+      PROTOCOL_GRPC, 200, 0, "" },
+    { "gRPC error without status", STATUS_ERROR, { TEXT("rpc.system", "grpc") }, PROTOCOL_GRPC, 0, 2, "" },
+    { "neither", STATUS_UNSET, { TEXT("x", "y") }, PROTOCOL_TCP, 0, -1, "" },
+    { "neither, failed", STATUS_ERROR, { TEXT("x", "y") }, PROTOCOL_TCP, 0, -1, "error" },
+    { "code out of range", STATUS_UNSET, { NUMBER("http.status_code", 100000), TEXT("http.method", "GET") },
+      PROTOCOL_HTTP, 200, -1, "" },
+    { "code is no number", STATUS_UNSET, { TEXT("http.status_code", "abc"), TEXT("http.method", "GET") },
+      PROTOCOL_HTTP, 200, -1, "" },
+};
+/* clang-format on */
+
+static void test_result(void **state)
+{
+    static const struct attr none[1];
+    (void)state;
+    for (size_t i = 0; i < NELEMS(result_cases); i++) {
+        const struct result_case *c = &result_cases[i];
+        print_message("case: %s\n", c->name);
+        struct span_facts f = facts_of((struct span){ .status = c->status }, none, c->attrs);
+        assert_int_equal(f.protocol, c->protocol);
+        assert_int_equal(f.response_code, c->code);
+        assert_int_equal(f.grpc_status, c->grpc);
+        assert_sv(f.response_flags, c->flags);
+    }
+}
+
+struct peer_case {
+    const char *name;
+    enum span_kind kind;
+    struct attr attrs[ATTRS];
+    enum peer_kind peer_kind;
+    const char *peer, *namespace;
+};
+
+/* clang-format off */
+static const struct peer_case peer_cases[] = {
+    { "database by service", SPAN_KIND_CLIENT,
+      { TEXT("db.system", "mysql"), TEXT("peer.service", "orders-db"), TEXT("server.address", "10.0.0.1") },
+      PEER_DATABASE, "orders-db", "" },
+    { "database by address", SPAN_KIND_CLIENT,
+      { TEXT("db.system.name", "mysql"), TEXT("server.address", "db.example.com") }, PEER_DATABASE, "db.example.com", "" },
+    { "database by name", SPAN_KIND_CLIENT, { TEXT("db.system", "redis"), TEXT("db.name", "cache") },
+      PEER_DATABASE, "cache", "" },
+    { "database by kind", SPAN_KIND_CLIENT, { TEXT("db.system", "redis") }, PEER_DATABASE, "redis", "" },
+    { "host", SPAN_KIND_CLIENT, { TEXT("net.peer.name", "api.example.com") }, PEER_EXTERNAL, "api.example.com", "" },
+    { "no URL as a name", SPAN_KIND_CLIENT, { TEXT("http.url", "http://a/b?c") }, PEER_NONE, "", "" },
+    { "queue", SPAN_KIND_PRODUCER, { TEXT("messaging.system", "kafka"), TEXT("messaging.destination.name", "orders") },
+      PEER_QUEUE, "orders", "" },
+    { "Envoy's cluster", SPAN_KIND_CLIENT,
+      { TEXT("upstream_cluster.name", "outbound|9080|v1|reviews.shop.svc.cluster.local") }, PEER_EXTERNAL, "reviews", "shop" },
+    { "Envoy's cluster outside", SPAN_KIND_CLIENT, { TEXT("upstream_cluster", "outbound|443||api.example.com") },
+      PEER_EXTERNAL, "api.example.com", "" },
+    { "Envoy's inbound cluster", SPAN_KIND_SERVER, { TEXT("upstream_cluster", "inbound|9080||") }, PEER_NONE, "", "" },
+    { "a server's own address is no peer", SPAN_KIND_SERVER, { TEXT("server.address", "me") }, PEER_NONE, "", "" },
+};
+/* clang-format on */
+
+static void test_peer(void **state)
+{
+    static const struct attr none[1];
+    (void)state;
+    for (size_t i = 0; i < NELEMS(peer_cases); i++) {
+        const struct peer_case *c = &peer_cases[i];
+        print_message("case: %s\n", c->name);
+        struct span_facts f = facts_of((struct span){ .kind = c->kind }, none, c->attrs);
+        assert_int_equal(f.peer_kind, c->peer_kind);
+        assert_sv(f.peer, c->peer);
+        assert_sv(f.peer_namespace, c->namespace);
+    }
+}
+
+static void test_kind_and_time(void **state)
+{
+    static const struct attr none[1],
+        server[] = { TEXT("span.kind", "Server"), { SV_NONE, { 0 } } };
+    (void)state;
+    assert_int_equal(facts_of((struct span){ 0 }, none, server).kind, SPAN_KIND_SERVER);
+    assert_int_equal(facts_of((struct span){ 0 }, none, none).kind, SPAN_KIND_UNSPECIFIED);
+    assert_int_equal(facts_of((struct span){ .kind = (enum span_kind)77 }, none, none).kind,
+                     SPAN_KIND_UNSPECIFIED);
+    assert_int_equal(facts_of((struct span){ .start_ns = 5, .end_ns = 3 }, none, none).duration_ns,
+                     0);
+    assert_int_equal(
+        facts_of((struct span){ .start_ns = INT64_MIN, .end_ns = INT64_MAX }, none, none)
+            .duration_ns,
+        0);
+}
+
+static void test_tls(void **state)
+{
+    static const struct attr none[1];
+    static const struct attr ours[] = { TEXT("tls_state", "plaintext"), { SV_NONE, { 0 } } };
+    static const struct value certs[] = {
+        { .type = VALUE_STR, .str = { "Hash=1;URI=spiffe://td/ns/a/sa/b", 32 } },
+    };
+    const struct attr forwarded[] = {
+        { SV("http.request.header.x-forwarded-client-cert"),
+          { .type = VALUE_ARRAY, .len = 1, .array = certs } },
+        { SV_NONE, { 0 } },
+    };
+    (void)state;
+    struct span server = { .kind = SPAN_KIND_SERVER }, client = { .kind = SPAN_KIND_CLIENT };
+    assert_int_equal(facts_of(server, none, none).tls, TLS_UNKNOWN);
+    assert_int_equal(facts_of(server, none, ours).tls, TLS_PLAINTEXT);
+    assert_int_equal(facts_of(server, none, forwarded).tls, TLS_MUTUAL);
+    assert_int_equal(facts_of(client, none, forwarded).tls, TLS_UNKNOWN);
+}
+
+static void test_host(void **state)
+{
+    struct identity named = { .workload = SV("reviews-v1") }, unknown = identity_unknown();
+    (void)state;
+    identity_of_host(&named, SV("reviews.shop.svc.cluster.local"));
+    assert_sv(named.workload, "reviews-v1");
+    identity_of_host(&unknown, SV("reviews.shop.svc.cluster.local"));
+    assert_sv(unknown.workload, "reviews");
+    assert_sv(unknown.namespace, "shop");
+    assert_sv(unknown.version, "unknown");
+    unknown = identity_unknown();
+    identity_of_host(&unknown, SV("api.example.com"));
+    assert_sv(unknown.service, "api.example.com");
+    assert_sv(unknown.namespace, "unknown");
+}
+
+/* Every row is found by the binary search, so the table is in order. */
+static void test_table_order(void **state)
+{
+    static const struct {
+        const char *name;
+        enum role role;
+    } rows[] = {
+#define SEMCONV(name, role, rank) { name, ROLE_##role },
+#include "normalize/semconv.def"
+#undef SEMCONV
+    };
+    (void)state;
+    for (size_t i = 0; i < NELEMS(rows); i++) {
+        struct attr one = { sv_z(rows[i].name), { .type = VALUE_STR, .str = SV("v") } };
+        struct attrs a = { &one, 1, 0 };
+        struct roles r = { 0 };
+        roles_add(&r, &a);
+        if (!r.value[rows[i].role])
+            fail_msg("%s is not found: out of order", rows[i].name);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_who),         cmocka_unit_test(test_result),
+        cmocka_unit_test(test_peer),        cmocka_unit_test(test_kind_and_time),
+        cmocka_unit_test(test_tls),         cmocka_unit_test(test_host),
+        cmocka_unit_test(test_table_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
