@@ -99,6 +99,14 @@ ssize_t conn_peek(struct conn *c, void *to, size_t max)
     return read_plain(c, to, max, MSG_PEEK);
 }
 
+bool conn_is_quiet(const struct conn *c)
+{
+    char byte;
+    ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return c->state == CONN_UP && !c->is_ended && n < 0 &&
+           (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
 /* Sends plain parts; *ret_sent tells how much the socket took. */
 static int send_plain(struct conn *c, const struct sv *parts, size_t n, size_t *ret_sent)
 {
