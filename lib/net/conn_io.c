@@ -112,13 +112,9 @@ static int send_plain(struct conn *c, const struct sv *parts, size_t n, size_t *
 {
     struct iovec iov[PARTS_MAX];
     int count = 0;
-    size_t total = 0;
-    for (size_t i = 0; i < n && count < PARTS_MAX; i++) {
-        if (parts[i].len == 0)
-            continue;
-        iov[count++] = (struct iovec){ (void *)(uintptr_t)parts[i].p, parts[i].len };
-        total += parts[i].len;
-    }
+    for (size_t i = 0; i < n && count < PARTS_MAX; i++)
+        if (parts[i].len)
+            iov[count++] = (struct iovec){ (void *)(uintptr_t)parts[i].p, parts[i].len };
     if (count == 0)
         return 0;
     struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)count };
