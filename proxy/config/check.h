@@ -9,8 +9,9 @@
 #include "base/err.h"
 #include "base/sv.h"
 
-/* text: "FILE:LINE:COLUMN: reason", borrowed until return. In the order of reading. */
-typedef void mesh_finding_fn(void *to, bool is_error, struct sv text);
+/* place: "FILE:LINE:COLUMN" (a file that cannot be read has no line). Both are borrowed until
+ * return. In the order of reading. */
+typedef void mesh_finding_fn(void *to, bool is_error, struct sv place, struct sv reason);
 /* paths: files and folders. 0 when there was no error (warnings do not count); else the first. */
 int mesh_check(const char *const *paths, size_t len, mesh_finding_fn *each, void *to,
                struct err *err) MUST_USE;

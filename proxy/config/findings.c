@@ -37,7 +37,7 @@ static void put_place(struct buf *to, const char *file, uint32_t line, uint32_t 
     buf_put(to, SV(": "));
 }
 
-static void add(struct findings *f, bool is_error, struct buf *text)
+static void add(struct findings *f, bool is_error, struct buf *text, size_t place_len)
 {
     size_t count = is_error ? ++f->errors : ++f->warnings;
     if (count > FINDINGS_MAX)
@@ -50,6 +50,7 @@ static void add(struct findings *f, bool is_error, struct buf *text)
     }
     found->is_error = is_error;
     found->text = copy;
+    found->place_len = place_len;
     if (f->last)
         f->last->next = found;
     else
@@ -71,6 +72,7 @@ static void at_node(struct findings *f, bool is_error, bool is_key, const struct
     AUTO_DONE(buf) text = { 0 };
     put_place(&text, f->file, is_key ? at->key_line : at->line,
               is_key ? at->key_column : at->column);
+    size_t place_len = text.len;
     if (f->kind.len)
         buf_printf(&text, "%.*s %.*s: ", SV_ARG(f->kind), SV_ARG(sv_sub(f->name, 0, 80)));
     size_t before = text.len;
@@ -78,7 +80,7 @@ static void at_node(struct findings *f, bool is_error, bool is_key, const struct
     if (text.len > before)
         buf_put(&text, is_key ? SV(" ") : SV(": "));
     put_printf(&text, fmt, ap);
-    add(f, is_error, &text);
+    add(f, is_error, &text, place_len);
 }
 
 void finding_error(struct findings *f, const struct node *at, const char *fmt, ...)
@@ -109,13 +111,14 @@ void finding_place(struct findings *f, bool is_error, const struct place *at, co
 {
     AUTO_DONE(buf) text = { 0 };
     put_place(&text, at->file, at->line, at->column);
+    size_t place_len = text.len;
     if (at->kind.len)
         buf_printf(&text, "%.*s %.*s: ", SV_ARG(at->kind), SV_ARG(sv_sub(at->name, 0, 80)));
     va_list ap;
     va_start(ap, fmt);
     put_printf(&text, fmt, ap);
     va_end(ap);
-    add(f, is_error, &text);
+    add(f, is_error, &text, place_len);
 }
 
 struct place place_of(const struct findings *f, const struct node *n)

@@ -19,7 +19,8 @@ struct place {
 };
 struct finding {
     bool is_error;
-    struct sv text; /* "FILE:LINE:COLUMN: KIND NAME: FIELD: what is wrong" */
+    struct sv text;   /* "FILE:LINE:COLUMN: KIND NAME: FIELD: what is wrong" */
+    size_t place_len; /* of it, "FILE:LINE:COLUMN: " */
     struct finding *next;
 };
 struct findings {

@@ -148,7 +148,8 @@ int mesh_check(const char *const *paths, size_t len, mesh_finding_fn *each, void
     struct mesh_conf conf = { .self = identity_unknown() };
     struct mesh *m = load(&c, &conf, ROLE_CHECK, paths, len);
     for (const struct finding *at = c.findings.first; at && !c.findings.is_nomem; at = at->next)
-        each(to, at->is_error, at->text);
+        each(to, at->is_error, sv_sub(at->text, 0, at->place_len - 2),
+             sv_from(at->text, at->place_len));
     mesh_unref(m);
     return first_error(&c.findings, err);
 }
