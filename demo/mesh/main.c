@@ -141,9 +141,9 @@ static int crash_collector(struct demo *d)
 }
 
 /* Returns when time is up (0), somebody asks to stop (1), or something broke (-1). */
-static int run(struct demo *d)
+static int run(struct demo *d, int64_t started_ns)
 {
-    int64_t started_ns = clock_mono_ns(), status_ns = started_ns;
+    int64_t status_ns = started_ns;
     bool is_crash_due = d->conf.kill_collector && d->conf.for_ns;
     for (;;) {
         if (wants_stop(d, 200))
@@ -160,10 +160,8 @@ static int run(struct demo *d)
             if (crash_collector(d) < 0)
                 return -1;
         }
-        if (d->conf.for_ns && elapsed_ns >= d->conf.for_ns) {
-            print_status(d, started_ns);
+        if (d->conf.for_ns && elapsed_ns >= d->conf.for_ns)
             return 0;
-        }
     }
 }
 
@@ -212,8 +210,10 @@ static int demo(struct demo *d)
     d->load = load_new(&load);
     if (!d->load)
         return 1;
-    rc = run(d);
+    int64_t started_ns = clock_mono_ns();
+    rc = run(d, started_ns);
     load_stop(d->load);
+    print_status(d, started_ns);
     if (rc != 0)
         return rc < 0;
     return compare(d) ? 0 : 1;
