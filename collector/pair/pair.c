@@ -17,13 +17,13 @@
 #include "pair/pair.h"
 #include "base/mem.h"
 #include "pair/half.h"
-#include "pair/intern.h"
+#include "pair/identities.h"
 #include "pair/lone.h"
 #include "pair/marks.h"
 
 struct pairer {
     struct halves halves;
-    struct interner identities;
+    struct identities identities;
     struct marks marks;
     struct pair_stats stats;
     int64_t wait_ns;
@@ -38,7 +38,7 @@ struct pairer *pairer_new(const struct pair_conf *c, pair_emit_fn *emit, void *t
     if (!p)
         return NULL;
     halves_init(&p->halves, c->halves_max);
-    interner_init(&p->identities, c->identities_max);
+    identities_init(&p->identities, c->identities_max);
     p->wait_ns = c->wait_ns;
     p->emit = emit;
     p->to = to;
@@ -50,7 +50,7 @@ struct pairer *pairer_free(struct pairer *p)
     if (!p)
         return NULL;
     halves_done(&p->halves);
-    interner_done(&p->identities);
+    identities_done(&p->identities);
     marks_done(&p->marks);
     return mem_free(p);
 }
@@ -276,10 +276,10 @@ static int half_of(struct pairer *p, const struct span *s, const struct span_fac
         .has_failed = sv_eq(f->response_flags, SPAN_ERROR_FLAG),
     };
     set_key(&h, s);
-    h.who = interner_get(&p->identities, &f->who);
+    h.who = identities_get(&p->identities, &f->who);
     if (f->peer_kind != PEER_NONE) {
         struct identity peer = identity_of_peer(f->peer, f->peer_namespace);
-        h.peer = interner_get(&p->identities, &peer);
+        h.peer = identities_get(&p->identities, &peer);
     }
     if (!h.who || (f->peer_kind != PEER_NONE && !h.peer))
         return -1;

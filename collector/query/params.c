@@ -226,8 +226,10 @@ static bool rfc3339_from_sv(struct sv text, int64_t *ret_ns)
     if (year < 1970 || year > 2200)
         return false;
     int64_t s = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset_s;
+    if (s < 0 || s * NS_PER_S > TIME_MAX_NS)
+        return false;
     *ret_ns = s * NS_PER_S + ns;
-    return *ret_ns >= 0 && *ret_ns <= TIME_MAX_NS;
+    return true;
 }
 
 bool time_from_sv(struct sv text, int64_t *ret_ns)

@@ -1,18 +1,18 @@
-/* intern.c - identities by content.
+/* identities.c - identities by content.
  *
  * Hundreds of thousands of waiting halves come from some hundreds of workloads; a half holds a
  * pointer of 8 bytes instead of six texts. Names are never forgotten, since deployments come and go
  * slowly; the limit keeps a sender that invents names from growing the process. */
-#include "pair/intern.h"
+#include "pair/identities.h"
 
-void interner_init(struct interner *in, size_t max)
+void identities_init(struct identities *in, size_t max)
 {
-    struct sv other = INTERN_OTHER;
-    *in = (struct interner){ .max = max };
+    struct sv other = IDENTITY_OTHER;
+    *in = (struct identities){ .max = max };
     in->other = (struct identity){ other, other, other, other, other, IDENTITY_UNKNOWN };
 }
 
-void interner_done(struct interner *in)
+void identities_done(struct identities *in)
 {
     map_done(&in->by_key);
     buf_done(&in->key);
@@ -26,7 +26,7 @@ static void put_part(struct buf *out, struct sv part)
     buf_put(out, part);
 }
 
-const struct identity *interner_get(struct interner *in, const struct identity *who)
+const struct identity *identities_get(struct identities *in, const struct identity *who)
 {
     const struct sv parts[] = { who->cluster, who->namespace, who->workload,
                                 who->service, who->version,   who->principal };
