@@ -129,6 +129,7 @@ static int start_ingest(struct collector *c, struct err *err)
 static int start_loop(struct collector *c, struct err *err)
 {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a full disk by quota is an error of write(), not our end */
     c->loop = loop_new(err);
     if (!c->loop)
         return -1;
