@@ -99,10 +99,18 @@ static int first_error(const struct findings *f, struct err *err)
     return 0;
 }
 
+/* Where a configuration comes from: files and folders, or a text. */
+struct source {
+    const char *const *paths;
+    size_t paths_len;
+    const char *name; /* of the text; NULL: paths */
+    struct sv text;
+};
+
 /* Everything of a load: c->scratch and the findings live as long as the caller wants to read them.
  */
 static struct mesh *load(struct catalog *c, const struct mesh_conf *conf, enum role role,
-                         const char *const *paths, size_t paths_len)
+                         const struct source *from)
 {
     struct mesh *m = mesh_new();
     struct resolve r = { .catalog = c, .mesh = m, .role = role };
@@ -111,8 +119,10 @@ static struct mesh *load(struct catalog *c, const struct mesh_conf *conf, enum r
         return NULL;
     }
     c->mem = &m->mem;
-    for (size_t i = 0; i < paths_len; i++)
-        catalog_read_path(c, paths[i]);
+    if (from->name)
+        catalog_read_text(c, from->name, from->text);
+    for (size_t i = 0; i < from->paths_len; i++)
+        catalog_read_path(c, from->paths[i]);
     if (!c->findings.errors && !c->findings.is_nomem)
         resolve_all(&r, conf);
     resolve_done(&r);
@@ -125,12 +135,12 @@ static struct mesh *load(struct catalog *c, const struct mesh_conf *conf, enum r
  * in a process that is otherwise smaller than that. */
 #define TRIM_FROM_BYTES ((size_t)1024 * 1024)
 
-struct mesh *mesh_load(const struct mesh_conf *conf, struct err *err)
+static struct mesh *load_for(const struct mesh_conf *conf, const struct source *from,
+                             struct err *err)
 {
     AUTO_DONE(arena) scratch = { 0 };
     struct catalog c = { .scratch = &scratch, .findings = { .mem = &scratch } };
-    struct mesh *m = load(&c, conf, conf->is_gateway ? ROLE_GATEWAY : ROLE_SIDECAR, &conf->dir,
-                          conf->dir ? 1 : 0);
+    struct mesh *m = load(&c, conf, conf->is_gateway ? ROLE_GATEWAY : ROLE_SIDECAR, from);
     bool is_big = scratch.held_bytes > TRIM_FROM_BYTES;
     if (first_error(&c.findings, err) < 0)
         m = mesh_unref(m);
@@ -140,13 +150,27 @@ struct mesh *mesh_load(const struct mesh_conf *conf, struct err *err)
     return m;
 }
 
+struct mesh *mesh_load(const struct mesh_conf *conf, struct err *err)
+{
+    struct source from = { .paths = &conf->dir, .paths_len = conf->dir ? 1 : 0 };
+    return load_for(conf, &from, err);
+}
+
+struct mesh *mesh_load_text(const struct mesh_conf *conf, const char *name, struct sv text,
+                            struct err *err)
+{
+    struct source from = { .name = name, .text = text };
+    return load_for(conf, &from, err);
+}
+
 int mesh_check(const char *const *paths, size_t len, mesh_finding_fn *each, void *to,
                struct err *err)
 {
     AUTO_DONE(arena) scratch = { 0 };
     struct catalog c = { .scratch = &scratch, .findings = { .mem = &scratch } };
     struct mesh_conf conf = { .self = identity_unknown() };
-    struct mesh *m = load(&c, &conf, ROLE_CHECK, paths, len);
+    struct source from = { .paths = paths, .paths_len = len };
+    struct mesh *m = load(&c, &conf, ROLE_CHECK, &from);
     for (const struct finding *at = c.findings.first; at && !c.findings.is_nomem; at = at->next)
         each(to, at->is_error, sv_sub(at->text, 0, at->place_len - 2),
              sv_from(at->text, at->place_len));

@@ -64,6 +64,9 @@ struct mesh_conf {
 };
 /* Gives a mesh with one reference; NULL with err "file:line:column: reason". */
 struct mesh *mesh_load(const struct mesh_conf *conf, struct err *err) MUST_USE;
+/* The same of one text instead of conf->dir; name stands for the file in messages. */
+struct mesh *mesh_load_text(const struct mesh_conf *conf, const char *name, struct sv text,
+                            struct err *err) MUST_USE;
 struct mesh *mesh_ref(struct mesh *m);
 struct mesh *mesh_unref(struct mesh *m);
 
