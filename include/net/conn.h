@@ -47,6 +47,9 @@ void conn_own(struct conn *c, conn_fn *fn, void *owner);
 ssize_t conn_read(struct conn *c, void *to, size_t max) MUST_USE;
 /* Looks at the first plain bytes without taking them; returns as conn_read(). Not with TLS. */
 ssize_t conn_peek(struct conn *c, void *to, size_t max) MUST_USE;
+/* Neither bytes nor an end of stream wait at the socket: asks the kernel, for connections that were
+ * idle and are about to be used again. */
+bool conn_is_quiet(const struct conn *c);
 void conn_pause(struct conn *c);  /* no CONN_READABLE until conn_resume() */
 void conn_resume(struct conn *c); /* CONN_READABLE comes again if bytes are left */
 

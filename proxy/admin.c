@@ -1,0 +1,200 @@
+/* admin.c - the pages behind the readiness, Prometheus and admin ports.
+ *
+ * Paths and the shape of /clusters, /ready and /server_info are Envoy's, so that probes, scrapers
+ * and habits work on. Everything is written from the worker's own state on its own thread. */
+#include "proxy/admin.h"
+#include "base/clock.h"
+#include "base/json_out.h"
+#include "proxy/tallies.h"
+#include "tulle_version.h"
+
+static unsigned ready(void *to, struct buf *body)
+{
+    const struct worker *w = to;
+    bool is_ready = worker_is_ready(w);
+    buf_put(body, is_ready ? SV("LIVE\n") : SV("DRAINING\n"));
+    return is_ready ? 200 : 503;
+}
+
+/* clang-format off */
+static const struct {
+    const char *metric, *labels, *type, *help;
+    size_t offset;
+} telemetry_rows[] = {
+#define ROW(metric, labels, type, field, help) \
+    { metric, labels, type, help, offsetof(struct telemetry_stats, field) }
+    ROW("telemetry_exchanges_total", "", "counter", records, "requests recorded"),
+    ROW("telemetry_sent_total", "{kind=\"record\"}", "counter", logs_sent, "acknowledged by the collector"),
+    ROW("telemetry_sent_total", "{kind=\"span\"}", NULL, spans_sent, NULL),
+    ROW("telemetry_dropped_total", "{kind=\"record\"}", "counter", logs_dropped, "lost because the queue was full"),
+    ROW("telemetry_dropped_total", "{kind=\"span\"}", NULL, spans_dropped, NULL),
+    ROW("telemetry_refused_total", "{kind=\"record\"}", "counter", logs_refused, "the collector said no for good"),
+    ROW("telemetry_refused_total", "{kind=\"span\"}", NULL, spans_refused, NULL),
+    ROW("telemetry_batches_sent_total", "", "counter", batches_sent, "exports acknowledged"),
+    ROW("telemetry_batches_retried_total", "", "counter", batches_retried, "exports sent again"),
+    ROW("telemetry_queue_bytes", "", "gauge", queued_bytes, "waiting for the collector"),
+    ROW("access_log_lines_total", "{outcome=\"written\"}", "counter", lines_written, "access log lines"),
+    ROW("access_log_lines_total", "{outcome=\"dropped\"}", NULL, lines_dropped, NULL),
+#undef ROW
+};
+/* clang-format on */
+
+static unsigned metrics(void *to, struct buf *body)
+{
+    const struct worker *w = to;
+    struct telemetry_stats st = telemetry_stats(w->telemetry);
+    tally_write(&proxy_tallies, body);
+    for (size_t i = 0; i < NELEMS(telemetry_rows); i++) {
+        const char *metric = telemetry_rows[i].metric;
+        uint64_t value;
+        memcpy(&value, (const char *)&st + telemetry_rows[i].offset, sizeof(value));
+        if (telemetry_rows[i].type)
+            buf_printf(body, "# HELP tulle_proxy_%s %s\n# TYPE tulle_proxy_%s %s\n", metric,
+                       telemetry_rows[i].help, metric, telemetry_rows[i].type);
+        buf_printf(body, "tulle_proxy_%s%s %llu\n", metric, telemetry_rows[i].labels,
+                   (unsigned long long)value);
+    }
+    if (w->certs)
+        buf_printf(
+            body,
+            "# HELP tulle_proxy_certificate_expiry_seconds end of our certificate, Unix time\n"
+            "# TYPE tulle_proxy_certificate_expiry_seconds gauge\n"
+            "tulle_proxy_certificate_expiry_seconds %lld\n",
+            (long long)(w->certs->not_after_ns / NS_PER_S));
+    return 200;
+}
+
+/* Envoy's text: cluster::address::key::value */
+static unsigned clusters(void *to, struct buf *body)
+{
+    const struct worker *w = to;
+    const struct cluster *const *list;
+    size_t n = mesh_clusters(w->mesh, &list);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < list[i]->endpoints_len; j++) {
+            const struct endpoint *e = list[i]->endpoints[j];
+            buf_printf(body, "%.*s::%.*s:%u::rq_active::%u\n", SV_ARG(list[i]->name),
+                       SV_ARG(e->address), e->port,
+                       e->id < w->endpoints_len ? w->active[e->id] : 0);
+            buf_printf(body, "%.*s::%.*s:%u::tls_mode::%s\n", SV_ARG(list[i]->name),
+                       SV_ARG(e->address), e->port, e->has_sidecar ? "istio" : "disabled");
+        }
+    if (n == 0)
+        buf_put(body, SV("no clusters\n"));
+    return 200;
+}
+
+static void put_cluster(struct json_out *j, const struct cluster *c)
+{
+    json_open(j, '{');
+    json_kv_str(j, "name", c->name);
+    json_kv_str(j, "host", c->host);
+    json_kv_u64(j, "port", c->port);
+    json_kv_str(j, "sni", c->sni);
+    json_kv_open(j, "endpoints", '[');
+    for (size_t i = 0; i < c->endpoints_len; i++) {
+        const struct endpoint *e = c->endpoints[i];
+        json_open(j, '{');
+        json_kv_str(j, "address", e->address);
+        json_kv_u64(j, "port", e->port);
+        json_kv_str(j, "workload", e->identity.workload);
+        json_kv_str(j, "version", e->identity.version);
+        json_kv_str(j, "principal", e->identity.principal);
+        json_kv_bool(j, "mutual_tls", e->has_sidecar);
+        json_close(j);
+    }
+    json_close(j);
+    json_close(j);
+}
+
+static unsigned config_dump(void *to, struct buf *body)
+{
+    const struct worker *w = to;
+    struct json_out j = json_out_of(body);
+    const struct cluster *const *list;
+    const struct sv *warnings;
+    json_open(&j, '{');
+    json_kv_open(&j, "warnings", '[');
+    size_t n = mesh_warnings(w->mesh, &warnings);
+    for (size_t i = 0; i < n; i++)
+        json_str(&j, warnings[i]);
+    json_close(&j);
+    json_kv_open(&j, "clusters", '[');
+    n = mesh_clusters(w->mesh, &list);
+    for (size_t i = 0; i < n; i++)
+        put_cluster(&j, list[i]);
+    json_close(&j);
+    json_close(&j);
+    return 200;
+}
+
+static unsigned server_info(void *to, struct buf *body)
+{
+    const struct worker *w = to;
+    struct json_out j = json_out_of(body);
+    json_open(&j, '{');
+    json_kv_str(&j, "version", SV(TULLE_VERSION));
+    json_kv_str(&j, "state", worker_is_ready(w) ? SV("LIVE") : SV("DRAINING"));
+    json_kv_str(&j, "role", sv_z(w->opt->role));
+    json_kv_str(&j, "workload", w->self.workload);
+    json_kv_str(&j, "namespace", w->self.namespace);
+    json_kv_str(&j, "service", w->self.service);
+    json_kv_str(&j, "version_label", w->self.version);
+    json_kv_str(&j, "spiffe", w->certs ? w->certs->spiffe : SV_NONE);
+    json_kv_i64(&j, "uptime_s", (clock_mono_ns() - w->started_ns) / NS_PER_S);
+    json_kv_u64(&j, "requests_active", w->streams_len);
+    json_kv_u64(&j, "downstream_connections", w->downs_len);
+    json_kv_u64(&j, "upstream_connections", w->ups_len);
+    json_close(&j);
+    return 200;
+}
+
+#define TEXT "text/plain; charset=utf-8"
+#define JSON "application/json"
+#define PROM "text/plain; version=0.0.4; charset=utf-8"
+/* clang-format off */
+static const struct web_route admin_routes[] = {
+    { "/ready",            TEXT, ready },
+    { "/clusters",         TEXT, clusters },
+    { "/config_dump",      JSON, config_dump },
+    { "/server_info",      JSON, server_info },
+    { "/stats/prometheus", PROM, metrics },
+};
+static const struct web_route readiness_routes[] = {
+    { "/healthz/ready", TEXT, ready },
+};
+static const struct web_route prometheus_routes[] = {
+    { "/stats/prometheus", PROM, metrics },
+    { "/metrics",          PROM, metrics },
+};
+/* clang-format on */
+
+int admin_open(struct worker *w, struct err *err)
+{
+    const struct {
+        const char *name;
+        uint16_t port;
+        struct web_routes routes;
+    } doors[SERVICE_DOORS] = {
+        { "admin", w->opt->admin_port, { admin_routes, NELEMS(admin_routes) } },
+        { "readiness", w->opt->readiness_port, { readiness_routes, NELEMS(readiness_routes) } },
+        { "prometheus", w->opt->prometheus_port, { prometheus_routes, NELEMS(prometheus_routes) } },
+    };
+    for (size_t i = 0; i < NELEMS(doors); i++) {
+        if (doors[i].port == 0)
+            continue;
+        w->doors[i] = web_open(w->loop, sv_z(w->opt->listen), doors[i].port, doors[i].routes, w,
+                               err);
+        if (!w->doors[i]) {
+            err_context(err, "--%s-port", doors[i].name);
+            return ERR_IO;
+        }
+    }
+    return 0;
+}
+
+void admin_close(struct worker *w)
+{
+    for (size_t i = 0; i < NELEMS(w->doors); i++)
+        w->doors[i] = web_close(w->doors[i]);
+}

@@ -1,0 +1,35 @@
+/* downstream.h - a caller's connection: sniffs TLS, reads requests, one stream at a time. */
+#ifndef PROXY_DOWNSTREAM_H
+#define PROXY_DOWNSTREAM_H
+
+#include "net/conn.h"
+#include "proxy/telemetry/peer_metadata.h"
+#include "proxy/worker.h"
+#include "wire/h1.h"
+
+struct down {
+    struct list node; /* worker->downs */
+    struct worker *worker;
+    struct port *port;
+    struct conn *conn;
+    struct stream *stream; /* the request in flight; NULL between requests */
+    struct h1 h1;          /* its codec */
+    struct buf in;         /* bytes of the next head */
+    struct peer_cache peer;
+    struct defer later;
+    bool is_sniffing; /* inbound: the first bytes decide about TLS */
+    bool is_closed;
+    uint64_t requests;
+    char peer_text[ADDR_TEXT_SIZE], local_text[ADDR_TEXT_SIZE];
+    struct sv peer_addr, local_addr; /* into the above */
+};
+
+/* Takes fd. */
+void down_accept(void *port, struct listener *l, int fd, const struct addr *peer);
+/* The stream is over and gone. may_go_on: the connection can carry another request; is_cut: it must
+ * end at once, else it is closed after what was written has arrived. */
+void down_stream_done(struct down *d, bool may_go_on, bool is_cut);
+/* Closes; the object goes at the end of the turn. Not while a stream is in flight. */
+void down_close(struct down *d, int64_t linger_ns);
+
+#endif

@@ -1,0 +1,166 @@
+/* heads.c - the heads we send: the request's for upstream, the response's for the caller.
+ *
+ * Fields pass through in their order; what belongs to one hop stays there, framing is written anew,
+ * and what only we know is set: trace context, request id, who we are, who the caller proved to be.
+ * Trust: peer metadata and client certificates in headers come from a mutual TLS peer or not at
+ * all; a gateway believes nothing about the caller. */
+#include "proxy/stream.h"
+
+static const struct http_head *request_of(const struct stream *s)
+{
+    return &s->down->h1.head;
+}
+
+/* Fields that Connection names belong to this hop; most Connection values name none. */
+static bool is_named(struct sv connection, struct sv name)
+{
+    return connection.len && http_list_has(connection, name);
+}
+
+static struct sv names_of(struct sv connection)
+{
+    bool is_plain = sv_eq_nocase(connection, SV("keep-alive")) ||
+                    sv_eq_nocase(connection, SV("close"));
+    return is_plain ? SV_NONE : connection;
+}
+
+static void put_framing(const struct http_head *from, bool is_chunked, struct buf *to)
+{
+    if (is_chunked) {
+        h1_put_field(to, SV("transfer-encoding"), SV("chunked"));
+    } else if (from->has_length) {
+        buf_put(to, SV("content-length: "));
+        buf_put_u64(to, from->content_length);
+        buf_put(to, SV("\r\n"));
+    }
+}
+
+/* By=ours;Hash=...;Subject="...";URI=theirs, after what a trusted peer already wrote. */
+static void put_client_cert(struct stream *s, const struct tls_info *tls, struct buf *to)
+{
+    buf_put(to, SV("x-forwarded-client-cert: "));
+    if (s->seen[FIELD_XFCC].len) {
+        buf_put(to, s->seen[FIELD_XFCC]);
+        buf_putc(to, ',');
+    }
+    buf_put(to, SV("By="));
+    buf_put(to, s->worker->certs->spiffe);
+    buf_put(to, SV(";Hash="));
+    buf_put(to, tls->peer_hash);
+    buf_put(to, SV(";Subject=\""));
+    for (size_t i = 0; i < tls->peer_subject.len; i++) {
+        char c = tls->peer_subject.p[i];
+        if (c == '"' || c == '\\')
+            buf_putc(to, '\\');
+        buf_putc(to, (unsigned char)c < 0x20 || c == 0x7f ? '?' : c);
+    }
+    buf_put(to, SV("\";URI="));
+    buf_put(to, tls->peer_spiffe);
+    buf_put(to, SV("\r\n"));
+}
+
+static void put_forwarded(struct stream *s, struct buf *to)
+{
+    bool is_gateway = s->side == SIDE_GATEWAY;
+    char host[ADDR_TEXT_SIZE];
+    if (is_gateway) {
+        buf_put(to, SV("x-forwarded-for: "));
+        if (s->seen[FIELD_XFF].len) {
+            buf_put(to, s->seen[FIELD_XFF]);
+            buf_put(to, SV(", "));
+        }
+        buf_put(to, addr_host(conn_peer(s->down->conn), host));
+        buf_put(to, SV("\r\n"));
+    }
+    if (is_gateway || !s->seen[FIELD_XFP].len)
+        h1_put_field(to, SV("x-forwarded-proto"), SV("http"));
+}
+
+static void put_trace(struct stream *s, struct buf *to)
+{
+    char text[TRACEPARENT_SIZE];
+    struct trace_ctx ours = s->trace;
+    ours.parent_id = s->side == SIDE_INBOUND ? s->server_span : s->client_span;
+    h1_put_field(to, SV("traceparent"), traceparent_format(&ours, text));
+    if (s->trace_state.len)
+        h1_put_field(to, SV("tracestate"), s->trace_state);
+    h1_put_field(to, SV("x-request-id"), s->request_id);
+}
+
+/* Whether a request field goes on as it is. */
+static bool is_passed_up(const struct stream *s, enum field f)
+{
+    switch (f) {
+    case FIELD_OTHER:
+    case FIELD_USER_AGENT:
+    case FIELD_GRPC_STATUS: return true;
+    case FIELD_XFF:
+    case FIELD_XFP: return s->side != SIDE_GATEWAY;
+    case FIELD_XFCC: return s->side == SIDE_OUTBOUND;
+    default: return false;
+    }
+}
+
+void head_for_upstream(struct stream *s, struct buf *to)
+{
+    const struct http_head *req = request_of(s);
+    struct sv named = names_of(s->seen[FIELD_CONNECTION]);
+    const struct tls_info *caller = conn_tls(s->down->conn);
+    h1_put_request_line(to, req->method, req->path);
+    h1_put_field(to, SV("host"), req->authority);
+    for (size_t i = 0; i < req->headers_len; i++) {
+        enum field f = (enum field)s->req_fields[i];
+        struct sv name = req->headers[i].name;
+        if (f == FIELD_TE && http_list_has(req->headers[i].value, SV("trailers")))
+            h1_put_field(to, SV("te"), SV("trailers"));
+        if (is_passed_up(s, f) && !is_named(named, name))
+            h1_put_field(to, name, req->headers[i].value);
+    }
+    put_framing(req, s->is_req_chunked, to);
+    put_forwarded(s, to);
+    put_trace(s, to);
+    if (s->side == SIDE_INBOUND && caller && caller->is_mutual && s->worker->certs)
+        put_client_cert(s, caller, to);
+    if (s->side != SIDE_INBOUND && s->up->pool->is_mtls) {
+        h1_put_field(to, PEER_METADATA_HEADER, s->worker->metadata);
+        h1_put_field(to, PEER_METADATA_ID_HEADER, s->worker->metadata_id);
+    }
+    h1_put_end(to);
+}
+
+static bool is_passed_down(enum field f)
+{
+    switch (f) {
+    case FIELD_CONNECTION:
+    case FIELD_HOP:
+    case FIELD_TRANSFER_ENCODING:
+    case FIELD_CONTENT_LENGTH:
+    case FIELD_METADATA:
+    case FIELD_METADATA_ID: return false;
+    default: return true;
+    }
+}
+
+void head_for_caller(struct stream *s, const struct http_head *from, struct buf *to)
+{
+    struct sv named = names_of(http_get(from, SV("connection")));
+    h1_put_status_line(to, from->status, from->reason);
+    for (size_t i = 0; i < from->headers_len; i++) {
+        struct sv name = from->headers[i].name;
+        if (is_passed_down(field_of(name)) && !is_named(named, name))
+            h1_put_field(to, name, from->headers[i].value);
+    }
+    if (from->status >= 200) {
+        bool tells_chunked = s->is_resp_chunked || (from->is_chunked && s->is_head_request);
+        put_framing(from, tells_chunked, to);
+        if (!s->is_down_reusable)
+            h1_put_field(to, SV("connection"), SV("close"));
+        else if (request_of(s)->minor == 0)
+            h1_put_field(to, SV("connection"), SV("keep-alive"));
+        if (s->side == SIDE_INBOUND && s->seen[FIELD_METADATA].len) {
+            h1_put_field(to, PEER_METADATA_HEADER, s->worker->metadata);
+            h1_put_field(to, PEER_METADATA_ID_HEADER, s->worker->metadata_id);
+        }
+    }
+    h1_put_end(to);
+}

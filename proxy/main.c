@@ -1,0 +1,85 @@
+/* main.c - reads options, runs one worker, ends on SIGTERM or SIGINT.
+ *
+ * Exit status: 0 after a clean drain, 1 when something failed at run time, 2 for a mistake in
+ * options, configuration or certificates. */
+#include "base/flag.h"
+#include "proxy/worker.h"
+#include "tulle_version.h"
+#include <malloc.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+enum { EXIT_CLEAN = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
+
+static void on_signal(void *to, int signum)
+{
+    struct worker *w = to;
+    LOG_INFO("proxy.stopping", KV_STR("signal", strsignal(signum)),
+             KV_UINT("requests_active", w->streams_len));
+    worker_drain(w);
+}
+
+/* One arena and early return to the system: a sidecar is one of many on its node. */
+static void tune_memory(void)
+{
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+    mallopt(M_MMAP_THRESHOLD, 512 * 1024);
+}
+
+/* As many descriptors as we are allowed: two a request. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit lim;
+    if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
+        lim.rlim_cur = lim.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &lim);
+    }
+}
+
+static int start(struct worker *w, const struct options *opt, struct err *err)
+{
+    int rc = worker_init(w, opt, err);
+    if (rc == 0)
+        rc = loop_on_signal(w->loop, SIGTERM, on_signal, w, err);
+    if (rc == 0)
+        rc = loop_on_signal(w->loop, SIGINT, on_signal, w, err);
+    return rc;
+}
+
+static int run(const struct options *opt)
+{
+    static struct worker w; /* large, and there is one */
+    struct err err = { 0 };
+    int rc = start(&w, opt, &err);
+    if (rc < 0) {
+        LOG_ERROR("proxy.start_failed", KV_STR("why", err.why));
+        worker_done(&w);
+        return rc == ERR_USAGE || rc == ERR_TLS ? EXIT_USAGE : EXIT_RUNTIME;
+    }
+    LOG_INFO("proxy.started", KV_STR("version", TULLE_VERSION), KV_STR("role", opt->role),
+             KV_SV("workload", w.self.workload), KV_SV("service", w.self.service),
+             KV_SV("revision", w.self.version), KV_STR("listen", opt->listen));
+    worker_run(&w);
+    worker_done(&w);
+    LOG_INFO("proxy.stopped");
+    return EXIT_CLEAN;
+}
+
+int main(int argc, char **argv)
+{
+    AUTO_DONE(arena) mem = { 0 };
+    struct options opt = { 0 };
+    struct err err = { 0 };
+    tune_memory();
+    int rc = options_parse(&opt, &mem, argc, argv, &err);
+    if (rc == FLAG_EXIT)
+        return EXIT_CLEAN;
+    if (rc < 0) {
+        fprintf(stderr, "tulle-proxy: %s\n", err.why);
+        return EXIT_USAGE;
+    }
+    log_set_level(opt.log_level);
+    raise_descriptor_limit();
+    return run(&opt);
+}

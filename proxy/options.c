@@ -1,0 +1,83 @@
+/* options.c - the options of tulle-proxy as rows, and the checks between them. */
+#include "proxy/options.h"
+#include "base/flag.h"
+
+#define OFF(field) offsetof(struct options, field)
+
+/* clang-format off */
+static const struct flag rows[] = {
+    { "role",              FLAG_CHOICE, OFF(role),                 "sidecar",       "beside one workload, or the way into the mesh", "sidecar|gateway" },
+    { "config",            FLAG_STR,    OFF(config),               "",              "folder of Kubernetes-format YAML: Service, VirtualService, ...", NULL },
+    { "certs",             FLAG_STR,    OFF(certs),                "",              "folder with cert-chain.pem, key.pem, root-cert.pem (or tls.crt, tls.key, ca.crt); empty: plaintext only", NULL },
+    { "collector",         FLAG_STR,    OFF(collector),            "",              "URL that gets access records and spans, http://HOST:4318; empty: nobody", NULL },
+    { "workload",          FLAG_STR,    OFF(workload),             "unknown",       "name of the workload (Deployment)", NULL },
+    { "namespace",         FLAG_STR,    OFF(namespace),            "default",       "its namespace", NULL },
+    { "service-account",   FLAG_STR,    OFF(service_account),      "default",       "its service account", NULL },
+    { "service",           FLAG_STR,    OFF(service),              "",              "canonical service; empty: from the workload's Pod, else the workload name", NULL },
+    { "version-label",     FLAG_STR,    OFF(version),              "",              "canonical revision; empty: from the workload's Pod, else latest", NULL },
+    { "cluster",           FLAG_STR,    OFF(cluster),              "Kubernetes",    "name of the cluster", NULL },
+    { "pod",               FLAG_STR,    OFF(pod),                  "",              "pod name; empty: the workload name", NULL },
+    { "labels",            FLAG_STR,    OFF(labels),               "",              "own labels, app=x,version=v1; empty: from the workload's Pod", NULL },
+    { "trust-domain",      FLAG_STR,    OFF(trust_domain),         "cluster.local", "trust domain of SPIFFE ids", NULL },
+    { "listen",            FLAG_STR,    OFF(listen),               "127.0.0.1",     "address of every port", NULL },
+    { "outbound-port",     FLAG_PORT,   OFF(outbound_port),        "15001",         "where the application sends its requests; 0 turns a port off", NULL },
+    { "inbound-port",      FLAG_PORT,   OFF(inbound_port),         "15006",         "where requests for the application arrive", NULL },
+    { "admin-port",        FLAG_PORT,   OFF(admin_port),           "15000",         "/ready, /clusters, /config_dump, /server_info", NULL },
+    { "readiness-port",    FLAG_PORT,   OFF(readiness_port),       "15021",         "/healthz/ready", NULL },
+    { "prometheus-port",   FLAG_PORT,   OFF(prometheus_port),      "15090",         "/stats/prometheus", NULL },
+    { "app",               FLAG_STR,    OFF(app),                  "127.0.0.1:8080","HOST:PORT of the application", NULL },
+    { "access-log",        FLAG_STR,    OFF(access_log),           "-",             "JSON access log: a file, - for stdout, none", NULL },
+    { "trace-sampling",    FLAG_DOUBLE, OFF(trace_sampling),       "100",           "percent of the traces begun here that send spans; records are always sent", NULL },
+    { "connect-timeout",   FLAG_NSEC,   OFF(connect_timeout_ns),   "10s",           "to connect upstream, TLS included, when the configuration names none", NULL },
+    { "handshake-timeout", FLAG_NSEC,   OFF(handshake_timeout_ns), "10s",           "for a caller's TLS handshake", NULL },
+    { "head-timeout",      FLAG_NSEC,   OFF(head_timeout_ns),      "60s",           "for a caller to send a request's head", NULL },
+    { "idle-timeout",      FLAG_NSEC,   OFF(idle_ns),              "1h",            "of a caller's connection between requests", NULL },
+    { "upstream-idle-timeout", FLAG_NSEC, OFF(upstream_idle_ns),   "60s",           "of an upstream connection between requests", NULL },
+    { "stream-idle-timeout",   FLAG_NSEC, OFF(stream_idle_ns),     "5m",            "of a request in which no byte moves; 0s: never", NULL },
+    { "drain-timeout",     FLAG_NSEC,   OFF(drain_ns),             "5s",            "for requests in flight after SIGTERM", NULL },
+    { "max-head",          FLAG_BYTES,  OFF(max_head),             "60KiB",         "largest request or response head", NULL },
+    { "max-connections",   FLAG_UINT,   OFF(max_connections),      "16384",         "callers' connections a port", NULL },
+    { "max-upstream",      FLAG_UINT,   OFF(max_upstream),         "1024",          "connections to one endpoint", NULL },
+    { "telemetry-queue",   FLAG_BYTES,  OFF(telemetry_queue),      "8MiB",          "telemetry waiting for the collector; beyond it is dropped and counted", NULL },
+    { "log-level",         FLAG_CHOICE, OFF(log_level_name),       "info",          "of the log on stderr", "error|warn|info|debug" },
+};
+/* clang-format on */
+
+static const struct flag_table table = {
+    .program = "tulle-proxy",
+    .summary = "a service mesh's sidecar and gateway: mutual TLS, routes, telemetry",
+    .rows = rows,
+    .len = NELEMS(rows),
+};
+
+static int check(struct options *o, struct err *err)
+{
+    o->is_gateway = strcmp(o->role, "gateway") == 0;
+    if (addr_parse_host_port(sv_z(o->app), &o->app_addr, err) < 0) {
+        err_context(err, "--app");
+        return ERR_USAGE;
+    }
+    struct addr unused;
+    if (addr_parse(sv_z(o->listen), 1, &unused, err) < 0) {
+        err_context(err, "--listen");
+        return ERR_USAGE;
+    }
+    if (o->max_head < 1024 || o->max_head > 1024 * 1024)
+        return err_set(err, ERR_USAGE, "--max-head: %llu, want 1KiB to 1MiB",
+                       (unsigned long long)o->max_head);
+    if (o->max_connections == 0 || o->max_upstream == 0)
+        return err_set(err, ERR_USAGE, "--max-connections and --max-upstream must not be 0");
+    if (!(o->trace_sampling >= 0 && o->trace_sampling <= 100))
+        return err_set(err, ERR_USAGE, "--trace-sampling: want 0 to 100");
+    (void)log_level_from_sv(sv_z(o->log_level_name), &o->log_level);
+    return 0;
+}
+
+int options_parse(struct options *o, struct arena *mem, int argc, char **argv, struct err *err)
+{
+    int rc = flag_parse(&table, o, mem, argc, argv, NULL, err);
+    if (rc != FLAG_RUN)
+        return rc;
+    rc = check(o, err);
+    return rc < 0 ? rc : FLAG_RUN;
+}

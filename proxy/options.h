@@ -1,0 +1,31 @@
+/* options.h - what tulle-proxy was told to do. */
+#ifndef PROXY_OPTIONS_H
+#define PROXY_OPTIONS_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "net/addr.h"
+
+struct options {
+    const char *config, *certs, *collector, *role;
+    const char *workload, *namespace, *service_account, *service, *version, *cluster, *trust_domain;
+    const char *pod, *labels;
+    const char *listen, *app, *access_log, *log_level_name;
+    uint16_t outbound_port, inbound_port, admin_port, readiness_port, prometheus_port;
+    int64_t connect_timeout_ns, handshake_timeout_ns, head_timeout_ns;
+    int64_t idle_ns, upstream_idle_ns, stream_idle_ns, drain_ns;
+    uint64_t max_head, max_connections, max_upstream, telemetry_queue;
+    double trace_sampling;
+
+    /* worked out from the above */
+    bool is_gateway;
+    struct addr app_addr;
+    enum log_level log_level;
+};
+
+/* FLAG_RUN, FLAG_EXIT, or a negative code with err. */
+int options_parse(struct options *o, struct arena *mem, int argc, char **argv, struct err *err)
+    MUST_USE;
+
+#endif

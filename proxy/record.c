@@ -1,0 +1,129 @@
+/* record.c - a finished stream as exchanges for telemetry.
+ *
+ * A sidecar saw one hop and records it from its side. A gateway is both: the end of a call from
+ * outside and the beginning of one into the mesh; it records the first always and the second once it
+ * tried an upstream, as parent and child in one trace. */
+#include "proxy/stream.h"
+
+static void put_request(const struct stream *s, struct exchange *x)
+{
+    const struct http_head *h = &s->down->h1.head;
+    struct call *c = &x->call;
+    c->protocol = PROTOCOL_HTTP;
+    c->start_ns = s->started_wall_ns;
+    c->duration_ns = MAX(clock_mono_ns() - s->started_ns, 0);
+    c->bytes_received = s->req_bytes;
+    c->bytes_sent = s->resp_bytes;
+    c->response_code = s->status;
+    uint64_t grpc_status = 0;
+    bool has_grpc = sv_to_u64(s->grpc_status, &grpc_status) && grpc_status < INT16_MAX;
+    c->grpc_status = has_grpc ? (int16_t)grpc_status : -1;
+    c->response_flags = sv_z(s->flag);
+    c->response_code_details = s->details[0] ? sv_z(s->details) : SV("via_upstream");
+    c->method = h->method;
+    c->path = h->path;
+    c->authority = h->authority;
+    c->request_id = s->request_id;
+    c->user_agent = s->seen[FIELD_USER_AGENT];
+    c->trace_id = s->trace.trace_id;
+    x->is_sampled = s->trace.is_sampled;
+    x->trace_state = s->trace_state;
+    x->protocol_text = h->minor ? SV("HTTP/1.1") : SV("HTTP/1.0");
+    x->x_forwarded_for = s->seen[FIELD_XFF];
+    x->downstream_local_address = s->down->local_addr;
+    x->downstream_remote_address = s->down->peer_addr;
+    x->upstream_service_time_ns = -1;
+}
+
+static void put_tls(const struct tls_info *tls, bool is_known, struct call *c)
+{
+    if (!is_known)
+        return;
+    c->tls = !tls ? TLS_PLAINTEXT : tls->is_mutual ? TLS_MUTUAL : TLS_ONE_WAY;
+    if (!tls)
+        return;
+    c->tls_version = tls->version;
+    c->tls_cipher = tls->cipher;
+    c->peer_cert_expiry_ns = tls->peer_not_after_ns;
+}
+
+static void put_upstream(const struct stream *s, struct exchange *x)
+{
+    const struct worker *w = s->worker;
+    x->upstream_cluster = s->side == SIDE_INBOUND ? w->inbound_cluster
+                          : s->cluster            ? s->cluster->name
+                                                  : SV_NONE;
+    if (s->pool)
+        x->call.upstream_host = s->pool->addr_text;
+    if (s->up) {
+        struct up *up = s->up;
+        if (!up->local_text.p)
+            up->local_text = addr_text(conn_local(up->conn), up->local_text_mem);
+        x->upstream_local_address = up->local_text;
+    }
+    x->upstream_transport_failure_reason = sv_z(s->failure);
+    if (s->answered_ns && s->sent_ns)
+        x->upstream_service_time_ns = MAX(s->answered_ns - s->sent_ns, 0);
+}
+
+/* The hop that ends here: somebody called our application, or the gateway. */
+static void record_caller_hop(struct stream *s)
+{
+    struct exchange x = { .parent_id = s->trace.parent_id };
+    const struct tls_info *tls = conn_tls(s->down->conn);
+    const struct worker *w = s->worker;
+    put_request(s, &x);
+    x.call.reporter = REPORTER_DESTINATION;
+    x.call.span_id = s->server_span;
+    x.call.source = s->source;
+    x.call.destination = s->destination;
+    put_tls(tls, true, &x.call);
+    if (tls) {
+        x.requested_server_name = tls->sni;
+        x.call.source_principal_seen = tls->peer_spiffe;
+        if (tls->is_mutual && w->certs)
+            x.call.destination_principal_seen = w->certs->spiffe;
+    }
+    if (s->side == SIDE_GATEWAY) {
+        x.call.source = identity_unknown();
+        x.call.destination = w->self;
+        x.call.route_name = s->route ? s->route->name : SV_NONE;
+        x.call.destination_service = s->down->h1.head.authority;
+    } else {
+        x.call.route_name = SV("default");
+        x.call.destination_service = mesh_service_fqdn(s->mesh, s->down->h1.head.authority);
+        put_upstream(s, &x);
+    }
+    telemetry_record(w->telemetry, &x);
+}
+
+/* The hop that begins here. */
+static void record_upstream_hop(struct stream *s)
+{
+    struct exchange x = { 0 };
+    const struct tls_info *tls = s->up ? conn_tls(s->up->conn) : NULL;
+    const struct worker *w = s->worker;
+    put_request(s, &x);
+    x.parent_id = s->side == SIDE_GATEWAY ? s->server_span : s->trace.parent_id;
+    x.call.reporter = REPORTER_SOURCE;
+    x.call.span_id = s->client_span;
+    x.call.source = w->self;
+    x.call.destination = s->destination;
+    put_tls(tls, s->up && s->up->is_open, &x.call);
+    if (tls && tls->is_mutual && w->certs) {
+        x.call.source.principal = x.call.source_principal_seen = w->certs->spiffe;
+        x.call.destination.principal = x.call.destination_principal_seen = tls->peer_spiffe;
+    }
+    x.call.route_name = s->route ? s->route->name : SV_NONE;
+    x.call.destination_service = s->cluster ? s->cluster->host : s->down->h1.head.authority;
+    put_upstream(s, &x);
+    telemetry_record(w->telemetry, &x);
+}
+
+void stream_record(struct stream *s)
+{
+    if (s->side != SIDE_OUTBOUND)
+        record_caller_hop(s);
+    if (s->side == SIDE_OUTBOUND || (s->side == SIDE_GATEWAY && s->cluster))
+        record_upstream_hop(s);
+}

@@ -1,0 +1,37 @@
+/* reply.c - answers the proxy makes itself: short, plain, and saying why.
+ *
+ * The body is one line for people; the same cause stands in x-tulle-reason and in the record, so that
+ * a 503 seen by an application can be found again. A request whose body was not read to its end
+ * cannot be followed by another one on the connection. */
+#include "proxy/stream.h"
+
+enum step_result reply_run(struct stream *s)
+{
+    struct buf *to = &s->worker->head;
+    struct down *d = s->down;
+    char body[512];
+    int n = snprintf(body, sizeof(body), "%s: %s (%s%s%s)\n", http_reason(s->status),
+                     s->why[0] ? s->why : s->details, s->flag ? s->flag : "", s->flag ? " " : "",
+                     s->details);
+    struct sv text = sv_of(body, MIN((size_t)MAX(n, 0), sizeof(body) - 1));
+    s->is_down_reusable = s->is_req_read && d->h1.head.is_keep_alive && !s->worker->is_draining;
+    buf_clear(to);
+    h1_put_status_line(to, s->status, SV_NONE);
+    buf_put(to, SV("content-type: text/plain\r\ncontent-length: "));
+    buf_put_u64(to, text.len);
+    buf_put(to, SV("\r\nserver: tulle\r\nx-tulle-reason: "));
+    if (s->flag)
+        buf_printf(to, "%s ", s->flag);
+    buf_put(to, sv_z(s->details));
+    buf_put(to, SV("\r\n"));
+    if (!s->is_down_reusable)
+        h1_put_field(to, SV("connection"), SV("close"));
+    h1_put_end(to);
+    s->resp_bytes = s->is_head_request ? 0 : text.len;
+    const struct sv parts[] = { buf_sv(to), text };
+    s->is_resp_started = true;
+    s->state = ST_DONE;
+    if (to->failed || conn_write(d->conn, parts, s->is_head_request ? 1 : 2) < 0)
+        s->is_down_reusable = false;
+    return STEP_AGAIN;
+}

@@ -1,0 +1,430 @@
+/* stream.c - a request's steps, as a table.
+ *
+ *   head -> route -> connect -> send -> relay -> done
+ *
+ * with `reply` (an answer of our own) reachable from each of the first five, and connect again from
+ * connect (another endpoint) and relay (a reused connection was closed unread). Connections report
+ * what happened as flags and run the stream; a step does one thing and sets the next state. Only the
+ * driver ends a stream, as its last act, so no step ever touches one that is gone. */
+#include "proxy/stream.h"
+#include "base/mem.h"
+#include <stdarg.h>
+
+static void on_timer(struct timer *t)
+{
+    struct stream *s = CONTAINER_OF(t, struct stream, timer);
+    s->is_timed_out = true;
+    stream_run(s);
+}
+
+struct stream *stream_new(struct down *d)
+{
+    struct worker *w = d->worker;
+    struct stream *s = w->spare_streams;
+    if (s) {
+        w->spare_streams = s->next_spare;
+        w->spare_streams_len--;
+    } else {
+        s = mem_alloc(sizeof(*s));
+    }
+    if (!s)
+        return NULL;
+    /* Slots are written before they are read; clearing them would cost more than all the rest. */
+    memset(s, 0, offsetof(struct stream, req_slots));
+    memset(&s->seen, 0, sizeof(*s) - offsetof(struct stream, seen));
+    s->worker = w;
+    s->down = d;
+    s->side = d->port->side;
+    s->mesh = mesh_ref(w->mesh);
+    s->started_ns = clock_mono_ns();
+    s->started_wall_ns = clock_wall_ns();
+    timer_init(&s->timer, w->loop, on_timer);
+    timer_after(&s->timer, w->opt->head_timeout_ns);
+    h1_begin(&d->h1, H1_REQUEST, s->req_slots, HEADERS_MAX, w->opt->max_head);
+    conn_set_idle(d->conn, w->opt->stream_idle_ns);
+    w->streams_len++;
+    tally(TALLY_STREAMS);
+    return s;
+}
+
+void streams_trim(struct worker *w)
+{
+    while (w->spare_streams) {
+        struct stream *s = w->spare_streams;
+        w->spare_streams = s->next_spare;
+        mem_free(s);
+    }
+    w->spare_streams_len = 0;
+}
+
+void stream_drop_up(struct stream *s, bool may_wait)
+{
+    if (s->endpoint && s->worker->active && s->endpoint->id < s->worker->endpoints_len && s->up)
+        s->worker->active[s->endpoint->id]--;
+    if (s->up)
+        pool_put(TAKE(s->up), may_wait);
+    s->can_read_up = s->is_up_failed = false;
+    worker_give_block(s->worker, &s->resp_block);
+}
+
+enum step_result stream_fail(struct stream *s, unsigned status, enum tally_id tally_id,
+                             const char *flag, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(s->details, sizeof(s->details), fmt, ap);
+    va_end(ap);
+    tally(tally_id);
+    s->flag = flag;
+    s->is_up_reusable = s->is_down_reusable = false;
+    s->is_cut = s->is_resp_started || status == 0;
+    if (!s->is_resp_started)
+        s->status = (uint16_t)status;
+    s->state = s->is_cut ? ST_DONE : ST_REPLY;
+    return STEP_AGAIN;
+}
+
+/* Notes what the head says, once, for every later step. */
+static void look_at_fields(struct stream *s)
+{
+    const struct http_head *h = &s->down->h1.head;
+    for (size_t i = 0; i < h->headers_len; i++) {
+        enum field f = field_of(h->headers[i].name);
+        s->req_fields[i] = (uint8_t)f;
+        if (f != FIELD_OTHER && !s->seen[f].p)
+            s->seen[f] = h->headers[i].value;
+    }
+    s->is_head_request = sv_eq(h->method, SV("HEAD"));
+    s->is_req_chunked = h->is_chunked;
+}
+
+static void begin_trace(struct stream *s)
+{
+    if (traceparent_parse(s->seen[FIELD_TRACEPARENT], &s->trace, NULL) == 0) {
+        if (tracestate_is_valid(s->seen[FIELD_TRACESTATE]))
+            s->trace_state = s->seen[FIELD_TRACESTATE];
+    } else {
+        double percent = s->worker->opt->trace_sampling;
+        s->trace = (struct trace_ctx){ .trace_id = trace_id_new() };
+        s->trace.is_sampled = percent >= 100 ||
+                              (double)(random_u64() >> 11) * 0x1p-53 * 100 < percent;
+    }
+    if (s->side != SIDE_OUTBOUND)
+        s->server_span = span_id_new();
+    if (s->side != SIDE_INBOUND)
+        s->client_span = span_id_new();
+    s->request_id = s->seen[FIELD_REQUEST_ID];
+    if (!s->request_id.len)
+        s->request_id = uuid_new(s->request_id_text);
+}
+
+static void head_is_complete(struct stream *s, struct sv rest)
+{
+    static const enum tally_id counts[SIDES_LEN] = {
+        [SIDE_OUTBOUND] = TALLY_REQUESTS_OUTBOUND,
+        [SIDE_INBOUND] = TALLY_REQUESTS_INBOUND,
+        [SIDE_GATEWAY] = TALLY_REQUESTS_GATEWAY,
+    };
+    struct down *d = s->down;
+    const struct http_head *h = &d->h1.head;
+    timer_stop(&s->timer);
+    tally(counts[s->side]);
+    s->req_block = d->in;
+    d->in = (struct buf){ 0 };
+    s->req_rest = rest;
+    look_at_fields(s);
+    begin_trace(s);
+    who_is_calling(s);
+    s->state = ST_ROUTE;
+    bool has_body = h->is_chunked || (h->has_length && h->content_length > 0);
+    if (has_body) {
+        conn_pause(d->conn); /* until somebody takes it */
+        return;
+    }
+    s->is_req_read = h1_next(&d->h1, &s->req_rest) == H1_END;
+    buf_append(&d->in, s->req_rest.p, s->req_rest.len);
+    s->req_rest = SV_NONE;
+}
+
+static enum step_result bad_request(struct stream *s)
+{
+    const struct h1 *h = &s->down->h1;
+    s->req_block = s->down->in;
+    s->down->in = (struct buf){ 0 };
+    look_at_fields(s);
+    begin_trace(s);
+    who_is_calling(s);
+    snprintf(s->why, sizeof(s->why), "%.120s at byte %zu", h->err.why, h->err.at);
+    return stream_fail(s, h->bad_status, TALLY_REPLIES_DPE, "DPE", "http1.codec_error");
+}
+
+static enum step_result nothing_came(struct stream *s)
+{
+    s->is_unrecorded = s->is_cut = true;
+    s->state = ST_DONE;
+    return STEP_AGAIN;
+}
+
+/* More bytes of the head: 0 when there are none now, <0 when the caller is gone. */
+static ssize_t read_head(struct stream *s)
+{
+    struct down *d = s->down;
+    if (!d->in.mem)
+        worker_take_block(s->worker, &d->in);
+    char *to = buf_reserve(&d->in, BLOCK_BYTES / 4);
+    if (!to)
+        return ERR_NOMEM;
+    ssize_t n = conn_read(d->conn, to, d->in.cap - d->in.from - d->in.len);
+    s->can_read_down = false;
+    if (n > 0)
+        buf_commit(&d->in, (size_t)n);
+    return n;
+}
+
+static enum step_result on_head(struct stream *s)
+{
+    struct down *d = s->down;
+    if (s->is_timed_out) {
+        tally(TALLY_DOWN_HEAD_TIMEOUT);
+        return nothing_came(s);
+    }
+    if (s->can_read_down && read_head(s) < 0)
+        return nothing_came(s);
+    struct sv in = buf_sv(&d->in);
+    switch (h1_next(&d->h1, &in)) {
+    case H1_HEAD: head_is_complete(s, in); return STEP_AGAIN;
+    case H1_BAD: return bad_request(s);
+    default: return STEP_WAIT;
+    }
+}
+
+/* The Service port the caller named, 0 when none. */
+static uint16_t port_of(struct sv authority)
+{
+    uint64_t port = 0;
+    size_t colon = sv_rindex(authority, ':');
+    if (colon == authority.len || sv_ends(authority, SV("]")) ||
+        !sv_to_u64(sv_from(authority, colon + 1), &port) || port > UINT16_MAX)
+        return 0;
+    return (uint16_t)port;
+}
+
+static enum step_result on_route(struct stream *s)
+{
+    const struct http_head *h = &s->down->h1.head;
+    s->state = ST_CONNECT;
+    if (s->side == SIDE_INBOUND)
+        return STEP_AGAIN;
+    s->route = mesh_route(s->mesh, h, port_of(h->authority));
+    if (!s->route) {
+        snprintf(s->why, sizeof(s->why), "no route for host '%.*s'",
+                 (int)MIN(h->authority.len, (size_t)100), h->authority.p ? h->authority.p : "");
+        return stream_fail(s, 404, TALLY_REPLIES_NR, "NR", "route_not_found");
+    }
+    s->cluster = route_pick(s->route, random_u64());
+    if (s->route->timeout_ns)
+        timer_after(&s->timer, s->route->timeout_ns);
+    return STEP_AGAIN;
+}
+
+/* Whether an endpoint is spoken to with mutual TLS; <0 when what is asked cannot be done. */
+static int wants_mtls(struct stream *s)
+{
+    bool has_certs = s->worker->certs != NULL;
+    switch (s->cluster->tls) {
+    case TLS_MODE_AUTO: return s->endpoint->has_sidecar && has_certs;
+    case TLS_MODE_DISABLE: return 0;
+    case TLS_MODE_ISTIO_MUTUAL: return has_certs ? 1 : ERR_TLS;
+    case TLS_MODE_SIMPLE: return ERR_UNSUPPORTED;
+    }
+    return ERR_UNSUPPORTED;
+}
+
+static enum step_result cannot_connect(struct stream *s, const struct err *e)
+{
+    snprintf(s->failure, sizeof(s->failure), "%s", e->why);
+    snprintf(s->why, sizeof(s->why), "upstream: %.150s", e->why);
+    if (e->code == ERR_LIMIT)
+        return stream_fail(s, 503, TALLY_REPLIES_UO, "UO",
+                           "upstream_reset_before_response_started{overflow}");
+    return stream_fail(s, 503, TALLY_REPLIES_UF, "UF", "upstream_reset_before_response_started{%s}",
+                       e->code == ERR_TLS ? "tls_failure" : "remote_connection_failure");
+}
+
+/* Which address, and how to speak to it. STEP_WAIT: go on; else the stream has failed. */
+static enum step_result choose_target(struct stream *s, struct target *t)
+{
+    struct worker *w = s->worker;
+    *t = (struct target){ .addr = &w->opt->app_addr,
+                          .connect_timeout_ns = w->opt->connect_timeout_ns };
+    if (s->side == SIDE_INBOUND)
+        return STEP_WAIT;
+    s->endpoint = balance_pick(s->cluster, w->active, s->avoid, random_u64());
+    if (!s->endpoint) {
+        snprintf(s->why, sizeof(s->why), "no endpoints for %.*s",
+                 (int)MIN(s->cluster->name.len, (size_t)120), s->cluster->name.p);
+        return stream_fail(s, 503, TALLY_REPLIES_UH, "UH", "no_healthy_upstream");
+    }
+    const struct endpoint *e = s->endpoint;
+    s->destination = e->identity;
+    s->destination.principal = IDENTITY_UNKNOWN; /* until proven */
+    int mtls = wants_mtls(s);
+    if (mtls < 0) {
+        struct err why = { 0 };
+        err_set(&why, ERR_TLS,
+                mtls == ERR_TLS ? "mutual TLS asked for, but there are no --certs"
+                                : "tls mode SIMPLE is not served");
+        return cannot_connect(s, &why);
+    }
+    bool is_named = e->identity.principal.len && !sv_eq(e->identity.principal, IDENTITY_UNKNOWN);
+    t->addr = NULL;
+    t->address = e->address;
+    t->port = e->port;
+    t->is_mtls = mtls > 0;
+    t->sni = s->cluster->sni;
+    t->spiffe = is_named ? e->identity.principal : SV_NONE;
+    if (s->cluster->connect_timeout_ns)
+        t->connect_timeout_ns = s->cluster->connect_timeout_ns;
+    return STEP_WAIT;
+}
+
+static enum step_result begin_connect(struct stream *s)
+{
+    struct target t;
+    struct err err = { 0 };
+    if (choose_target(s, &t) != STEP_WAIT)
+        return STEP_AGAIN;
+    enum pool_use use = s->is_fresh_wanted ? POOL_FRESH : s->is_req_read ? POOL_ANY : POOL_CHECKED;
+    s->attempts++;
+    if (pool_get(s->worker, &t, use, s, &s->up, &err) < 0)
+        return cannot_connect(s, &err);
+    s->pool = s->up->pool;
+    if (s->endpoint && s->endpoint->id < s->worker->endpoints_len)
+        s->worker->active[s->endpoint->id]++;
+    return STEP_AGAIN;
+}
+
+static enum step_result connect_failed(struct stream *s)
+{
+    struct err e = *conn_error(s->up->conn);
+    stream_drop_up(s, false);
+    bool has_other = s->cluster && s->cluster->endpoints_len > 1;
+    if (has_other && s->attempts < ATTEMPTS_MAX) {
+        tally(TALLY_UP_OTHER);
+        s->avoid = s->endpoint;
+        return STEP_AGAIN;
+    }
+    return cannot_connect(s, &e);
+}
+
+static enum step_result on_connect(struct stream *s)
+{
+    if (!s->up)
+        return begin_connect(s);
+    if (s->is_up_failed)
+        return connect_failed(s);
+    if (!s->up->is_open)
+        return STEP_WAIT;
+    s->can_read_up = false;
+    s->state = ST_SEND;
+    return STEP_AGAIN;
+}
+
+static enum step_result on_done(struct stream *s)
+{
+    (void)s;
+    return STEP_DONE;
+}
+
+static const struct step {
+    const char *name;
+    enum step_result (*run)(struct stream *s);
+} steps[STATES_LEN] = {
+    [ST_HEAD] = { "head", on_head },          /* -> route | reply | done */
+    [ST_ROUTE] = { "route", on_route },       /* -> connect | reply */
+    [ST_CONNECT] = { "connect", on_connect }, /* -> send | connect | reply */
+    [ST_SEND] = { "send", relay_send },       /* -> relay | connect | reply | done */
+    [ST_RELAY] = { "relay", relay_run },      /* -> done | connect | reply */
+    [ST_REPLY] = { "reply", reply_run },      /* -> done */
+    [ST_DONE] = { "done", on_done },
+};
+
+/* While the response is awaited the caller may send its next request, or leave. */
+static void watch_caller(struct stream *s)
+{
+    struct down *d = s->down;
+    s->can_read_down = false;
+    if (d->in.len >= BLOCK_BYTES) {
+        conn_pause(d->conn);
+        return;
+    }
+    char probe[1024];
+    ssize_t n = conn_read(d->conn, probe, sizeof(probe));
+    if (n > 0)
+        buf_append(&d->in, probe, (size_t)n);
+    else if (n < 0)
+        s->is_down_gone = true;
+}
+
+/* What may happen in any state between head and done. */
+static void look_around(struct stream *s)
+{
+    if (s->state == ST_HEAD || s->state == ST_DONE)
+        return;
+    if (s->is_req_read && s->can_read_down && s->state != ST_REPLY)
+        watch_caller(s);
+    if (s->is_down_gone) {
+        (void)stream_fail(s, 0, TALLY_REPLIES_DC, "DC", "downstream_remote_disconnect");
+    } else if (s->is_timed_out) {
+        snprintf(s->why, sizeof(s->why), "no complete response within the route's timeout");
+        (void)stream_fail(s, 504, TALLY_REPLIES_UT, "UT", "response_timeout");
+    } else if (s->is_down_idle) {
+        snprintf(s->why, sizeof(s->why), "nothing moved for the idle time");
+        (void)stream_fail(s, 504, TALLY_REPLIES_SI, "SI", "stream_idle_timeout");
+    }
+}
+
+static void stream_end(struct stream *s)
+{
+    struct worker *w = s->worker;
+    struct down *d = s->down;
+    bool may_go_on = s->is_down_reusable && !s->is_cut;
+    bool is_cut = s->is_cut;
+    if (!s->is_unrecorded)
+        stream_record(s);
+    stream_drop_up(s, s->is_up_reusable);
+    timer_stop(&s->timer);
+    worker_give_block(w, &s->req_block);
+    mesh_unref(s->mesh);
+    w->streams_len--;
+    tally_less(TALLY_STREAMS);
+    if (w->spare_streams_len < SPARE_STREAMS_MAX) {
+        s->next_spare = w->spare_streams;
+        w->spare_streams = s;
+        w->spare_streams_len++;
+    } else {
+        mem_free(s);
+    }
+    down_stream_done(d, may_go_on, is_cut);
+}
+
+void stream_run(struct stream *s)
+{
+    enum step_result r;
+    look_around(s);
+    do {
+        INVARIANT(s->state < STATES_LEN);
+        r = steps[s->state].run(s);
+    } while (r == STEP_AGAIN);
+    if (r == STEP_DONE)
+        stream_end(s);
+}
+
+void stream_abort(struct stream *s)
+{
+    if (s->state == ST_HEAD)
+        (void)nothing_came(s);
+    else
+        (void)stream_fail(s, 0, TALLY_REPLIES_DC, "DC", "downstream_remote_disconnect");
+    stream_run(s);
+}

@@ -1,0 +1,137 @@
+/* stream.h - one request and its response, from the first byte of its head to its record.
+ *
+ * A table of steps moves it on (stream.c); the connections on both sides only say what has happened
+ * and run it. Everything it needs lies in one object that is used again. */
+#ifndef PROXY_STREAM_H
+#define PROXY_STREAM_H
+
+#include "base/clock.h"
+#include "proxy/downstream.h"
+#include "proxy/fields.h"
+#include "proxy/tallies.h"
+#include "proxy/telemetry/exchange.h"
+#include "proxy/upstream/balance.h"
+#include "proxy/upstream/pool.h"
+#include "wire/trace_ctx.h"
+
+#define HEADERS_MAX  100 /* fields of a head, as Envoy's default */
+#define ATTEMPTS_MAX 3   /* connections tried for one request, Istio's default of two retries */
+#define DETAILS_SIZE 160
+
+enum stream_state {
+    ST_HEAD,
+    ST_ROUTE,
+    ST_CONNECT,
+    ST_SEND,
+    ST_RELAY,
+    ST_REPLY,
+    ST_DONE,
+    STATES_LEN
+};
+enum step_result {
+    STEP_AGAIN, /* the next state is set */
+    STEP_WAIT,  /* an event will run it again */
+    STEP_DONE,  /* over: it has been recorded and is gone */
+};
+
+struct stream {
+    struct stream *next_spare;
+    struct worker *worker;
+    struct down *down;
+    struct up *up; /* NULL before ST_CONNECT and after it was given back */
+    enum side side;
+    enum stream_state state;
+
+    /* What the connections said since the last run. */
+    bool can_read_down, can_read_up;
+    bool is_down_gone, is_down_idle, is_up_failed, is_timed_out;
+    bool is_fresh_wanted; /* a reused connection was closed under us */
+    bool is_unrecorded;   /* no head ever came: nothing to tell */
+    bool is_cut;          /* the caller cannot be told: its connection just ends */
+
+    /* request */
+    struct buf req_block; /* the head's bytes; views of the head look into it */
+    struct sv req_rest;   /* body bytes that came with the head */
+    /* from here to `seen` nothing is cleared for a new stream: written before it is read */
+    struct http_header req_slots[HEADERS_MAX], resp_slots[HEADERS_MAX];
+    uint8_t req_fields[HEADERS_MAX]; /* enum field of each */
+    struct sv seen[FIELDS_LEN];      /* the first value of each known one */
+    bool is_req_read, is_req_chunked;
+    bool is_req_started; /* some of it was sent upstream */
+    bool is_body_taken;  /* body bytes are gone from our hands: no retry */
+    bool is_head_request;
+    uint64_t req_bytes;
+
+    /* response */
+    struct buf resp_block;
+    bool is_resp_started; /* a final head went to the caller */
+    bool is_resp_read, is_resp_chunked;
+    bool is_up_reusable, is_down_reusable;
+    bool had_interim; /* a 1xx head went to the caller */
+    struct sv grpc_status;
+    uint64_t resp_bytes;
+    uint16_t status;
+
+    /* route */
+    struct mesh *mesh; /* a reference */
+    const struct route *route;
+    const struct cluster *cluster;
+    const struct endpoint *endpoint;
+    const struct endpoint *avoid; /* could not be reached */
+    const struct pool *pool;      /* of the last attempt; outlives the connection */
+    unsigned attempts;
+    struct timer timer; /* head timeout, then the route's */
+
+    /* who and which trace */
+    struct identity source, destination;     /* views into certificates and peer caches */
+    struct trace_ctx trace;                  /* parent_id: the caller's span or zero */
+    struct span_id server_span, client_span; /* a sidecar has one of them, a gateway both */
+    struct sv trace_state;
+    char request_id_text[UUID_SIZE];
+    struct sv request_id;
+
+    /* what is said of it */
+    int64_t started_wall_ns, started_ns, sent_ns, answered_ns;
+    const char *flag; /* Envoy's short code, or NULL */
+    enum tally_id flag_tally;
+    char details[DETAILS_SIZE];
+    char failure[sizeof(((struct err *)0)->why)]; /* of the upstream transport */
+    char why[256];                                /* for the body of our own answer */
+};
+
+/* Begins with the first byte of a head. NULL when memory is out. */
+struct stream *stream_new(struct down *d) MUST_USE;
+/* Runs steps until it waits or is over; the stream may be gone afterwards. */
+void stream_run(struct stream *s);
+/* The caller's connection ends now, whatever state this is in. The stream is gone afterwards. */
+void stream_abort(struct stream *s);
+/* Memory for spare streams goes back. */
+void streams_trim(struct worker *w);
+
+/* Gives the upstream connection back, to wait or to be closed. */
+void stream_drop_up(struct stream *s, bool may_wait);
+
+/* An answer of our own, with Envoy's flag and details; the next state is ST_REPLY (or ST_DONE when
+ * a response has begun: it can only be cut). flag NULL: none. */
+enum step_result stream_fail(struct stream *s, unsigned status, enum tally_id tally_id,
+                             const char *flag, const char *fmt, ...) PRINTF_LIKE(5, 6);
+
+/* heads.c: writes the request head for upstream, and the response head for the caller, into to. */
+void head_for_upstream(struct stream *s, struct buf *to);
+void head_for_caller(struct stream *s, const struct http_head *from, struct buf *to);
+
+/* relay.c */
+enum step_result relay_send(struct stream *s); /* ST_SEND */
+enum step_result relay_run(struct stream *s);  /* ST_RELAY */
+
+/* reply.c: the answer of our own. */
+enum step_result reply_run(struct stream *s); /* ST_REPLY */
+
+/* who.c: source and destination, as far as headers and certificates tell. */
+void who_is_calling(struct stream *s);
+void who_has_answered(struct stream *s, const struct http_head *response);
+
+/* record.c */
+void stream_record(struct stream *s);
+
+#endif

@@ -1,0 +1,222 @@
+/* pool.c - finds, makes, keeps and drops upstream connections.
+ *
+ * The pool of an endpoint is found by a text key (address, port, SNI), so it survives a reload of
+ * the configuration. A waiting connection still reads: anything that comes means it cannot be used
+ * again, because a server that speaks unasked is closing or confused. The race that remains (the
+ * server closes while our request is on its way) is the stream's to repair: it knows what was sent.
+ * Bound: --max-upstream connections an endpoint; beyond it pool_get() refuses. */
+#include "proxy/upstream/pool.h"
+#include "base/mem.h"
+#include "proxy/stream.h"
+
+static void up_gone(struct defer *d)
+{
+    struct up *up = CONTAINER_OF(d, struct up, later);
+    h1_done(&up->h1);
+    peer_cache_done(&up->peer);
+    mem_free(up);
+}
+
+static void up_close(struct up *up)
+{
+    if (up->is_closed)
+        return;
+    up->is_closed = true;
+    list_remove(&up->all);
+    if (list_is_linked(&up->node)) {
+        list_remove(&up->node);
+        up->pool->idle_len--;
+    }
+    up->pool->conns--;
+    up->worker->ups_len--;
+    tally_less(TALLY_UP_OPEN);
+    conn_close(TAKE(up->conn));
+    loop_defer(up->worker->loop, &up->later, up_gone);
+}
+
+static void on_event(void *owner, struct conn *c, enum conn_event ev)
+{
+    struct up *up = owner;
+    struct stream *s = up->stream;
+    (void)c;
+    if (!s) {
+        up_close(up); /* waiting: whatever it is, it is the end */
+        return;
+    }
+    switch (ev) {
+    case CONN_OPEN: up->is_open = true; break;
+    case CONN_READABLE: s->can_read_up = true; break;
+    case CONN_DRAINED: s->can_read_down = true; break;
+    case CONN_IDLE: return; /* the caller's side watches a stream */
+    case CONN_FAILED:
+        s->is_up_failed = true;
+        if (!up->is_open)
+            tally(TALLY_UP_FAILED);
+        break;
+    }
+    stream_run(s);
+}
+
+#define KEY_BYTES 768 /* address, SNI (a host name: 255) and SPIFFE id (255) fit */
+
+static void put(char *key, size_t *at, struct sv part)
+{
+    size_t bytes = MIN(part.len, KEY_BYTES - 1 - *at);
+    if (bytes)
+        memcpy(key + *at, part.p, bytes);
+    *at += bytes;
+}
+
+/* "address:port", with TLS "address:port|sni|spiffe": what differs here shares no connection. */
+static struct sv key_of(const struct target *t, const struct addr *a, char key[KEY_BYTES])
+{
+    char text[ADDR_TEXT_SIZE];
+    size_t at = 0;
+    put(key, &at, addr_text(a, text));
+    if (t->is_mtls) {
+        put(key, &at, SV("|"));
+        put(key, &at, t->sni);
+        put(key, &at, SV("|"));
+        put(key, &at, t->spiffe);
+    }
+    return sv_of(key, at);
+}
+
+static struct pool *pool_new(const struct target *t, const struct addr *a)
+{
+    struct pool *p = mem_zalloc(sizeof(*p));
+    if (!p)
+        return NULL;
+    list_init(&p->idle);
+    p->addr = *a;
+    p->addr_text = addr_text(a, p->addr_text_mem);
+    p->is_mtls = t->is_mtls;
+    p->sni = arena_copy(&p->mem, t->sni);
+    p->spiffe = arena_copy(&p->mem, t->spiffe);
+    if (!p->sni.p || !p->spiffe.p) {
+        arena_done(&p->mem);
+        return mem_free(p);
+    }
+    return p;
+}
+
+static struct pool *pool_of(struct worker *w, const struct target *t, struct err *err)
+{
+    struct addr a;
+    char text[KEY_BYTES];
+    if (t->addr)
+        a = *t->addr;
+    else if (addr_parse(t->address, t->port, &a, err) < 0)
+        return NULL;
+    struct sv key = key_of(t, &a, text);
+    struct pool *p = map_get(&w->pools, key);
+    if (p)
+        return p;
+    p = pool_new(t, &a);
+    if (p && map_put(&w->pools, key, p, NULL) == 0)
+        return p;
+    if (p)
+        arena_done(&p->mem);
+    mem_free(p);
+    err_set(err, ERR_NOMEM, "upstream pool");
+    return NULL;
+}
+
+static struct up *take_idle(struct pool *p, struct stream *s, bool is_checked)
+{
+    for (;;) {
+        struct up *up = LIST_FIRST(&p->idle, struct up, node);
+        if (!up)
+            return NULL;
+        if (is_checked && !conn_is_quiet(up->conn)) {
+            up_close(up);
+            continue;
+        }
+        list_remove(&up->node);
+        p->idle_len--;
+        up->stream = s;
+        conn_set_idle(up->conn, 0);
+        tally(TALLY_UP_REUSED);
+        return up;
+    }
+}
+
+static struct up *up_new(struct worker *w, struct pool *p, const struct target *t, struct stream *s,
+                         struct err *err)
+{
+    struct up *up = mem_zalloc(sizeof(*up));
+    if (!up) {
+        err_set(err, ERR_NOMEM, "upstream connection");
+        return NULL;
+    }
+    up->worker = w;
+    up->pool = p;
+    up->stream = s;
+    up->conn = conn_connect(w->loop, &p->addr, t->connect_timeout_ns, on_event, up, err);
+    if (!up->conn)
+        return mem_free(up);
+    p->conns++;
+    w->ups_len++;
+    list_add_tail(&w->ups, &up->all);
+    tally(TALLY_UP_OPENED);
+    tally(TALLY_UP_OPEN);
+    struct tls_client want = { .sni = p->sni, .spiffe = p->spiffe, .session = &p->session };
+    if (p->is_mtls && conn_start_tls(up->conn, w->certs->client, &want, 0, err) < 0) {
+        up_close(up);
+        return NULL;
+    }
+    return up;
+}
+
+int pool_get(struct worker *w, const struct target *t, enum pool_use use, struct stream *s,
+             struct up **ret_up, struct err *err)
+{
+    struct pool *p = pool_of(w, t, err);
+    if (!p)
+        return ERR_IO;
+    struct up *up = use == POOL_FRESH ? NULL : take_idle(p, s, use == POOL_CHECKED);
+    if (!up && p->conns >= w->opt->max_upstream)
+        return err_set(err, ERR_LIMIT, "%zu connections to %.*s", p->conns, SV_ARG(p->addr_text));
+    if (!up)
+        up = up_new(w, p, t, s, err);
+    if (!up)
+        return ERR_IO;
+    *ret_up = up;
+    return 0;
+}
+
+void pool_put(struct up *up, bool may_wait)
+{
+    up->stream = NULL;
+    if (!may_wait || up->worker->is_draining || conn_unsent(up->conn)) {
+        up_close(up);
+        return;
+    }
+    up->requests++;
+    conn_resume(up->conn);
+    conn_set_idle(up->conn, up->worker->opt->upstream_idle_ns);
+    list_add_head(&up->pool->idle, &up->node);
+    up->pool->idle_len++;
+}
+
+void pools_close_idle(struct worker *w)
+{
+    LIST_EACH (it, after, &w->ups) {
+        struct up *up = CONTAINER_OF(it, struct up, all);
+        if (!up->stream)
+            up_close(up);
+    }
+}
+
+void pools_done(struct worker *w)
+{
+    void *value;
+    for (size_t i = 0; map_next(&w->pools, &i, NULL, &value);) {
+        struct pool *p = value;
+        INVARIANT(p->conns == 0);
+        tls_session_done(&p->session);
+        arena_done(&p->mem);
+        mem_free(p);
+    }
+    map_done(&w->pools);
+}

@@ -1,0 +1,68 @@
+/* pool.h - upstream connections: one pool an endpoint and way to speak to it, connections reused.
+ *
+ * A connection carries one request at a time. Between requests it waits in its pool, is watched for
+ * closing, and the most recently used one is taken first, so that the others can grow old. */
+#ifndef PROXY_UPSTREAM_POOL_H
+#define PROXY_UPSTREAM_POOL_H
+
+#include "net/conn.h"
+#include "proxy/telemetry/peer_metadata.h"
+#include "proxy/worker.h"
+#include "wire/h1.h"
+
+struct pool {
+    struct list idle; /* newest first */
+    struct addr addr;
+    char addr_text_mem[ADDR_TEXT_SIZE];
+    struct sv addr_text;
+    bool is_mtls;
+    struct sv sni, spiffe; /* in mem */
+    struct arena mem;
+    struct tls_session session;
+    size_t conns, idle_len; /* all, and those waiting */
+};
+
+struct up {
+    struct list all;  /* worker->ups */
+    struct list node; /* pool->idle, while waiting */
+    struct worker *worker;
+    struct pool *pool;
+    struct conn *conn;
+    struct stream *stream; /* NULL while waiting */
+    struct h1 h1;
+    struct peer_cache peer;
+    struct defer later;
+    char local_text_mem[ADDR_TEXT_SIZE];
+    struct sv local_text;
+    uint64_t requests; /* served before the current one */
+    bool is_open;      /* connected, handshake done */
+    bool is_closed;
+};
+
+/* What to connect to. */
+struct target {
+    struct sv address; /* "127.1.0.7"; ignored when addr is set */
+    uint16_t port;
+    const struct addr *addr;
+    bool is_mtls;
+    struct sv sni, spiffe; /* expected id; may be empty */
+    int64_t connect_timeout_ns;
+};
+
+enum pool_use {
+    POOL_ANY,     /* the request can be repeated if the connection turns out to be closed */
+    POOL_CHECKED, /* it cannot: ask the kernel first */
+    POOL_FRESH,   /* only a new connection */
+};
+/* A connection for s: a waiting one (is_open at once) or a new one that will run s when it is open
+ * or has failed. ERR_LIMIT: the pool is full; ERR_IO, ERR_NOMEM. */
+int pool_get(struct worker *w, const struct target *t, enum pool_use use, struct stream *s,
+             struct up **ret_up, struct err *err) MUST_USE;
+/* The request is over. may_wait: the connection can carry another. Takes up. */
+void pool_put(struct up *up, bool may_wait);
+/* Closes waiting connections, all pools. */
+void pools_close_idle(struct worker *w);
+/* At the end of the worker: every connection must be gone. */
+void pools_done(struct worker *w);
+
+#endif

@@ -1,0 +1,29 @@
+/* web.h - a small HTTP server for operators: whole answers, no bodies in, few connections. */
+#ifndef PROXY_WEB_H
+#define PROXY_WEB_H
+
+#include "base/buf.h"
+#include "net/listener.h"
+#include "wire/http_msg.h"
+
+struct web;
+
+/* One path and who answers it: puts the body, returns the status. */
+struct web_route {
+    const char *path; /* exact, without query */
+    const char *content_type;
+    unsigned (*answer)(void *to, struct buf *body);
+};
+struct web_routes {
+    const struct web_route *list;
+    size_t len;
+};
+
+/* Borrows loop and routes. NULL with err when the port cannot be had. Gives. */
+struct web *web_open(struct loop *loop, struct sv host, uint16_t port, struct web_routes routes,
+                     void *to, struct err *err) MUST_USE;
+uint16_t web_port(const struct web *w);
+/* Takes; open connections are closed. NULL is fine. Returns NULL. */
+struct web *web_close(struct web *w);
+
+#endif

@@ -1,0 +1,98 @@
+/* who.c - who calls whom, as far as certificates, peer metadata and addresses tell.
+ *
+ * Only a mutual TLS peer is believed when it names itself in headers, and only within the namespace
+ * its certificate proves; a plaintext caller is looked up by its address. What remains is unknown,
+ * and stays so in the record. */
+#include "proxy/stream.h"
+
+static struct sv or_unknown(struct sv s)
+{
+    return s.len ? s : IDENTITY_UNKNOWN;
+}
+
+/* Own identity, with the principal only where it was shown to somebody. */
+static struct identity self_of(const struct stream *s, bool is_shown)
+{
+    struct identity self = s->worker->self;
+    self.principal = is_shown && s->worker->certs ? s->worker->certs->spiffe : IDENTITY_UNKNOWN;
+    return self;
+}
+
+/* What a certificate alone says: namespace and principal. */
+static struct identity from_certificate(const struct tls_info *tls)
+{
+    struct identity who = identity_unknown();
+    struct sv domain, ns, account;
+    who.principal = or_unknown(tls->peer_spiffe);
+    if (spiffe_parse(tls->peer_spiffe, &domain, &ns, &account))
+        who.namespace = ns;
+    return who;
+}
+
+/* The claim, when it stays within what the certificate proves. */
+static bool take_claim(struct peer_cache *cache, struct sv metadata, const struct tls_info *tls,
+                       struct identity *ret_who)
+{
+    struct identity proven = from_certificate(tls);
+    const struct identity *claim = peer_cache_get(cache, metadata);
+    if (!claim || !sv_eq(claim->namespace, proven.namespace))
+        return false;
+    *ret_who = *claim; /* the connection is ours alone until the stream has been recorded */
+    ret_who->principal = proven.principal;
+    return true;
+}
+
+static struct identity by_address(struct stream *s)
+{
+    char text[ADDR_TEXT_SIZE];
+    const struct endpoint *e = mesh_endpoint_by_ip(s->mesh,
+                                                   addr_host(conn_peer(s->down->conn), text));
+    struct identity who = e ? e->identity : identity_unknown();
+    who.principal = IDENTITY_UNKNOWN; /* an address proves nothing */
+    return who;
+}
+
+static struct identity inbound_caller(struct stream *s)
+{
+    const struct tls_info *tls = conn_tls(s->down->conn);
+    struct identity who;
+    if (!tls || !tls->is_mutual)
+        return by_address(s);
+    if (take_claim(&s->down->peer, s->seen[FIELD_METADATA], tls, &who))
+        return who;
+    struct identity proven = from_certificate(tls);
+    who = by_address(s);
+    if (!sv_eq(who.namespace, proven.namespace))
+        return proven;
+    who.principal = proven.principal;
+    return who;
+}
+
+void who_is_calling(struct stream *s)
+{
+    s->destination = identity_unknown();
+    switch (s->side) {
+    case SIDE_OUTBOUND: s->source = self_of(s, false); break;
+    case SIDE_INBOUND: {
+        const struct tls_info *tls = conn_tls(s->down->conn);
+        s->source = inbound_caller(s);
+        s->destination = self_of(s, tls && tls->is_mutual);
+        break;
+    }
+    case SIDE_GATEWAY:
+    case SIDES_LEN: s->source = identity_unknown(); break;
+    }
+}
+
+void who_has_answered(struct stream *s, const struct http_head *response)
+{
+    if (s->side == SIDE_INBOUND)
+        return;
+    const struct tls_info *tls = conn_tls(s->up->conn);
+    struct sv metadata = http_get(response, PEER_METADATA_HEADER);
+    if (!tls || !tls->is_mutual || !metadata.len)
+        return;
+    struct identity who;
+    if (take_claim(&s->up->peer, metadata, tls, &who))
+        s->destination = who;
+}

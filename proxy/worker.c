@@ -1,0 +1,327 @@
+/* worker.c - starts a worker's parts in order, runs the loop, and takes it down in three steps.
+ *
+ * Draining: ports stop accepting and idle connections close; requests in flight go on until they are
+ * done or --drain-timeout is over; then telemetry sends what it holds, and the loop stops. The admin
+ * doors stay open throughout and say that we are draining. */
+#include "proxy/worker.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "proxy/admin.h"
+#include "proxy/downstream.h"
+#include "proxy/stream.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define FLUSH_NS (2 * NS_PER_S) /* for the collector to take the last batches */
+
+void worker_take_block(struct worker *w, struct buf *to)
+{
+    if (w->spare_blocks_len) {
+        *to = w->spare_blocks[--w->spare_blocks_len];
+        return;
+    }
+    *to = (struct buf){ 0 };
+    (void)buf_reserve(to, BLOCK_BYTES); /* a failure shows at the next buf_reserve() */
+}
+
+void worker_give_block(struct worker *w, struct buf *from)
+{
+    if (from->mem && from->cap == BLOCK_BYTES && w->spare_blocks_len < SPARE_BLOCKS_MAX) {
+        buf_clear(from);
+        w->spare_blocks[w->spare_blocks_len++] = *from;
+        *from = (struct buf){ 0 };
+        return;
+    }
+    buf_done(from);
+}
+
+static struct sv text_or_unknown(struct worker *w, const char *text)
+{
+    return arena_copy(&w->mem, text[0] ? sv_z(text) : IDENTITY_UNKNOWN);
+}
+
+/* What the options say; the workload's own Pod fills what they leave open. */
+static void make_self(struct worker *w)
+{
+    const struct options *o = w->opt;
+    w->self.cluster = text_or_unknown(w, o->cluster);
+    w->self.namespace = text_or_unknown(w, o->namespace);
+    w->self.workload = text_or_unknown(w, o->workload);
+    w->self.service = sv_z(o->service);
+    w->self.version = sv_z(o->version);
+    w->self.principal = IDENTITY_UNKNOWN;
+    char text[64];
+    int n = snprintf(text, sizeof(text), "inbound|%u||", addr_port(&o->app_addr));
+    w->inbound_cluster = arena_copy(&w->mem, sv_of(text, n > 0 ? (size_t)n : 0));
+}
+
+/* Canonical service and version of our own Pod, as any other proxy would derive them. */
+static void complete_self(struct worker *w)
+{
+    const struct endpoint *const *list;
+    size_t n = mesh_endpoints(w->mesh, &list);
+    for (size_t i = 0; i < n; i++) {
+        const struct identity *id = &list[i]->identity;
+        if (!sv_eq(id->workload, w->self.workload) || !sv_eq(id->namespace, w->self.namespace))
+            continue;
+        if (!w->self.service.len)
+            w->self.service = arena_copy(&w->mem, id->service);
+        if (!w->self.version.len)
+            w->self.version = arena_copy(&w->mem, id->version);
+    }
+    if (!w->self.service.len)
+        w->self.service = w->self.workload;
+    if (!w->self.version.len)
+        w->self.version = SV("latest");
+}
+
+static int load_mesh(struct worker *w, struct err *err)
+{
+    const struct options *o = w->opt;
+    struct mesh_conf conf = {
+        .dir = o->config[0] ? o->config : NULL,
+        .self = w->self,
+        .self_labels = sv_z(o->labels),
+        .trust_domain = sv_z(o->trust_domain),
+        .is_gateway = o->is_gateway,
+    };
+    const struct sv *warnings;
+    w->mesh = mesh_load(&conf, err);
+    if (!w->mesh)
+        return ERR_USAGE;
+    size_t n = mesh_warnings(w->mesh, &warnings);
+    for (size_t i = 0; i < n; i++)
+        LOG_WARN("config.warning", KV_SV("what", warnings[i]));
+    const struct endpoint *const *endpoints;
+    w->endpoints_len = (uint32_t)mesh_endpoints(w->mesh, &endpoints);
+    w->active = mem_zalloc(sizeof(*w->active) * MAX(w->endpoints_len, 1));
+    complete_self(w);
+    return w->active ? 0 : err_set(err, ERR_NOMEM, "endpoint counters");
+}
+
+static int load_certs(struct worker *w, struct err *err)
+{
+    if (!w->opt->certs[0]) {
+        LOG_INFO("certs.none", KV_STR("so", "plaintext only: no identity is shown or asked for"));
+        return 0;
+    }
+    w->certs = certs_new(w->opt->certs, err);
+    if (!w->certs)
+        return ERR_TLS;
+    char until[CLOCK_RFC3339_SIZE];
+    LOG_INFO("certs.loaded", KV_SV("spiffe", w->certs->spiffe),
+             KV_STR("until", clock_rfc3339(w->certs->not_after_ns, until)));
+    return 0;
+}
+
+static int make_metadata(struct worker *w, struct err *err)
+{
+    const struct options *o = w->opt;
+    struct peer_self self = {
+        .identity = w->self,
+        .pod = sv_z(o->pod),
+        .ip = sv_z(o->listen),
+        .trust_domain = sv_z(o->trust_domain),
+        .is_gateway = o->is_gateway,
+    };
+    return peer_metadata_encode(&self, &w->mem, &w->metadata, &w->metadata_id, err);
+}
+
+static int open_access_log(struct worker *w, struct err *err)
+{
+    const char *to = w->opt->access_log;
+    w->access_log_fd = -1;
+    if (strcmp(to, "none") == 0 || strcmp(to, "off") == 0 || to[0] == '\0')
+        return 0;
+    w->access_log_fd = strcmp(to, "-") == 0
+                           ? STDOUT_FILENO
+                           : open(to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    return w->access_log_fd >= 0 ? 0
+                                 : err_set(err, ERR_IO, "--access-log %s: %s", to, strerror(errno));
+}
+
+static int start_telemetry(struct worker *w, struct err *err)
+{
+    const struct options *o = w->opt;
+    int rc = open_access_log(w, err);
+    if (rc < 0)
+        return rc;
+    struct telemetry_conf conf = {
+        .collector_url = o->collector,
+        .self = w->self,
+        .service_account = sv_z(o->service_account),
+        .pod = sv_z(o->pod),
+        .queue_bytes = o->telemetry_queue,
+        .access_log_fd = w->access_log_fd,
+    };
+    w->telemetry = telemetry_new(w->loop, &conf, err);
+    return w->telemetry ? 0 : ERR_USAGE;
+}
+
+static int open_port(struct worker *w, enum side side, uint16_t number, struct err *err)
+{
+    if (number == 0)
+        return 0;
+    if (w->ports_len == WORKER_PORTS_MAX)
+        return err_set(err, ERR_LIMIT, "more than %d ports", WORKER_PORTS_MAX);
+    struct port *p = &w->ports[w->ports_len++];
+    *p = (struct port){
+        .worker = w, .side = side, .number = number, .app_port = addr_port(&w->opt->app_addr)
+    };
+    struct listener_conf conf = { .host = sv_z(w->opt->listen),
+                                  .port = number,
+                                  .max_conns = w->opt->max_connections };
+    p->listener = listener_open(w->loop, &conf, down_accept, p, err);
+    return p->listener ? 0 : ERR_IO;
+}
+
+static int open_ports(struct worker *w, struct err *err)
+{
+    if (!w->opt->is_gateway) {
+        int rc = open_port(w, SIDE_OUTBOUND, w->opt->outbound_port, err);
+        return rc < 0 ? rc : open_port(w, SIDE_INBOUND, w->opt->inbound_port, err);
+    }
+    const struct gateway_port *list;
+    size_t n = mesh_gateway_ports(w->mesh, &list);
+    for (size_t i = 0; i < n; i++) {
+        int rc = open_port(w, SIDE_GATEWAY, list[i].number, err);
+        if (rc < 0)
+            return rc;
+    }
+    if (n == 0)
+        LOG_WARN("gateway.no_ports", KV_STR("why", "no Gateway object selects this workload"));
+    return 0;
+}
+
+static void on_drain_timeout(struct timer *t);
+
+int worker_init(struct worker *w, const struct options *opt, struct err *err)
+{
+    *w = (struct worker){ .opt = opt, .access_log_fd = -1, .started_ns = clock_mono_ns() };
+    list_init(&w->downs);
+    list_init(&w->ups);
+    make_self(w);
+    w->body = mem_alloc(BODY_BYTES);
+    w->loop = loop_new(err);
+    if (!w->loop || !w->body)
+        return err_set(err, ERR_NOMEM, "worker");
+    timer_init(&w->drain_timer, w->loop, on_drain_timeout);
+    int rc = load_mesh(w, err);
+    if (rc == 0)
+        rc = load_certs(w, err);
+    if (rc == 0)
+        rc = make_metadata(w, err);
+    if (rc == 0)
+        rc = start_telemetry(w, err);
+    if (rc == 0)
+        rc = admin_open(w, err);
+    if (rc == 0)
+        rc = open_ports(w, err);
+    return rc;
+}
+
+void worker_run(struct worker *w)
+{
+    loop_run(w->loop);
+}
+
+bool worker_is_ready(const struct worker *w)
+{
+    return !w->is_draining;
+}
+
+static void on_flushed(void *arg, bool is_empty)
+{
+    struct worker *w = arg;
+    if (!is_empty)
+        LOG_WARN("telemetry.lost", KV_UINT("bytes", telemetry_stats(w->telemetry).queued_bytes));
+    loop_stop(w->loop);
+}
+
+/* Requests are over: what is left is to tell of them. */
+static void flush_telemetry(struct worker *w)
+{
+    if (w->is_flushing)
+        return;
+    w->is_flushing = true;
+    timer_stop(&w->drain_timer);
+    pools_close_idle(w);
+    telemetry_drain(w->telemetry, clock_mono_ns() + FLUSH_NS, on_flushed, w);
+}
+
+void worker_check_drained(struct worker *w)
+{
+    if (w->is_draining && w->downs_len == 0 && !w->is_flushing)
+        timer_set(&w->drain_timer, 1); /* at once, but not from inside a connection's callback */
+}
+
+static void on_drain_timeout(struct timer *t)
+{
+    struct worker *w = CONTAINER_OF(t, struct worker, drain_timer);
+    LIST_EACH (it, after, &w->downs) {
+        struct down *d = CONTAINER_OF(it, struct down, node);
+        if (d->stream)
+            stream_abort(d->stream);
+        else
+            down_close(d, 0);
+    }
+    flush_telemetry(w);
+}
+
+void worker_drain(struct worker *w)
+{
+    if (w->is_draining) {
+        loop_stop(w->loop);
+        return;
+    }
+    w->is_draining = true;
+    for (size_t i = 0; i < w->ports_len; i++)
+        listener_pause(w->ports[i].listener);
+    pools_close_idle(w);
+    LIST_EACH (it, after, &w->downs) {
+        struct down *d = CONTAINER_OF(it, struct down, node);
+        if (!d->stream)
+            down_close(d, 0);
+    }
+    timer_after(&w->drain_timer, w->opt->drain_ns);
+    worker_check_drained(w);
+}
+
+static void close_everything(struct worker *w)
+{
+    LIST_EACH (it, after, &w->downs) {
+        struct down *d = CONTAINER_OF(it, struct down, node);
+        if (d->stream)
+            stream_abort(d->stream);
+        else
+            down_close(d, 0);
+    }
+    pools_close_idle(w);
+    for (size_t i = 0; i < w->ports_len; i++)
+        w->ports[i].listener = listener_close(w->ports[i].listener);
+    admin_close(w);
+    timer_stop(&w->drain_timer);
+}
+
+void worker_done(struct worker *w)
+{
+    if (w->loop)
+        close_everything(w);
+    w->telemetry = telemetry_free(w->telemetry);
+    w->loop = loop_free(w->loop);
+    pools_done(w);
+    streams_trim(w);
+    for (size_t i = 0; i < w->spare_blocks_len; i++)
+        buf_done(&w->spare_blocks[i]);
+    w->certs = certs_free(w->certs);
+    if (w->mesh)
+        w->mesh = mesh_unref(w->mesh);
+    if (w->access_log_fd > STDERR_FILENO)
+        close(w->access_log_fd);
+    mem_free(w->active);
+    mem_free(w->body);
+    buf_done(&w->head);
+    arena_done(&w->mem);
+}

@@ -1,0 +1,96 @@
+/* worker.h - one loop and everything a request needs on it: configuration, certificates, ports,
+ * connections, pools, telemetry and spare memory.
+ *
+ * Share-nothing: more workers would be more of these, each on its thread. */
+#ifndef PROXY_WORKER_H
+#define PROXY_WORKER_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "proxy/config/mesh.h"
+#include "proxy/identity/certs.h"
+#include "proxy/options.h"
+#include "proxy/telemetry/telemetry.h"
+
+enum side {
+    SIDE_OUTBOUND, /* our application calls out */
+    SIDE_INBOUND,  /* somebody calls our application */
+    SIDE_GATEWAY,  /* somebody calls into the mesh */
+    SIDES_LEN
+};
+
+#define BLOCK_BYTES       16384 /* a head nearly always fits; larger ones grow */
+#define BODY_BYTES        65536 /* one read of a body, shared by all streams of the worker */
+#define SPARE_BLOCKS_MAX  32    /* kept for the next heads; the rest goes back to libc */
+#define SPARE_STREAMS_MAX 32
+#define WORKER_PORTS_MAX  16 /* a gateway's ports; a sidecar has two */
+#define SERVICE_DOORS     3  /* admin, readiness, prometheus */
+
+struct worker;
+struct stream;
+
+/* A port where requests come in. */
+struct port {
+    struct worker *worker;
+    struct listener *listener;
+    enum side side;
+    uint16_t number;
+    uint16_t app_port; /* inbound: what PeerAuthentication's ports mean */
+};
+
+struct worker {
+    struct loop *loop;
+    const struct options *opt;
+    struct mesh *mesh;
+    struct certs *certs; /* NULL: plaintext only */
+    struct telemetry *telemetry;
+    struct identity self;
+    struct sv inbound_cluster;       /* "inbound|8080||" */
+    struct sv metadata, metadata_id; /* values of x-envoy-peer-metadata(-id) */
+    struct arena mem;                /* text of self and the like, for the worker's life */
+
+    struct port ports[WORKER_PORTS_MAX];
+    size_t ports_len;
+    struct web *doors[SERVICE_DOORS];
+
+    struct list downs; /* every caller's connection */
+    struct list ups;   /* every upstream connection */
+    size_t downs_len, ups_len;
+    struct map pools; /* key text to struct pool */
+    uint32_t *active; /* requests in flight by endpoint id */
+    uint32_t endpoints_len;
+    size_t streams_len; /* in flight */
+
+    struct buf spare_blocks[SPARE_BLOCKS_MAX];
+    size_t spare_blocks_len;
+    struct stream *spare_streams;
+    size_t spare_streams_len;
+    struct buf head; /* where heads are written, reused */
+    char *body;      /* BODY_BYTES: where bodies are read */
+
+    int64_t started_ns;
+    bool is_draining, is_flushing;
+    struct timer drain_timer;
+    int access_log_fd;
+};
+
+/* Opens everything; on failure the worker is half-built and worker_done() is due. */
+int worker_init(struct worker *w, const struct options *opt, struct err *err) MUST_USE;
+void worker_run(struct worker *w); /* until worker_drain() has finished */
+/* Stops accepting, lets requests in flight end (bounded), flushes telemetry, stops the loop. A
+ * second call stops at once. */
+void worker_drain(struct worker *w);
+void worker_done(struct worker *w);
+/* All ports listen and nothing drains. */
+bool worker_is_ready(const struct worker *w);
+
+/* An empty buffer with room for a head: from the spares, else from libc. */
+void worker_take_block(struct worker *w, struct buf *to);
+void worker_give_block(struct worker *w, struct buf *from); /* takes its memory; empty is fine */
+/* While draining: called when a caller's connection has gone. */
+void worker_check_drained(struct worker *w);
+
+#endif
