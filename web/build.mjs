@@ -4,12 +4,12 @@
 //
 // The source tree stays clean: packages are installed under WORK_DIR, next to a link to the
 // sources, and both compilers are told to follow the link's own path (preserveSymlinks), so that
-// `import "preact"` finds the packages. The network is needed only when package-lock.json changes;
-// a copy of it beside node_modules tells for which one they were installed.
+// `import "preact"` finds the packages.
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
+import { installPackages } from "./packages.mjs";
 
 const [source, out, work] = process.argv.slice(2).map((dir) => resolve(dir));
 
@@ -18,34 +18,13 @@ function stop(...lines) {
     process.exit(1);
 }
 
-function run(command, args) {
-    const done = spawnSync(command, args, { cwd: work, encoding: "utf8" });
-    return { ok: done.status === 0, text: `${done.stdout ?? ""}${done.stderr ?? ""}${done.error ?? ""}` };
-}
-
-function sameText(a, b) {
-    return existsSync(a) && existsSync(b) && readFileSync(a, "utf8") === readFileSync(b, "utf8");
-}
-
-function installPackages() {
-    const installed = join(work, "installed-lock.json");
-    if (sameText(installed, join(source, "package-lock.json")) && existsSync(join(work, "node_modules")))
-        return;
-    rmSync(installed, { force: true });
-    const npm = run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
-    if (!npm.ok)
-        stop(
-            "npm could not install the packages that build the dashboard:",
-            ...npm.text.trim().split("\n").slice(0, 12),
-            "Check the network and npm's registry setting; once it worked, no network is needed again.",
-            "Or build without the dashboard: meson configure BUILDDIR -Dweb=disabled",
-        );
-    cpSync(join(source, "package-lock.json"), installed);
-}
-
 function checkTypes() {
-    const tsc = run(process.execPath, [join(work, "node_modules/typescript/bin/tsc"), "--noEmit", "-p", work]);
-    if (!tsc.ok) stop("the types do not hold:", ...tsc.text.trim().split("\n"));
+    const compiler = join(work, "node_modules/typescript/bin/tsc");
+    const tsc = spawnSync(process.execPath, [compiler, "--noEmit", "-p", work], {
+        cwd: work,
+        encoding: "utf8",
+    });
+    if (tsc.status !== 0) stop("the types do not hold:", ...`${tsc.stdout}${tsc.stderr}`.trim().split("\n"));
 }
 
 async function bundle() {
@@ -67,10 +46,9 @@ async function bundle() {
     for (const name of ["index.html", "icon.svg"]) cpSync(join(source, "ui", name), join(out, name));
 }
 
-mkdirSync(work, { recursive: true });
-for (const name of ["package.json", "package-lock.json", "tsconfig.json"])
-    cpSync(join(source, name), join(work, name));
+const trouble = installPackages(source, work);
+if (trouble) stop(...trouble);
+cpSync(join(source, "tsconfig.json"), join(work, "tsconfig.json"));
 if (!existsSync(join(work, "ui"))) symlinkSync(join(source, "ui"), join(work, "ui"));
-installPackages();
 checkTypes();
 await bundle().catch(() => process.exit(1));

@@ -48,14 +48,17 @@ const NUMBERS: Record<string, { of: (edge: GraphEdge) => number; units: Record<s
 };
 
 function numberWord(word: string): Predicate | string | null {
-    const parts = /^([a-z0-9]+)(<|>)([0-9.]+)(.*)$/.exec(word);
+    const parts = /^([a-z0-9]+)(<|>)([0-9.]*)(.*)$/.exec(word);
     if (!parts) return null;
     const [, field, sign, digits, unit] = parts as unknown as string[];
     const number = NUMBERS[field!];
     if (!number) return `${field}: known are ${Object.keys(NUMBERS).join(", ")}`;
     const scale = number.units[unit!];
-    const value = Number(digits);
-    if (scale === undefined || Number.isNaN(value)) return `${word}: not a number with a unit`;
+    const value = digits === "" ? NaN : Number(digits);
+    if (scale === undefined || Number.isNaN(value)) {
+        const units = Object.keys(number.units).filter(Boolean).join(", ");
+        return `${word}: want a number and one of ${units}`;
+    }
     const bound = value * scale;
     return sign === ">" ? (e) => number.of(e) > bound : (e) => number.of(e) < bound;
 }

@@ -34,7 +34,8 @@ function pathOf(values: (number | null)[], most: number): string {
         }
         const x = (i / Math.max(1, values.length - 1)) * WIDTH;
         const y = HEIGHT - 2 - (most > 0 ? value / most : 0) * (HEIGHT - 4);
-        path += `${isDown ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`;
+        // h0 makes a dot of a value that stands alone.
+        path += isDown ? `L${x.toFixed(1)} ${y.toFixed(1)}` : `M${x.toFixed(1)} ${y.toFixed(1)}h0`;
         isDown = true;
     });
     return path;

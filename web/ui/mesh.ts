@@ -62,7 +62,8 @@ const known = (part: string) => part !== "" && part !== "unknown";
 export function shortName(who: Identity): string {
     if (known(who.service)) return who.service;
     if (known(who.workload)) return who.workload;
-    return known(who.namespace) ? who.namespace : "unknown";
+    // Only a roll-up by namespace leaves these two empty.
+    return who.service === "" && who.workload === "" ? who.namespace : "unknown";
 }
 
 /** The same with the version, where it says something. */
@@ -72,7 +73,7 @@ export function fullName(who: Identity): string {
 }
 
 function cardId(node: Identity): string {
-    if (!known(node.service)) return node.id;
+    if (!known(node.service)) return node.id; // nothing that could be shared
     return [node.cluster, node.namespace, node.service].join("/");
 }
 

@@ -28,9 +28,9 @@ const FLAGS: Record<string, string> = {
     DT: "request took longer than allowed",
 };
 
-function Facts({ rows }: { rows: [string, ComponentChildren][] }) {
+function Facts({ rows, isCount }: { rows: [string, ComponentChildren][]; isCount?: boolean }) {
     return (
-        <dl>
+        <dl class={isCount ? "counts" : ""}>
             {rows
                 .filter(([, value]) => value !== null && value !== undefined && value !== "")
                 .map(([name, value]) => (
@@ -50,6 +50,7 @@ function Counts({ title, of, words }: { title: string; of: Record<string, number
         <section>
             <h3>{title}</h3>
             <Facts
+                isCount
                 rows={seen.map(([name, count]) => [
                     words?.[name] ? `${name}, ${words[name]}` : name === "none" ? "no response" : name,
                     format.count(count),

@@ -13,6 +13,8 @@ import { type Gaps, linkKey, type Picture } from "./types.ts";
 const HOLD_OLD_BOX = 100;
 const HOLD_OLD_PASSAGE = 4;
 const HOLD_NEW = 1;
+/** Pushing one box by a unit is as bad as being this many units from the wished place. */
+const PUSH_COST = 1.5;
 
 /** Newcomers in an order in which each, where possible, touches one that is placed already. */
 function arrivals(mesh: Mesh, known: (v: number) => boolean): number[] {
@@ -89,7 +91,7 @@ function findRoom(column: Column, gaps: Gaps, wish: number, height: number): num
         const from = top + gaps.boxes + height / 2 + crowd / 2;
         const to = bottom - gaps.boxes - height / 2 - crowd / 2;
         const y = from <= to ? Math.min(Math.max(wish, from), to) : (from + to) / 2;
-        const pushed = (Math.max(0, from - to) * boxes.length) / 2;
+        const pushed = Math.max(0, from - to) * PUSH_COST * boxes.length;
         const cost = Math.abs(y - wish) + pushed;
         if (cost < least) {
             least = cost;

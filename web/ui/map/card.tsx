@@ -116,7 +116,7 @@ function cardButton(props: Props) {
             onClick={() => props.onPick(card.id)}
             onFocus={() => props.onFocus(card.id)}
         >
-            {props.isPlain ? <b>{card.name}</b> : <Inside {...props} />}
+            {props.isPlain ? card.name : <Inside {...props} />}
         </button>
     );
 }

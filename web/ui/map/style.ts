@@ -55,8 +55,11 @@ function flow(edge: GraphEdge): string {
 /** Texts for a label, the most telling first; each shorter one is for where there is less room. */
 export function labelTexts(edge: GraphEdge, kind: LabelKind): string[] {
     const tone = toneOf(edge);
-    const errors = tone === "warn" || tone === "bad" ? `${format.percent(edge.errorRate)} · ` : "";
     const share = edge.tls.state === "mixed" ? `${format.percent(mutualShare(edge))} · ` : "";
+    const isIll = tone === "warn" || tone === "bad";
+    // Two shares side by side need a word; one is known by its colour or by the lock before it.
+    const word = share ? " err" : "";
+    const errors = isIll ? `${format.percent(edge.errorRate)}${word} · ` : "";
     const lead = `${share}${errors}`;
     switch (kind) {
         case "rate":

@@ -20,7 +20,7 @@ export interface Size {
     height: number;
 }
 
-export const ZOOM_MIN = 0.04;
+export const ZOOM_MIN = 0.015;
 export const ZOOM_MAX = 3;
 /** Fitting never blows a small mesh up beyond the size at which it was designed. */
 const ZOOM_FIT_MAX = 1.15;

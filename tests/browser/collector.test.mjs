@@ -1,0 +1,250 @@
+// collector.test.mjs - the real collector, told of requests as a sidecar tells it, and the page in a
+// real browser showing them: every number on the page must be the number that was sent.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, request as httpRequest } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { gunzipSync } from "node:zlib";
+import { eventually, mapIsDrawn, openPage, shotPath, startBrowser } from "./support.mjs";
+
+const BUDGET_GZIP = 50 * 1024; // docs/ui.md
+
+// prettier-ignore
+const TRAFFIC = [
+    { from: "gateway", to: "productpage-v1", requests: 37, errors: 0, ms: 30, tls: "mutual" },
+    { from: "productpage-v1", to: "reviews-v1", requests: 19, errors: 0, ms: 12, tls: "mutual" },
+    { from: "productpage-v1", to: "reviews-v3", requests: 11, errors: 4, ms: 80, tls: "mutual" },
+    { from: "productpage-v1", to: "inventory-legacy", requests: 7, errors: 1, ms: 5, tls: "plaintext" },
+];
+
+const data = mkdtempSync(join(tmpdir(), "tulle-browser-"));
+let ports, collector, browser, page;
+
+async function freePorts(n) {
+    const servers = [];
+    for (let i = 0; i < n; i++) {
+        const server = createServer();
+        await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
+        servers.push(server);
+    }
+    const found = servers.map((server) => server.address().port);
+    await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+    return found;
+}
+
+const base = () => `http://127.0.0.1:${ports[0]}`;
+
+async function startCollector() {
+    const args = ["--data", data, "--http-port", ports[0], "--otlp-http-port", ports[1]];
+    collector = spawn(process.env.TULLE_COLLECTOR, args.map(String), { stdio: ["ignore", "pipe", "pipe"] });
+    let said = "";
+    for (const stream of [collector.stdout, collector.stderr]) stream.on("data", (text) => (said += text));
+    await eventually("collector ready", async () => {
+        if (collector.exitCode !== null) throw new Error(`collector ended: ${said}`);
+        return (await fetch(`${base()}/readyz`)).ok;
+    });
+}
+
+async function stopCollector() {
+    if (!collector || collector.exitCode !== null) return;
+    const ended = new Promise((done) => collector.once("exit", done));
+    collector.kill("SIGTERM");
+    await ended;
+}
+
+const version = (workload) => /-(v\d)$/.exec(workload)?.[1] ?? "latest";
+const service = (workload) => workload.replace(/-v\d$/, "");
+
+function attribute(key, value) {
+    return typeof value === "number"
+        ? { key, value: { intValue: String(value) } }
+        : { key, value: { stringValue: value } };
+}
+
+function side(end, workload) {
+    return {
+        [`${end}_cluster`]: "demo",
+        [`${end}_workload_namespace`]: "bookinfo",
+        [`${end}_workload`]: workload,
+        [`${end}_canonical_service`]: service(workload),
+        [`${end}_canonical_revision`]: version(workload),
+    };
+}
+
+let recordsMade = 0;
+
+/** What a sidecar sends for one request it made: see include/wire/access_attrs.def. */
+function accessRecord(edge, isError) {
+    const n = ++recordsMade;
+    const attributes = {
+        reporter: "source",
+        request_protocol: "http",
+        tls_state: edge.tls,
+        method: "GET",
+        path: "/",
+        response_code: isError ? 503 : 200,
+        duration_ns: edge.ms * 1e6,
+        bytes_received: 0,
+        bytes_sent: 1000,
+        ...side("source", edge.from),
+        ...side("destination", edge.to),
+    };
+    if (isError) attributes.response_flags = "UF";
+    if (edge.tls === "mutual") {
+        attributes.tls_version = "TLSv1.3";
+        attributes.tls_cipher = "TLS_AES_128_GCM_SHA256";
+        attributes.destination_principal = `spiffe://cluster.local/ns/bookinfo/sa/${service(edge.to)}`;
+    }
+    return {
+        timeUnixNano: `${Date.now()}000000`,
+        eventName: "tulle.access",
+        traceId: n.toString(16).padStart(32, "0"),
+        spanId: n.toString(16).padStart(16, "0"),
+        attributes: Object.entries(attributes).map(([key, value]) => attribute(key, value)),
+    };
+}
+
+async function send(edges) {
+    const logRecords = edges.flatMap((edge) =>
+        Array.from({ length: edge.requests }, (_, i) => accessRecord(edge, i < edge.errors)),
+    );
+    const answer = await fetch(`http://127.0.0.1:${ports[1]}/v1/logs`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+            resourceLogs: [{ scopeLogs: [{ scope: { name: "tulle-proxy" }, logRecords }] }],
+        }),
+    });
+    assert.equal(answer.status, 200, await answer.text());
+}
+
+const row = (edge) => page.locator(`.edges tr[data-edge="${edge.from}>${edge.to}"]`);
+
+async function assertShown(traffic) {
+    for (const edge of traffic)
+        await eventually(`${edge.from} to ${edge.to}`, async () => {
+            const data = await row(edge).evaluate((tr) => ({ ...tr.dataset }), null, { timeout: 1000 });
+            return (
+                (data.requests === String(edge.requests) &&
+                    data.errors === String(edge.errors) &&
+                    data.tls === edge.tls) ||
+                JSON.stringify(data)
+            );
+        });
+}
+
+before(async () => {
+    ports = await freePorts(2);
+    browser = await startBrowser();
+    await startCollector();
+});
+after(async () => {
+    await browser?.close();
+    await stopCollector();
+    rmSync(data, { recursive: true, force: true });
+});
+
+test("before any traffic the page says how to send some", async () => {
+    page = await openPage(browser, `${base()}/?t=5m`);
+    await page.getByText("No traffic in the last five minutes").waitFor();
+    assert.deepEqual(page.complaints, []);
+});
+
+test("what was sent appears by itself, with exactly its numbers", async () => {
+    await send(TRAFFIC);
+    await mapIsDrawn(page);
+    await assertShown(TRAFFIC);
+    const all = page.locator(".edges tr[data-id]");
+    assert.equal(await all.count(), TRAFFIC.length);
+    for (const edge of TRAFFIC) {
+        const p95 = Number(await row(edge).getAttribute("data-p95-ms"));
+        assert.ok(Math.abs(p95 - edge.ms) <= edge.ms * 0.05, `p95 ${p95} for ${edge.ms} ms`);
+    }
+    assert.equal((await page.locator(".chip").innerText()).trim(), "mTLS 3 of 4");
+    assert.equal(await page.locator("[data-card]").count(), 4, "two versions of reviews share a card");
+    assert.deepEqual(page.complaints, []);
+});
+
+test("the page and the API agree on every edge", async () => {
+    const { edges } = await (await fetch(`${base()}/api/v1/graph?window=5m`)).json();
+    assert.equal(edges.length, TRAFFIC.length);
+    for (const edge of edges) {
+        const shown = await page.locator(`.edges tr[data-id="${edge.id}"]`).evaluate((tr) => ({ ...tr.dataset }));
+        assert.equal(shown.requests, String(edge.requests));
+        assert.equal(shown.errors, String(edge.errors));
+        assert.equal(shown.p95Ms, String(edge.latency.p95Ms));
+        assert.equal(shown.p99Ms, String(edge.latency.p99Ms));
+        assert.equal(shown.evidence, edge.evidence);
+        assert.equal(shown.health, edge.health);
+    }
+});
+
+test("the panel shows TLS, codes, flags and one of the failed requests", async () => {
+    await page.keyboard.press("x");
+    await page.locator(".panel").waitFor();
+    await eventually("panel", async () => {
+        const text = await page.locator(".panel").innerText();
+        const parts = ["reviews v3", "TLSv1.3", "TLS_AES_128_GCM_SHA256", "UF, connection to the destination failed", "5xx"];
+        return parts.find((part) => !text.includes(part)) ?? true;
+    });
+    await page.screenshot({ path: shotPath("collector-light") });
+    await page.emulateMedia({ colorScheme: "dark" });
+    await page.screenshot({ path: shotPath("collector-dark") });
+    await page.emulateMedia({ colorScheme: "light" });
+});
+
+test("more traffic moves the numbers while the page is open", async () => {
+    const [first] = TRAFFIC;
+    await send([{ ...first, requests: 13, errors: 2 }]);
+    await assertShown([{ ...first, requests: first.requests + 13, errors: 2 }, ...TRAFFIC.slice(1)]);
+});
+
+test("a collector that goes away and comes back is noticed, and nothing is missing", async () => {
+    await stopCollector();
+    await page.getByText("Connection lost").waitFor();
+    await startCollector();
+    await page.getByText("Connection lost").waitFor({ state: "detached" });
+    const [first] = TRAFFIC;
+    await assertShown([{ ...first, requests: first.requests + 13, errors: 2 }, ...TRAFFIC.slice(1)]);
+});
+
+/** Without a client that unpacks, so that what travels can be weighed. */
+function get(path, headers) {
+    return new Promise((resolve, reject) => {
+        const request = httpRequest(base() + path, { headers }, (answer) => {
+            const parts = [];
+            answer.on("data", (part) => parts.push(part));
+            answer.on("end", () =>
+                resolve({ status: answer.statusCode, headers: answer.headers, body: Buffer.concat(parts) }),
+            );
+        });
+        request.on("error", reject);
+        request.end();
+    });
+}
+
+test("files: compressed, cached for as long as is right, and within the budget", async () => {
+    const packed = { "accept-encoding": "gzip" };
+    const index = await get("/", packed);
+    assert.equal(index.headers["content-encoding"], "gzip");
+    assert.match(index.headers["content-security-policy"], /default-src 'none'/);
+    const html = gunzipSync(index.body).toString();
+    assert.equal((await get("/", {})).body.toString(), html, "also for clients without gzip");
+    let total = index.body.length;
+    const files = [...html.matchAll(/(?:src|href)="(\/[^"/]+\.(?:js|css|svg))"/g)].map((m) => m[1]);
+    assert.equal(files.length, 3);
+    for (const path of files) {
+        const file = await get(path, packed);
+        assert.equal(file.status, 200, path);
+        assert.match(file.headers["cache-control"], /immutable/);
+        total += file.body.length;
+    }
+    const again = await get("/", { ...packed, "if-none-match": index.headers.etag });
+    assert.equal(again.status, 304);
+    assert.match(index.headers["cache-control"], /no-cache/);
+    assert.ok(total <= BUDGET_GZIP, `${total} bytes travel`);
+    console.log(`the map page is ${total} bytes`);
+});
