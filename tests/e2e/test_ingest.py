@@ -16,7 +16,7 @@ import zlib
 
 import otlp
 from support import http as ask
-from support import Collector, access_record, check, free_ports, get_json, log_of, start, stop, wait_until
+from support import Collector, access_record, check, folder, free_ports, get_json, log_of, start, stop, wait_until
 
 PROTO = {"Content-Type": "application/x-protobuf"}
 JSON = {"Content-Type": "application/json; charset=utf-8"}
@@ -236,6 +236,44 @@ def overload(program):
     check(stop(c.child) == 0, "exit status of the overloaded collector")
 
 
+def full_disk(program):
+    """A disk that takes no more: 503, not ready, nothing acknowledged is lost; room again: it goes on."""
+    limited = os.path.join(folder, "limited")
+    with open(limited, "w", encoding="utf-8") as f:
+        f.write(f'#!/bin/sh\nulimit -f 2000\nexec "{os.path.abspath(program)}" "$@"\n')  # about a mebibyte
+    os.chmod(limited, 0o755)
+    c = Collector(limited, "--data", os.path.join(folder, "full"))
+    conn = http.client.HTTPConnection("127.0.0.1", c.otlp_port, timeout=10)
+    acked, refused = [], 0
+    for _ in range(2000):
+        trace = trace_id()
+        body = otlp.traces_proto([a_span(trace, attrs={"fill": os.urandom(4000).hex()}) for _ in range(4)])
+        conn.request("POST", "/v1/traces", body, PROTO)
+        answer = conn.getresponse()
+        answer.read()
+        if answer.status == 200:
+            acked.append(trace)
+        else:
+            check(answer.status == 503 and answer.getheader("Retry-After"), f"full disk: {answer.status}")
+            refused += 1
+            if refused == 3:
+                break
+    check(refused == 3 and acked, f"full disk: {len(acked)} acknowledged, {refused} refused")
+    check(ask(c.base + "/readyz")[0] == 503, "ready with a full disk")
+    missing = [t for t in acked if len(spans_of(c, t)) != 4]
+    check(not missing, f"full disk: {len(missing)} of {len(acked)} missing")
+    c.child.may_end = True
+    stop(c.child, signal.SIGKILL)
+    c.program = program
+    c.start()
+    missing = [t for t in acked if len(spans_of(c, t)) != 4]
+    check(not missing, f"full disk, after: {len(missing)} of {len(acked)} missing")
+    status, _ = ask(c.otlp + "/v1/traces", otlp.traces_proto([a_span(trace_id())]), PROTO)
+    check(status == 200, f"full disk, after: {status}")
+    c.child.may_end = True
+    check(stop(c.child) == 0, "exit status after the full disk")
+
+
 def usage(program, c):
     port = free_ports(1)[0]
     for options, want, part in ((["--nope"], 2, "unknown option"), (["--max-body", "0"], 2, "--max-body"),
@@ -263,6 +301,7 @@ def main():
     nothing_lost(c, signal.SIGTERM, 0)
     c.child.may_end = True
     check(stop(c.child) == 0, "exit status")
+    full_disk(program)
     overload(program)
     print("ingest: all said and done")
 
