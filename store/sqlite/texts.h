@@ -8,23 +8,16 @@
 #include "base/arena.h"
 #include "base/varint.h"
 #include "model/span.h"
+#include "store/sqlite/interner.h"
 
 /* Longer texts are written each time: hashing them costs more than the rare repeat saves. */
 #define TEXT_INTERNED_MAX 256
 /* Values nest at most this deep; the decoders stop at 32. */
 #define VALUE_DEPTH_MAX   64
 
-struct text_slot {
-    uint32_t round; /* of texts_w_start(); older ones are free */
-    uint32_t index;
-};
 struct texts_w {
     struct buf *out;
-    struct text_slot *slots; /* open addressing, at most half full */
-    size_t slots_cap;
-    struct sv *list;
-    size_t len, cap;
-    uint32_t round;
+    struct interner table;
     bool failed;      /* memory ran out */
     bool is_too_deep; /* a value nests deeper than VALUE_DEPTH_MAX */
 };
