@@ -80,7 +80,7 @@ static int put_summary(void *to, const struct trace_summary *t)
     json_kv_hex(j, "traceId", t->trace_id.b, sizeof(t->trace_id.b));
     json_kv_time(j, "start", t->start_ns);
     json_kv_ns(j, "startNs", t->start_ns);
-    json_kv_rounded(j, "durationMs", ((double)t->end_ns - (double)t->start_ns) / 1e6, 6);
+    json_kv_span_ms(j, "durationMs", t->start_ns, t->end_ns);
     json_kv_u64(j, "spans", t->spans_len);
     json_kv_u64(j, "errors", t->errors_len);
     json_kv_str(j, "rootService", t->root_service);
@@ -188,7 +188,7 @@ static void put_trace(struct answer *a, struct trace_writer *w, struct trace_id 
     json_kv_hex(&j, "traceId", id.b, sizeof(id.b));
     json_kv_time(&j, "start", w->start_ns);
     json_kv_ns(&j, "startNs", w->start_ns);
-    json_kv_rounded(&j, "durationMs", ((double)w->end_ns - (double)w->start_ns) / 1e6, 6);
+    json_kv_span_ms(&j, "durationMs", w->start_ns, w->end_ns);
     put_list(&j, "services", &w->services.list);
     json_key(&j, SV("spans"));
     json_raw(&j, buf_sv(&w->spans_text));

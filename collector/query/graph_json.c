@@ -39,6 +39,14 @@ void json_kv_ms(struct json_out *j, const char *key, int64_t ns)
     json_kv_rounded(j, key, (double)ns / 1e6, MS_DECIMALS);
 }
 
+void json_kv_span_ms(struct json_out *j, const char *key, int64_t start_ns, int64_t end_ns)
+{
+    int64_t ns;
+    if (__builtin_sub_overflow(end_ns, start_ns, &ns)) /* times that a sender made up */
+        ns = end_ns > start_ns ? INT64_MAX : INT64_MIN;
+    json_kv_rounded(j, key, (double)ns / 1e6, 6);
+}
+
 void json_kv_text_or_null(struct json_out *j, const char *key, struct sv text)
 {
     json_key(j, sv_z(key));

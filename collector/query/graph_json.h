@@ -19,6 +19,8 @@ void json_kv_time(struct json_out *j, const char *key, int64_t ns);
 /* "key":"123" as text, because JavaScript's numbers lose digits. */
 void json_kv_ns(struct json_out *j, const char *key, int64_t ns);
 void json_kv_ms(struct json_out *j, const char *key, int64_t ns);
+/* end - start in milliseconds, to the nanosecond. */
+void json_kv_span_ms(struct json_out *j, const char *key, int64_t start_ns, int64_t end_ns);
 /* Lower-case hexadecimal, null when all bytes are zero. */
 void json_kv_hex(struct json_out *j, const char *key, const uint8_t *bytes, size_t len);
 void json_kv_id(struct json_out *j, const char *key, uint64_t id);

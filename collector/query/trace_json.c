@@ -151,7 +151,7 @@ void json_span(struct json_out *j, const struct span *s, size_t resource, size_t
     json_kv_str(j, "service", attrs_str(&s->resource->attrs, SV("service.name")));
     json_kv_ns(j, "startNs", s->start_ns);
     json_kv_ns(j, "endNs", s->end_ns);
-    json_kv_rounded(j, "durationMs", ((double)s->end_ns - (double)s->start_ns) / 1e6, 6);
+    json_kv_span_ms(j, "durationMs", s->start_ns, s->end_ns);
     json_kv_str(j, "status", sv_z(status_name(s->status)));
     json_kv_str(j, "statusMessage", s->status_message);
     json_kv_str(j, "traceState", s->trace_state);

@@ -29,53 +29,94 @@ static const char golden[] = HELP(
                                                                   BUCKET("1", "3") BUCKET(
                                                                       "2.5", "3") BUCKET("10", "3")
                                                                       BUCKET(
-                                                                          "+Inf", "3") "tulle_edge_"
-                                                                                       "request_"
-                                                                                       "duration_"
-                                                                                       "seconds_"
-                                                                                       "sum{" LABELS
-                                                                                       "} 0.009\n"
-                                                                                       "tulle_edge_"
-                                                                                       "request_"
-                                                                                       "duration_"
-                                                                                       "seconds_"
-                                                                                       "count"
-                                                                                       "{" LABELS
-                                                                                       "} 3\n" HELP(
-                                                                                           "tulle_"
-                                                                                           "edge_"
-                                                                                           "receive"
-                                                                                           "d_"
-                                                                                           "bytes_"
-                                                                                           "total",
-                                                                                           "counte"
-                                                                                           "r",
-                                                                                           "request"
-                                                                                           " bodie"
-                                                                                           "s") "tu"
-                                                                                                "ll"
-                                                                                                "e_"
-                                                                                                "ed"
-                                                                                                "ge"
-                                                                                                "_r"
-                                                                                                "ec"
-                                                                                                "ei"
-                                                                                                "ve"
-                                                                                                "d_"
-                                                                                                "by"
-                                                                                                "te"
-                                                                                                "s_"
-                                                                                                "to"
-                                                                                                "ta"
-                                                                                                "l"
-                                                                                                "{" LABELS
-                                                                                                "} "
-                                                                                                "30"
-                                                                                                "\n" HELP(
-                                                                                                    "tulle_edge_sent_bytes_total",
-                                                                                                    "counter",
-                                                                                                    "response bodies") "tulle_edge_sent_bytes_total{" LABELS
-                                                                                                                       "} 300\n";
+                                                                          "+Inf",
+                                                                          "3") "tulle_edge_"
+                                                                               "request_"
+                                                                               "duration_"
+                                                                               "seconds_"
+                                                                               "sum{" LABELS
+                                                                               "} 0.009\n"
+                                                                               "tulle_edge_"
+                                                                               "request_"
+                                                                               "duration_"
+                                                                               "seconds_"
+                                                                               "count"
+                                                                               "{" LABELS
+                                                                               "} 3\n" HELP(
+                                                                                   "tulle_"
+                                                                                   "edge_"
+                                                                                   "receive"
+                                                                                   "d_"
+                                                                                   "bytes_"
+                                                                                   "total",
+                                                                                   "counte"
+                                                                                   "r",
+                                                                                   "request"
+                                                                                   " bodie"
+                                                                                   "s") "tu"
+                                                                                        "ll"
+                                                                                        "e_"
+                                                                                        "ed"
+                                                                                        "ge"
+                                                                                        "_r"
+                                                                                        "ec"
+                                                                                        "ei"
+                                                                                        "ve"
+                                                                                        "d_"
+                                                                                        "by"
+                                                                                        "te"
+                                                                                        "s_"
+                                                                                        "to"
+                                                                                        "ta"
+                                                                                        "l"
+                                                                                        "{" LABELS
+                                                                                        "} "
+                                                                                        "30"
+                                                                                        "\n" HELP(
+                                                                                            "tulle_"
+                                                                                            "edge_"
+                                                                                            "sent_"
+                                                                                            "bytes_"
+                                                                                            "total",
+                                                                                            "counte"
+                                                                                            "r",
+                                                                                            "respon"
+                                                                                            "se "
+                                                                                            "bodie"
+                                                                                            "s") "t"
+                                                                                                 "u"
+                                                                                                 "l"
+                                                                                                 "l"
+                                                                                                 "e"
+                                                                                                 "_"
+                                                                                                 "e"
+                                                                                                 "d"
+                                                                                                 "g"
+                                                                                                 "e"
+                                                                                                 "_"
+                                                                                                 "s"
+                                                                                                 "e"
+                                                                                                 "n"
+                                                                                                 "t"
+                                                                                                 "_"
+                                                                                                 "b"
+                                                                                                 "y"
+                                                                                                 "t"
+                                                                                                 "e"
+                                                                                                 "s"
+                                                                                                 "_"
+                                                                                                 "t"
+                                                                                                 "o"
+                                                                                                 "t"
+                                                                                                 "a"
+                                                                                                 "l"
+                                                                                                 "{" LABELS
+                                                                                                 "}"
+                                                                                                 " "
+                                                                                                 "3"
+                                                                                                 "0"
+                                                                                                 "0"
+                                                                                                 "\n";
 
 static void test_edges(void **state)
 {
