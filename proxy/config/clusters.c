@@ -204,7 +204,7 @@ static void warn_of_nothing(struct resolve *r, const struct service_entry *e,
         finding_place(f, false, at, "host %.*s names no Service here", SV_ARG(e->fqdn));
     else if (!resolve_has_port(e, c->port))
         finding_place(f, false, at, "Service %.*s has no port %u", SV_ARG(e->fqdn), c->port);
-    else if (c->subset.len)
+    else if (c->subset.len && (r->catalog->pods.len || r->catalog->backends.len))
         finding_place(f, false, at, "subset '%.*s' of %.*s has no endpoints", SV_ARG(c->subset),
                       SV_ARG(e->fqdn));
 }
