@@ -175,7 +175,7 @@ static void finish(const struct request *rq, struct answer *a)
 
 void api_answer(const struct api *api, const struct request *rq, struct answer *a)
 {
-    struct sv query = rq->target, path, id = SV_NONE;
+    struct sv query = rq->target, path = SV_NONE, id = SV_NONE;
     *a = (struct answer){
         .status = 200,
         .content_type = "application/json",

@@ -527,7 +527,7 @@ static void test_live_is_bounded(void **state)
 static void test_rubbish(void **state)
 {
     static const char *const rubbish[] = {
-        "\x16\x03\x01\x02\x00",
+        "\x16\x03\x01\x02\r\n\r\n",
         "GET\r\n\r\n",
         "GET / HTTP/9.9\r\n\r\n",
         "GET /api/v1/graph HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",

@@ -1,0 +1,66 @@
+/* fuzz_query.c - whatever path and query are asked, the answer is no 5xx and its JSON is JSON.
+ *
+ * The input is the request target; the first byte chooses the route that a query is put behind, so
+ * that parameters are reached without guessing paths. */
+#include "base/clock.h"
+#include "query/api.h"
+#include <jansson.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
+
+static struct api *the_api(void)
+{
+    static struct api api;
+    if (api.store)
+        return &api;
+    struct store_conf sc = { .url = SV("memory:") };
+    struct fold_conf fc = fold_conf_default();
+    api.store = store_open(&sc, NULL);
+    api.fold = fold_new(&fc);
+    INVARIANT(api.store && api.fold);
+    struct batch *b = batch_new();
+    struct call *c = b ? batch_add_call(b) : NULL;
+    INVARIANT(c);
+    c->reporter = REPORTER_SOURCE;
+    c->source.workload = SV("a");
+    c->destination.workload = SV("b");
+    c->start_ns = clock_wall_ns();
+    c->grpc_status = -1;
+    fold_batch(api.fold, b, true);
+    batch_free(b);
+    return &api;
+}
+
+static void check(const struct answer *a)
+{
+    INVARIANT(a->status >= 200 && a->status < 500);
+    bool is_json = sv_eq(sv_z(a->content_type), SV("application/json"));
+    if (!is_json || a->is_live)
+        return;
+    json_t *j = json_loadb(buf_sv(&a->body).p, a->body.len, JSON_REJECT_DUPLICATES, NULL);
+    INVARIANT(j);
+    json_t *error = json_object_get(j, "error");
+    INVARIANT((error != NULL) == (a->status != 200));
+    json_decref(j);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+{
+    AUTO_DONE(buf) target = { 0 };
+    AUTO_DONE(answer) a = { 0 };
+    size_t routes = 0;
+    while (route_at(routes))
+        routes++;
+    size_t choice = n ? p[0] % (routes + 1) : routes;
+    if (choice < routes) {
+        buf_put(&target, sv_z(route_at(choice)->path));
+        buf_putc(&target, '?');
+        p++;
+        n--;
+    }
+    buf_append(&target, p, n);
+    struct request rq = { .method = SV("GET"), .target = buf_sv(&target) };
+    api_answer(the_api(), &rq, &a);
+    check(&a);
+    return 0;
+}
