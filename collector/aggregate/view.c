@@ -224,6 +224,8 @@ int view_builder_finish(struct view_builder *b, struct view *ret_view, struct er
         b->is_out_of_memory = add_deferred(b, e) < 0;
     if (b->is_out_of_memory || roll_finish(&b->roll, &b->view) < 0)
         return err_set(err, ERR_NOMEM, "view of %zu edges", b->by_key.len);
+    roll_done(&b->roll); /* what it holds lies in the memory that goes with the view */
+    b->all = NULL;
     *ret_view = b->view;
     b->view = (struct view){ 0 };
     return 0;

@@ -37,6 +37,7 @@ void roll_done(struct roll *r)
             edge_cell_done(&s->sum);
             hist_done(&s->called_latency);
         }
+    r->first = NULL;
     map_done(&r->edges);
     map_done(&r->nodes);
 }
