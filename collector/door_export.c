@@ -43,13 +43,15 @@ void export_send_refusal(struct caller *c)
 {
     const struct refusal *r = &c->req.refusal;
     AUTO_DONE(buf) body = { 0 };
+    char peer[ADDR_TEXT_SIZE];
     struct sv extra = SV_NONE;
     if (r->status == 429 || r->status == 503)
         extra = SV(RETRY_AFTER);
     else if (r->status == 405)
         extra = SV("Allow: POST\r\n");
     count_refusal(r->status);
-    LOG_EVERY(NS_PER_S, LOG_WARN, "export.refused", KV_UINT("status", r->status),
+    LOG_EVERY(NS_PER_S, LOG_WARN, "export.refused",
+              KV_SV("peer", addr_text(conn_peer(c->conn), peer)), KV_UINT("status", r->status),
               KV_STR("why", r->text));
     answer_status(c->req.answer_format, r->code, sv_z(r->text), &body);
     caller_reply(c, r->status, answer_content_type(c->req.answer_format), extra, buf_sv(&body));

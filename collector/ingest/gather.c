@@ -59,7 +59,7 @@ bool gather_record_ends(struct gather *g)
 
 int pile_add(struct gather *g, struct pile *p, const void *element, size_t size, size_t at)
 {
-    if (p->len / size >= g->lim->list) {
+    if (p->len >= g->lim->list * size) {
         gather_bad(g, ERR_LIMIT, at, "more than %zu elements in the lists of one record",
                    g->lim->list);
         return 0;

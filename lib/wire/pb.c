@@ -4,8 +4,7 @@
  * value. Nothing in the bytes says where a message ends: its parent's length does, or the end of
  * the input. So a nested message is read by the same cursor with its end moved in, which costs two
  * pointers and no copy, and keeps every error's offset relative to the whole body.
- *
- * Nearly all tags and lengths of telemetry are one byte long; those take the short way. */
+ * pb.h holds the short ways, this file the rest. */
 #include "wire/pb.h"
 
 #define FIELD_MAX        ((UINT32_C(1) << 29) - 1)
@@ -18,10 +17,8 @@ static uint64_t varint(struct rd *r)
     return rd_varint(r);
 }
 
-bool pb_next(struct rd *r, struct pb_tag *ret_tag)
+bool pb_next_slow(struct rd *r, struct pb_tag *ret_tag)
 {
-    if (r->at == r->end)
-        return false;
     const uint8_t *start = r->at;
     uint64_t raw = varint(r);
     if (!rd_ok(r))
@@ -33,7 +30,7 @@ bool pb_next(struct rd *r, struct pb_tag *ret_tag)
         rd_fail(r, ERR_MALFORMED, "field number %llu is out of range", (unsigned long long)field);
         return false;
     }
-    if (wire != PB_VARINT && wire != PB_FIXED64 && wire != PB_BYTES && wire != PB_FIXED32) {
+    if (!(1u << wire & PB_WIRES_SERVED)) {
         r->at = start;
         rd_fail(r, ERR_MALFORMED, "field %u: wire type %u is not served", (unsigned)field, wire);
         return false;
@@ -74,25 +71,14 @@ double pb_double(struct rd *r, struct pb_tag t)
     return v;
 }
 
-/* The length in front of a PB_BYTES value, checked against what is left. */
-static size_t length(struct rd *r, struct pb_tag t)
+size_t pb_length_slow(struct rd *r, struct pb_tag t)
 {
-    uint64_t len = varint(r);
+    uint64_t len = has_wire(r, t, PB_BYTES) ? varint(r) : 0;
     if (len <= rd_left(r))
         return (size_t)len;
     rd_fail(r, ERR_TRUNCATED, "field %u: %llu bytes announced, %zu left", t.field,
             (unsigned long long)len, rd_left(r));
     return 0;
-}
-
-struct sv pb_bytes(struct rd *r, struct pb_tag t)
-{
-    if (!has_wire(r, t, PB_BYTES))
-        return SV_NONE;
-    size_t len = length(r, t);
-    struct sv s = sv_of(r->at, len);
-    r->at += len;
-    return s;
 }
 
 void pb_skip(struct rd *r, struct pb_tag t)
@@ -103,20 +89,6 @@ void pb_skip(struct rd *r, struct pb_tag t)
     case PB_BYTES: (void)pb_bytes(r, t); return;
     case PB_FIXED32: (void)rd_bytes(r, 4); return;
     }
-}
-
-const uint8_t *pb_enter(struct rd *r, struct pb_tag t)
-{
-    const uint8_t *outer = r->end;
-    size_t len = has_wire(r, t, PB_BYTES) ? length(r, t) : 0;
-    r->end = r->at + len;
-    return outer;
-}
-
-void pb_leave(struct rd *r, const uint8_t *outer)
-{
-    r->at = rd_ok(r) ? r->end : outer;
-    r->end = outer;
 }
 
 static size_t varint_encode(uint8_t out[VARINT_BYTES_MAX], uint64_t v)

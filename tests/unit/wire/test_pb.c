@@ -35,7 +35,7 @@ static void test_round_trip(void **state)
     static const uint64_t values[] = { 0, 1, 127, 128, 16383, 16384, UINT32_MAX, UINT64_MAX };
     for (size_t i = 0; i < NELEMS(values); i++) {
         AUTO_DONE(buf) b = { 0 };
-        struct pb_tag t;
+        struct pb_tag t = { 0 };
         pb_put_varint(&b, 536870911, values[i]);
         pb_put_fixed64(&b, 1, values[i]);
         struct rd r = rd_of(buf_sv(&b));
@@ -57,7 +57,7 @@ static void test_nesting(void **state)
     for (size_t i = 0; i < NELEMS(lengths); i++) {
         AUTO_DONE(buf) text = { 0 };
         AUTO_DONE(buf) b = { 0 };
-        struct pb_tag t;
+        struct pb_tag t = { 0 };
         for (size_t k = 0; k < lengths[i]; k++)
             buf_putc(&text, (char)('a' + k % 26));
         size_t outer = pb_open(&b, 1), inner = pb_open(&b, 2);
@@ -116,7 +116,7 @@ static void test_failure_inside(void **state)
     (void)state;
     struct rd r = rd_of(SV("\x0a\x04\x12\x02\x0f\x01\x08\x01"));
     struct err err = { 0 };
-    struct pb_tag t;
+    struct pb_tag t = { 0 };
     int seen = 0;
     while (pb_next(&r, &t)) {
         const uint8_t *outer = pb_enter(&r, t);
@@ -139,7 +139,7 @@ static void test_wrong_type_asked(void **state)
 {
     (void)state;
     struct rd r = rd_of(SV("\x08\x01"));
-    struct pb_tag t;
+    struct pb_tag t = { 0 };
     struct err err = { 0 };
     assert_true(pb_next(&r, &t));
     assert_int_equal(pb_bytes(&r, t).len, 0);
