@@ -14,7 +14,7 @@ struct pair_stats {
     uint64_t virtual_peers;   /* lone halves that named the other side: database, external, queue */
     uint64_t roots;           /* root server halves: called by a user */
     uint64_t internal_hops;   /* both ends in one node, or an app's hop to the proxy beside it */
-    uint64_t covered;         /* lone halves of proxies that also send an access record */
+    uint64_t covered;         /* halves and pairs of proxies that also send access records */
     uint64_t unpaired_client; /* given up: a calling half that named no peer */
     uint64_t unpaired_server; /* given up: a called half whose caller never came */
     uint64_t unidentified;    /* spans without trace or span id */

@@ -82,7 +82,7 @@ static void count_answer(struct load *l, long status, struct sv body)
     atomic_fetch_add(&l->sent, 1);
     atomic_fetch_add(&l->failed, is_error);
     atomic_fetch_add(&l->unanswered, status == 0);
-    /* the mesh begins at its gateway: from there on every hop has a reporter */
+    counts_add(l->conf.to, SV(USER_NAME), SV("gateway-v1"), SV("plaintext"), 1, is_error);
     count_node(l->conf.to, SV("gateway-v1"), SV("frontend:9080"), status, answer);
     json_decref(answer);
 }

@@ -92,7 +92,9 @@ static const struct story stories[] = {
       { { 0, CLIENT, "a", 1, 9, { HTTP, TULLE, TEXT("server.address", "x") }, 0 }, { 0, SERVER, "b", 2, 8, { HTTP, TULLE }, 0 },
         { 0, SERVER, "g", 3, 0, { HTTP, TULLE }, 0 } },
       "", "covered=3" },
-    { "but its pairs count", { { 0, CLIENT, "a", 1, 9, { HTTP, TULLE }, 0 }, { 0, SERVER, "b", 2, 1, { HTTP, TULLE }, 0 } },
+    { "nor do its pairs", { { 0, CLIENT, "a", 1, 9, { HTTP, TULLE }, 0 }, { 0, SERVER, "b", 2, 1, { HTTP, TULLE }, 0 } },
+      "", "covered=1" },
+    { "a pair with an application's SDK counts", { { 0, CLIENT, "a", 1, 9, { HTTP }, 0 }, { 0, SERVER, "b", 2, 1, { HTTP, TULLE }, 0 } },
       "a>b pair 200;", "paired=1" },
     { "no id", { { 0, CLIENT, "a", 0, 9, { HTTP }, 0 } }, "", "no_id=1" },
 };
