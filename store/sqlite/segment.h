@@ -3,6 +3,7 @@
 #ifndef SQLITE_SEGMENT_H
 #define SQLITE_SEGMENT_H
 
+#include "base/buf.h"
 #include "model/batch.h"
 
 struct segment_w; /* scratch of one thread, reused from segment to segment */

@@ -19,11 +19,19 @@ static struct attr str_tag(const char *key, struct sv text)
     return (struct attr){ sv_z(key), { .type = VALUE_STR, .str = text } };
 }
 
-static void mesh_tags(struct random_source *r, struct arena *mem, struct span *s, uint64_t to,
-                      uint64_t from, bool is_error)
+struct mesh_trace {
+    struct trace_id id;
+    uint64_t request_id[2]; /* Envoy hands it on through the whole trace */
+    struct span_id last;
+    uint64_t service, steps;
+    int64_t at_ns;
+};
+
+static void mesh_tags(struct random_source *r, struct arena *mem, struct span *s,
+                      const struct mesh_trace *trace, uint64_t to, bool is_error)
 {
+    uint64_t from = trace->service;
     struct attr *t = arena_array(mem, TAGS, sizeof(*t));
-    uint64_t bits[2] = { random_next(r), random_next(r) };
     t[0] = str_tag("component", SV("proxy"));
     t[1] = str_tag("downstream_cluster", SV("-"));
     t[2] = str_tag("http.method", random_below(r, 5) ? SV("GET") : SV("POST"));
@@ -32,7 +40,7 @@ static void mesh_tags(struct random_source *r, struct arena *mem, struct span *s
     t[5] = str_tag("http.url",
                    printed(mem, "http://svc-%llu:9080/items/%llu", to, random_below(r, 1000)));
     t[6] = str_tag("guid:x-request-id",
-                   printed(mem, "%08llx-1111-4000-9000-%012llx", bits[0], bits[1] << 8));
+                   printed(mem, "%016llx-%016llx", trace->request_id[0], trace->request_id[1]));
     t[7] = str_tag("node_id",
                    printed(mem, "sidecar~10.1.0.%llu~svc-%llu-7d4f9.default", from, from));
     t[8] = str_tag("peer.address",
@@ -67,13 +75,6 @@ static void random_id(struct random_source *r, uint8_t *to, size_t len)
         to[i] = (uint8_t)(random_next(r) >> 7);
 }
 
-struct mesh_trace {
-    struct trace_id id;
-    struct span_id last;
-    uint64_t service, steps;
-    int64_t at_ns;
-};
-
 static void next_span(struct random_source *r, struct arena *mem, struct mesh_trace *t,
                       const struct resource *resources, struct span *s)
 {
@@ -91,7 +92,7 @@ static void next_span(struct random_source *r, struct arena *mem, struct mesh_tr
     s->end_ns = s->start_ns + (int64_t)random_below(r, 20000000) + 100000;
     s->name = printed(mem, "svc-%llu.default.svc.cluster.local:9080/*", to, 0);
     s->flags = 0x101;
-    mesh_tags(r, mem, s, to, from, is_error);
+    mesh_tags(r, mem, s, t, to, is_error);
     s->resource = &resources[is_server ? to : from];
     if (is_server)
         t->service = to;
@@ -114,6 +115,9 @@ struct batch *mesh_batch(struct random_source *r, size_t spans, int64_t start_ns
             *t = (struct mesh_trace){ .service = random_below(r, SERVICES),
                                       .at_ns = start_ns + (int64_t)i * 5000 };
             random_id(r, t->id.b, sizeof(t->id.b));
+            memcpy(t->request_id, t->id.b, sizeof(t->request_id));
+            t->request_id[0] *= UINT64_C(0x9e3779b97f4a7c15); /* as random as the trace id */
+            t->request_id[1] *= UINT64_C(0xbf58476d1ce4e5b9);
         }
         struct span *s = batch_add_span(b);
         s->scope = scope;

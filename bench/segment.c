@@ -1,0 +1,94 @@
+/* segment.c - what storing costs: bytes and nanoseconds a span, without network or decoding.
+ *
+ *   segment [SPANS] [BATCH]     mesh spans (about ten a trace, 14 tags), 16,384 a segment
+ *
+ * Prints one line a form: the journal's rows and the sealed segment, writing and reading. CPU time
+ * of this thread. */
+#include "store/sqlite/segment.h"
+#include "base/hash.h"
+#include "random_batch.h"
+#include "store/sqlite/rows.h"
+#include <stdio.h>
+
+enum { SEGMENT_SPANS = 16384 };
+
+static double cpu_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+struct totals {
+    size_t spans, row_bytes, segment_bytes;
+    double rows_w_s, rows_r_s, segment_w_s, segment_r_s;
+};
+
+/* One segment's worth: to rows, back from rows (as the sealer reads them), to a segment and back. */
+static int run(struct random_source *r, size_t batch_spans, struct texts_w *texts,
+               struct segment_w *w, struct totals *t)
+{
+    size_t n = (SEGMENT_SPANS + batch_spans - 1) / batch_spans;
+    struct batch **read = calloc(n, sizeof(struct batch *));
+    struct buf *rows = calloc(n, sizeof(*rows));
+    AUTO_DONE(buf) segment = { 0 };
+    AUTO_FREE(batch) back = batch_new();
+    for (size_t i = 0; i < n; i++) {
+        AUTO_FREE(batch) b = mesh_batch(r, batch_spans, (int64_t)t->spans * 5000);
+        double at = cpu_s();
+        if (rows_encode(b, texts, &rows[i], NULL) < 0)
+            return 1;
+        t->rows_w_s += cpu_s() - at;
+        t->spans += b->spans_len;
+        t->row_bytes += rows[i].len;
+        read[i] = batch_new();
+        at = cpu_s();
+        if (rows_decode(buf_sv(&rows[i]), read[i], NULL) < 0)
+            return 1;
+        t->rows_r_s += cpu_s() - at;
+    }
+    double at = cpu_s();
+    if (segment_encode(w, read, n, &segment, NULL) < 0)
+        return 1;
+    t->segment_w_s += cpu_s() - at;
+    t->segment_bytes += segment.len;
+    at = cpu_s();
+    if (segment_decode(buf_sv(&segment), back, NULL, NULL) < 0)
+        return 1;
+    t->segment_r_s += cpu_s() - at;
+    for (size_t i = 0; i < n; i++) {
+        batch_free(read[i]);
+        buf_done(&rows[i]);
+    }
+    free(read);
+    free(rows);
+    return 0;
+}
+
+static void print(const char *form, const char *what, double seconds, size_t bytes, size_t spans)
+{
+    printf("%-8s %-6s %7.0f ns/span %7.1f B/span\n", form, what, seconds * 1e9 / (double)spans,
+           (double)bytes / (double)spans);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t spans = 500000, batch_spans = 512;
+    if ((argc > 1 && !sv_to_u64(sv_z(argv[1]), &spans)) ||
+        (argc > 2 && !sv_to_u64(sv_z(argv[2]), &batch_spans)) || batch_spans == 0) {
+        fprintf(stderr, "usage: segment [SPANS] [BATCH]\n");
+        return 2;
+    }
+    struct random_source r = { 1 };
+    struct totals t = { 0 };
+    AUTO_DONE(texts_w) texts = { 0 };
+    AUTO_FREE(segment_w) w = segment_w_new();
+    while (t.spans < spans)
+        if (run(&r, batch_spans, &texts, w, &t) != 0)
+            return 1;
+    print("journal", "write", t.rows_w_s, t.row_bytes, t.spans);
+    print("journal", "read", t.rows_r_s, t.row_bytes, t.spans);
+    print("segment", "write", t.segment_w_s, t.segment_bytes, t.spans);
+    print("segment", "read", t.segment_r_s, t.segment_bytes, t.spans);
+    return 0;
+}
