@@ -65,7 +65,7 @@ test("accessibility tree: every card and every edge has a name", async () => {
 
 test("live: changed edges move the numbers, nothing else moves", async () => {
     await open();
-    const place = () => page.locator("[data-card]").evaluateAll((cards) => cards.map((c) => c.style.transform));
+    const place = () => page.locator("[data-card]").evaluateAll((cards) => cards.map((c) => `${c.style.left} ${c.style.top}`));
     const before = await place();
     const edge = edgeOf("gateway", "productpage-v1");
     stub.push({ ...stub.graph, full: false, nodes: [], edges: [{ ...edge, requests: 1234 }] });
@@ -78,7 +78,7 @@ test("live: changed edges move the numbers, nothing else moves", async () => {
 test("a service that appears leaves the others where they are", async () => {
     await open();
     const places = () =>
-        page.locator("[data-card]").evaluateAll((cards) => Object.fromEntries(cards.map((c) => [c.dataset.card, c.style.transform])));
+        page.locator("[data-card]").evaluateAll((cards) => Object.fromEntries(cards.map((c) => [c.dataset.card, `${c.style.left} ${c.style.top}`])));
     const before = await places();
     const from = stub.graph.nodes.find((node) => node.workload === "gateway");
     const added = { ...from, id: "added", workload: "added", service: "added" };

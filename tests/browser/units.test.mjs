@@ -110,7 +110,7 @@ test("versions of one service share a card; every edge is one line", () => {
     assert.equal(shop.lines.length, 7);
     assert.equal(shop.mutualLines, 3);
     assert.equal(shop.cards.get("demo/bookinfo/gateway").isEntry, true);
-    const sentences = shop.lines.map((line) => spaced(line.sentence));
+    const sentences = shop.lines.map((line) => spaced(mesh.lineSentence(line)));
     assert.ok(sentences.includes("productpage to reviews v2, 2 requests a second, 10 % errors, p95 61 ms, mutual TLS"));
     assert.ok(sentences.includes("reviews v2 to ratings, 2 requests a second, 1.7 % errors, p95 19 ms, mutual TLS on 25 % of requests"));
     assert.equal(new Set(shop.lines.map((line) => line.name)).size, 7);

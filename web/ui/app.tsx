@@ -10,7 +10,7 @@ import { Help } from "./help.tsx";
 import { useLiveGraph } from "./live.ts";
 import { type MapHandle, MapPane } from "./map/map.tsx";
 import { unhealthy } from "./map/walk.ts";
-import { cardSentence, meshOf, type Mesh } from "./mesh.ts";
+import { cardSentence, lineSentence, meshOf, type Mesh } from "./mesh.ts";
 import { Panel } from "./panel.tsx";
 import { Split } from "./split.tsx";
 import { NoMap } from "./states.tsx";
@@ -51,8 +51,10 @@ function useTheme() {
 /** What a screen reader is told when the selection changes. */
 function selectionSentence(mesh: Mesh, selection: Selection): string {
     if (!selection) return "";
-    if (selection.kind === "edge")
-        return mesh.lines.find((line) => line.edge.id === selection.id)?.sentence ?? "";
+    if (selection.kind === "edge") {
+        const line = mesh.lines.find((each) => each.edge.id === selection.id);
+        return line ? lineSentence(line) : "";
+    }
     const card = mesh.cards.get(selection.id);
     return card ? cardSentence(card, mesh) : "";
 }

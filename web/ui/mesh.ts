@@ -35,7 +35,6 @@ export interface Line {
     fromRow: number; // -1: the card has one row only
     toRow: number;
     name: string; // "productpage to reviews v2"
-    sentence: string; // the whole edge for a screen reader
 }
 
 export interface Mesh {
@@ -140,8 +139,12 @@ function lineOf(edge: GraphEdge, cards: Map<string, Card>, cardOfNode: Map<strin
     const toRow = rowOf(to, edge.destination.id);
     const source = fromRow >= 0 ? fullName(edge.source) : shortName(edge.source);
     const destination = toRow >= 0 ? fullName(edge.destination) : shortName(edge.destination);
-    const name = `${source} to ${destination}`;
-    const sentence = [
+    return { edge, from, to, fromRow, toRow, name: `${source} to ${destination}` };
+}
+
+/** An edge for a screen reader. */
+export function lineSentence({ edge, name }: Line): string {
+    const parts = [
         name,
         edge.protocol === "http" ? "" : edge.protocol,
         format.rateWords(edge.rate),
@@ -149,7 +152,7 @@ function lineOf(edge: GraphEdge, cards: Map<string, Card>, cardOfNode: Map<strin
         `p95 ${format.latency(edge.latency.p95Ms)}`,
         tlsWords(edge),
     ];
-    return { edge, from, to, fromRow, toRow, name, sentence: sentence.filter(Boolean).join(", ") };
+    return parts.filter(Boolean).join(", ");
 }
 
 export function groupBy<T>(list: T[], key: (item: T) => string): Map<string, T[]> {

@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { GraphEdge, Latency } from "./api.ts";
 import * as format from "./format.ts";
 import { History } from "./history.tsx";
-import { type Card, fullName, type Line, type Mesh, shortName, tlsWords } from "./mesh.ts";
+import { type Card, fullName, type Line, lineSentence, type Mesh, shortName, tlsWords } from "./mesh.ts";
 import { HealthRing } from "./map/card.tsx";
 import type { Selection, WindowName } from "./url.ts";
 
@@ -192,7 +192,7 @@ function LineList(props: { title: string; lines: Line[]; show: (l: Line) => stri
                         <button
                             type="button"
                             class={line.edge.health}
-                            aria-label={line.sentence}
+                            aria-label={lineSentence(line)}
                             onClick={() => props.onPick(line.edge.id)}
                         >
                             <span>{props.show(line)}</span>

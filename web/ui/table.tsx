@@ -6,7 +6,7 @@
 import { useMemo, useRef, useState } from "preact/hooks";
 import type { GraphEdge } from "./api.ts";
 import * as format from "./format.ts";
-import { fullName, type Line, tlsWords } from "./mesh.ts";
+import { fullName, type Line, lineSentence, tlsWords } from "./mesh.ts";
 import { ClosedLock, HalfLock, OpenLock } from "./map/legend.tsx";
 
 interface Column {
@@ -66,7 +66,7 @@ export function sortLines(lines: Line[], sorting: Sorting): Line[] {
 
 const ROW_HEIGHT = 29; // as in app.css
 const ROWS_WHOLE = 200;
-const ROWS_AROUND = 30;
+const ROWS_AROUND = 20;
 
 /** The rows worth having in the document, and the heights of what is left out. */
 function useSlice(lines: Line[]) {
@@ -105,7 +105,7 @@ function EdgeRow({ line, hasTabStop, props }: { line: Line; hasTabStop: boolean;
         <tr
             class={classes.join(" ")}
             tabIndex={hasTabStop ? 0 : -1}
-            aria-label={line.sentence}
+            aria-label={lineSentence(line)}
             aria-selected={props.selected === edge.id}
             data-id={edge.id}
             data-edge={`${edge.source.workload}>${edge.destination.workload}`}

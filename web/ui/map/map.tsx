@@ -4,11 +4,11 @@
 // nothing. Keys work on the focused card and are listed in help.tsx.
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { churn, layOut, type Picture, type PlacedBox } from "../layout/layout.ts";
-import { cardSentence, type Mesh } from "../mesh.ts";
+import { type Card, cardSentence, type Mesh } from "../mesh.ts";
 import type { Predicate } from "../filter.ts";
 import type { LabelKind, Selection } from "../url.ts";
 import { NodeCard } from "./card.tsx";
-import { curvesOf, rectOf } from "./geometry.ts";
+import { type Curve, curvesOf, rectOf } from "./geometry.ts";
 import { Legend } from "./legend.tsx";
 import { Stage } from "./stage.ts";
 import { overlaps, type Rect } from "./view.ts";
@@ -65,6 +65,16 @@ function usePicture(mesh: Mesh, tidied: number) {
     }, [structure, tidied]);
 }
 
+/** The curves of a picture: their course stays as long as the lines do, what they carry changes. */
+function useCurves(mesh: Mesh, picture: Picture): Curve[] {
+    const ends = mesh.lines.map((l) => `${l.edge.id} ${l.fromRow} ${l.toRow}`).join("\n");
+    const courses = useMemo(() => curvesOf(mesh, picture), [picture, ends]);
+    return useMemo(() => {
+        const byEdge = new Map(mesh.lines.map((line) => [line.edge.id, line]));
+        return courses.map((curve) => ({ ...curve, line: byEdge.get(curve.line.edge.id)! }));
+    }, [courses, mesh]);
+}
+
 function sharesPlaces(a: Picture, b: Picture): boolean {
     for (const box of a.boxes.values()) {
         const old = b.boxes.get(box.id);
@@ -107,12 +117,15 @@ export function MapPane(props: Props) {
     );
 
     const { picture, changed } = usePicture(mesh, tidied);
-    const curves = useMemo(() => curvesOf(mesh, picture), [mesh, picture]);
+    const curves = useCurves(mesh, picture);
     const near = concerned(props);
     const namespaces = new Set([...mesh.cards.values()].map((card) => card.namespace));
     namespaces.delete("unknown");
     const isPlain = (box: PlacedBox) =>
         mesh.cards.size > CARDS_WHOLE && !(inSight && overlaps(rectOf(box), inSight));
+    // Where cards are too many to be told apart, only the one in hand is told in full.
+    const nameOf = (card: Card, plain: boolean) =>
+        plain && card.id !== tabStop ? `${card.name}, ${card.health}` : cardSentence(card, mesh);
     const first = [...picture.boxes.values()].sort((a, b) => a.x - b.x || a.y - b.y)[0]?.id;
     const stop = tabStop !== null && mesh.cards.has(tabStop) ? tabStop : first;
 
@@ -201,7 +214,7 @@ export function MapPane(props: Props) {
                             card={card}
                             x={box.x}
                             y={box.y}
-                            name={cardSentence(card, mesh)}
+                            name={nameOf(card, isPlain(box))}
                             isSelected={selection?.kind === "node" && selection.id === card.id}
                             isFaded={near !== null && !near.cards.has(card.id)}
                             hasTabStop={card.id === stop}

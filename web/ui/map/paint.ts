@@ -171,8 +171,9 @@ export function paint(context: CanvasRenderingContext2D, ratio: number, scene: S
     const order = (curve: Curve) => lift(curve) + ORDER[toneOf(curve.line.edge)];
     const drawn = scene.curves
         .filter((curve) => !outside(curve.bounds, view, margin))
-        .sort((a, b) => order(a) - order(b));
-    for (const curve of drawn) drawCurve(context, curve, scene);
+        .map((curve) => ({ curve, at: order(curve) }))
+        .sort((a, b) => a.at - b.at);
+    for (const { curve } of drawn) drawCurve(context, curve, scene);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.textBaseline = "middle";
     for (const label of scene.labels) drawLabel(context, label, scene);

@@ -44,7 +44,7 @@ export class Stage {
     private press: { x: number; y: number; camera: Camera; isDrag: boolean } | null = null;
     private readonly context: CanvasRenderingContext2D;
     private readonly stops: (() => void)[] = [];
-    private readonly widths = new Map<string, number>();
+    private readonly letterWidths = new Map<string, number>(); // at 1 px
     private readonly font: string;
 
     constructor(
@@ -156,17 +156,21 @@ export class Stage {
         if (this.frame === 0) this.frame = requestAnimationFrame(() => this.draw());
     }
 
+    /** By letters: texts are ever new, their letters are not, and measuring is slow. */
     private textWidth(text: string, isBold: boolean): number {
         const px = labelFontPx(this.camera.zoom);
-        const key = `${px} ${isBold} ${text}`;
-        let width = this.widths.get(key);
-        if (width === undefined) {
-            this.context.font = labelFont(this.font, px, isBold);
-            width = this.context.measureText(text).width;
-            if (this.widths.size > 5000) this.widths.clear(); // texts change for ever
-            this.widths.set(key, width);
+        let sum = 0;
+        for (const letter of text) {
+            const key = isBold ? `${letter}b` : letter;
+            let width = this.letterWidths.get(key);
+            if (width === undefined) {
+                this.context.font = labelFont(this.font, 100, isBold);
+                width = this.context.measureText(letter).width / 100;
+                this.letterWidths.set(key, width);
+            }
+            sum += width * px;
         }
-        return width;
+        return sum;
     }
 
     private draw(): void {
