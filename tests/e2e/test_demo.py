@@ -24,7 +24,7 @@ def main():
     support.check("did not end cleanly" not in done.stdout, "a program had to be killed")
     left = glob.glob(os.path.join(support.folder, "tulle-demo-*"))
     support.check(not left, f"left behind: {left}")
-    listening = subprocess.run(["pgrep", "-f", f"--listen={net}[.]"], capture_output=True,
+    listening = subprocess.run(["pgrep", "-f", "--", f"--listen={net}[.]"], capture_output=True,
                                check=False)
     support.check(listening.returncode == 1, "processes are left")
 
