@@ -40,14 +40,28 @@ static struct sv cluster_port(struct sv cluster)
     return sv_sub(rest, 0, sv_index(rest, '|'));
 }
 
+/* As OpenTelemetry wants it: methods that nobody standardized are all "HTTP". */
+static struct sv known_method(struct sv method)
+{
+    static const char *const known[] = { "GET",     "HEAD",    "POST",  "PUT",  "DELETE",
+                                         "CONNECT", "OPTIONS", "TRACE", "PATCH" };
+    for (size_t i = 0; i < NELEMS(known); i++)
+        if (sv_eq(sv_z(known[i]), method))
+            return method;
+    return SV("HTTP");
+}
+
+/* Names are few, whatever callers put into their requests: without a known service, a server is
+ * called what it is and a client by its method. */
 static void put_name(struct buf *to, const struct exchange *x)
 {
     char name[320];
     struct sv host = x->call.destination_service, port = cluster_port(x->upstream_cluster);
+    if (!host.len && x->call.reporter == REPORTER_DESTINATION)
+        host = x->call.destination.service;
     int n;
     if (!host.len || sv_eq(host, IDENTITY_UNKNOWN))
-        n = snprintf(name, sizeof(name), "%.*s",
-                     SV_ARG(x->call.method.len ? x->call.method : SV("request")));
+        n = snprintf(name, sizeof(name), "%.*s", SV_ARG(known_method(x->call.method)));
     else
         n = snprintf(name, sizeof(name), "%.*s%s%.*s/*", SV_ARG(sv_sub(host, 0, 256)),
                      port.len ? ":" : "", SV_ARG(sv_sub(port, 0, 8)));

@@ -165,11 +165,6 @@ const char *fake_collector_url(struct fake_collector *f)
     return f->url;
 }
 
-uint16_t fake_collector_port(struct fake_collector *f)
-{
-    return listener_port(f->listener);
-}
-
 size_t fake_collector_requests(struct fake_collector *f, const struct fake_request **ret_list)
 {
     *ret_list = f->requests;

@@ -19,7 +19,6 @@ struct fake_collector *fake_collector_new(struct loop *l, uint16_t port, const u
                                           size_t len);
 struct fake_collector *fake_collector_free(struct fake_collector *f);
 const char *fake_collector_url(struct fake_collector *f); /* "http://127.0.0.1:PORT" */
-uint16_t fake_collector_port(struct fake_collector *f);
 size_t fake_collector_requests(struct fake_collector *f, const struct fake_request **ret_list);
 /* Everything acknowledged so far. */
 size_t fake_collector_calls(struct fake_collector *f, const struct call **ret_list);

@@ -6,10 +6,13 @@
 #include "exchange_fixture.h"
 #include "fake_collector.h"
 #include "proxy/telemetry/telemetry.h"
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -124,6 +127,49 @@ static void test_round_trip(void **state)
     loop_free(loop);
 }
 
+/* What a span is called, and whether it failed. */
+static void test_spans(void **state)
+{
+    static const struct {
+        enum reporter reporter;
+        const char *service, *method;
+        unsigned code;
+        const char *name;
+        enum span_status status;
+    } cases[] = {
+        { REPORTER_SOURCE, "a.b.svc.cluster.local", "GET", 404, "a.b.svc.cluster.local:9080/*",
+          STATUS_UNSET },
+        { REPORTER_SOURCE, "", "GET", 500, "GET", STATUS_ERROR },
+        { REPORTER_SOURCE, "", "BREW", 0, "HTTP", STATUS_ERROR },
+        { REPORTER_DESTINATION, "", "GET", 503, "reviews:9080/*", STATUS_ERROR },
+    };
+    struct loop *loop = loop_new(NULL);
+    struct fake_collector *f = fake_collector_new(loop, 0, NULL, 0);
+    struct run run = start(loop, fake_collector_url(f), 0);
+    const struct span *spans;
+    (void)state;
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        struct exchange x = exchange_fixture();
+        x.call.reporter = cases[i].reporter;
+        x.call.destination_service = sv_z(cases[i].service);
+        x.call.method = sv_z(cases[i].method);
+        x.call.response_code = (uint16_t)cases[i].code;
+        telemetry_record(run.telemetry, &x);
+    }
+    assert_true(drain(&run, 10 * NS_PER_S));
+    assert_int_equal(fake_collector_spans(f, &spans), NELEMS(cases));
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        print_message("case: %s\n", cases[i].name);
+        assert_true(sv_eq(spans[i].name, sv_z(cases[i].name)));
+        assert_int_equal(spans[i].status, cases[i].status);
+        assert_int_equal(spans[i].kind, cases[i].reporter == REPORTER_SOURCE ? SPAN_KIND_CLIENT
+                                                                             : SPAN_KIND_SERVER);
+    }
+    telemetry_free(run.telemetry);
+    fake_collector_free(f);
+    loop_free(loop);
+}
+
 static void test_answers(void **state)
 {
     static const struct {
@@ -164,32 +210,47 @@ static void test_answers(void **state)
     }
 }
 
+/* A port that nobody listens on and nobody else can get; a listener may join it later. */
+static int reserve_port(uint16_t *ret_port)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    *ret_port = ntohs(at.sin_port);
+    return fd;
+}
+
 /* Nobody listens; then somebody does: all that fitted the queue arrives, once. */
 static void test_outage(void **state)
 {
     enum { RECORDS = 1500 };
     struct loop *loop = loop_new(NULL);
-    struct fake_collector *f = fake_collector_new(loop, 0, NULL, 0);
-    uint16_t port = fake_collector_port(f);
-    struct run run = start(loop, fake_collector_url(f), 0);
+    uint16_t port;
+    int reserved = reserve_port(&port);
+    char url[64];
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
+    struct run run = start(loop, url, 0);
     struct exchange x = exchange_fixture();
     const struct call *calls;
     const struct span *spans;
     (void)state;
-    fake_collector_free(f);
     for (uint64_t i = 0; i < RECORDS; i++) {
         x.call.bytes_sent = i;
         telemetry_record(run.telemetry, &x);
     }
     assert_false(drain(&run, 500 * NS_PER_MS));
     assert_true(telemetry_stats(run.telemetry).batches_retried > 0);
-    f = fake_collector_new(loop, port, NULL, 0);
+    struct fake_collector *f = fake_collector_new(loop, port, NULL, 0);
     assert_true(drain(&run, 20 * NS_PER_S));
     assert_int_equal(fake_collector_calls(f, &calls), RECORDS);
     assert_int_equal(fake_collector_spans(f, &spans), RECORDS);
     for (uint64_t i = 0; i < RECORDS; i++)
         assert_true(calls[i].bytes_sent == i);
     assert_int_equal(telemetry_stats(run.telemetry).logs_dropped, 0);
+    close(reserved);
     telemetry_free(run.telemetry);
     fake_collector_free(f);
     loop_free(loop);
@@ -253,9 +314,13 @@ static void test_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_outage),     cmocka_unit_test(test_queue_is_bounded),
-        cmocka_unit_test(test_url),        cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_spans),
+        cmocka_unit_test(test_outage),
+        cmocka_unit_test(test_queue_is_bounded),
+        cmocka_unit_test(test_url),
+        cmocka_unit_test(test_allocations),
     };
     log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
