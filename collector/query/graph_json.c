@@ -10,10 +10,45 @@
 
 enum { RATE_DECIMALS = 4, SHARE_DECIMALS = 6, MS_DECIMALS = 3 };
 
+/* Digits of v after the point, without trailing zeros: 1.25, 0.003, 7. */
+static size_t print_fixed(char *out, uint64_t scaled, unsigned decimals)
+{
+    char digits[24];
+    size_t n = 0, at = 0;
+    while (decimals > 0 && scaled % 10 == 0) {
+        scaled /= 10;
+        decimals--;
+    }
+    do {
+        digits[n++] = (char)('0' + scaled % 10);
+        scaled /= 10;
+    } while (scaled > 0 || n <= decimals);
+    while (n > 0) {
+        out[at++] = digits[--n];
+        if (n == decimals && n > 0)
+            out[at++] = '.';
+    }
+    return at;
+}
+
+/* printf and the search for the shortest text took a quarter of the time of a large answer. */
 void json_kv_rounded(struct json_out *j, const char *key, double v, unsigned decimals)
 {
-    double unit = pow(10, decimals);
-    json_kv_double(j, key, round(v * unit) / unit);
+    static const double units[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6 };
+    char text[32];
+    INVARIANT(decimals < NELEMS(units));
+    double scaled = fabs(v) * units[decimals];
+    if (!(scaled < 1e15)) { /* beyond exact integers, or no number */
+        json_kv_double(j, key, v);
+        return;
+    }
+    uint64_t whole = (uint64_t)llround(scaled);
+    size_t n = 0;
+    if (v < 0 && whole > 0)
+        text[n++] = '-';
+    n += print_fixed(text + n, whole, decimals);
+    json_key(j, sv_z(key));
+    json_raw(j, sv_of(text, n));
 }
 
 void json_kv_time(struct json_out *j, const char *key, int64_t ns)
@@ -69,9 +104,12 @@ void json_kv_hex(struct json_out *j, const char *key, const uint8_t *bytes, size
 
 void json_kv_id(struct json_out *j, const char *key, uint64_t id)
 {
-    char text[17];
-    snprintf(text, sizeof(text), "%016llx", (unsigned long long)id);
-    json_kv_str(j, key, sv_of(text, 16));
+    uint8_t bytes[sizeof(id)];
+    char text[2 * sizeof(id)];
+    for (size_t i = 0; i < sizeof(id); i++)
+        bytes[i] = (uint8_t)(id >> (8 * (sizeof(id) - 1 - i)));
+    hex_encode(text, bytes, sizeof(bytes));
+    json_kv_str(j, key, sv_of(text, sizeof(text)));
 }
 
 void json_identity(struct json_out *j, const struct identity *who)

@@ -30,6 +30,8 @@ void hist_done(struct hist *h);
 /* -1 when memory is out; h is then unchanged. Counters and sum stop at their type's maximum. */
 int hist_add(struct hist *h, int64_t value_ns, uint64_t times) MUST_USE;
 int hist_merge(struct hist *into, const struct hist *from) MUST_USE;
+/* Makes room, so that the next hist_merge() of the same two cannot fail. */
+int hist_reserve(struct hist *into, const struct hist *from) MUST_USE;
 int hist_copy(struct hist *ret_to, const struct hist *from) MUST_USE;
 /* q in 0..1; nanoseconds, log-interpolated inside the bucket; 0 when empty. */
 int64_t hist_quantile(const struct hist *h, double q);

@@ -145,16 +145,11 @@ static void merge_counters(struct edge_cell *into, const struct edge_cell *from)
 
 int edge_cell_merge(struct edge_cell *into, const struct edge_cell *from)
 {
-    struct hist latency;
-    if (hist_copy(&latency, &into->latency) < 0)
+    if (hist_reserve(&into->latency, &from->latency) < 0 ||
+        hist_merge(&into->server_latency, &from->server_latency) < 0)
         return -1;
-    if (hist_merge(&latency, &from->latency) < 0 ||
-        hist_merge(&into->server_latency, &from->server_latency) < 0) {
-        hist_done(&latency);
-        return -1;
-    }
-    hist_done(&into->latency);
-    into->latency = latency;
+    int rc = hist_merge(&into->latency, &from->latency);
+    INVARIANT(rc == 0); /* there is room */
     merge_facts(into, from);
     if (from->requests) {
         into->first_ns = into->requests ? MIN(into->first_ns, from->first_ns) : from->first_ns;

@@ -104,9 +104,14 @@ int hist_add(struct hist *h, int64_t value_ns, uint64_t times)
     return 0;
 }
 
+int hist_reserve(struct hist *into, const struct hist *from)
+{
+    return from->len ? cover(into, from->first, from->first + (int32_t)from->len - 1) : 0;
+}
+
 int hist_merge(struct hist *into, const struct hist *from)
 {
-    if (from->len && cover(into, from->first, from->first + (int32_t)from->len - 1) < 0)
+    if (hist_reserve(into, from) < 0)
         return -1;
     for (uint32_t i = 0; i < from->len; i++) {
         uint64_t *cell = &into->counts[from->first - into->first + (int32_t)i];
