@@ -122,6 +122,20 @@ static void read_kvlist(struct json_in *j, struct gather *g, unsigned depth, str
     ret_v->kvlist = list.list;
 }
 
+/* An array or map inside depth others. */
+static void read_list(struct json_in *j, struct gather *g, unsigned depth,
+                      void (*read)(struct json_in *, struct gather *, unsigned, struct value *),
+                      struct value *ret_v)
+{
+    if (depth == g->lim->value_depth) {
+        gather_bad(g, ERR_LIMIT, jin_offset(j), "an attribute is nested deeper than %u",
+                   g->lim->value_depth);
+        jin_skip(j);
+        return;
+    }
+    read(j, g, depth + 1, ret_v);
+}
+
 static struct value read_bytes(struct json_in *j, struct gather *g)
 {
     struct value v = { .type = VALUE_BYTES };
@@ -146,8 +160,8 @@ static void read_member(struct json_in *j, struct gather *g, unsigned depth, str
     case 1: *v = (struct value){ .type = VALUE_BOOL, .boolean = jin_bool(j) }; return;
     case 2: *v = (struct value){ .type = VALUE_INT, .integer = jin_i64(j) }; return;
     case 3: *v = (struct value){ .type = VALUE_DOUBLE, .real = jin_double(j) }; return;
-    case 4: read_array(j, g, depth + 1, v); return;
-    case 5: read_kvlist(j, g, depth + 1, v); return;
+    case 4: read_list(j, g, depth, read_array, v); return;
+    case 5: read_list(j, g, depth, read_kvlist, v); return;
     case 6: *v = read_bytes(j, g); return;
     default: jin_skip(j);
     }
@@ -158,12 +172,6 @@ static void read_value(struct json_in *j, struct gather *g, unsigned depth, stru
 {
     struct sv key;
     *ret_v = (struct value){ .type = VALUE_EMPTY };
-    if (depth > g->lim->value_depth) {
-        gather_bad(g, ERR_LIMIT, jin_offset(j), "an attribute is nested deeper than %u",
-                   g->lim->value_depth);
-        jin_skip(j);
-        return;
-    }
     if (jin_null(j)) /* protobuf's writers may say so for an empty element of an array */
         return;
     for (jin_object(j); json_field(j, &key);)

@@ -96,18 +96,26 @@ static void read_kvlist(struct rd *r, struct pb_tag t, struct gather *g, unsigne
     ret_v->kvlist = list.list;
 }
 
+/* An array or map inside depth others. */
+static void read_list(struct rd *r, struct pb_tag t, struct gather *g, unsigned depth,
+                      struct value *ret_v)
+{
+    if (depth == g->lim->value_depth) {
+        gather_bad(g, ERR_LIMIT, rd_offset(r), "an attribute is nested deeper than %u",
+                   g->lim->value_depth);
+        pb_skip(r, t);
+    } else if (t.field == OTLP_VALUE_ARRAY) {
+        read_array(r, t, g, depth + 1, ret_v);
+    } else {
+        read_kvlist(r, t, g, depth + 1, ret_v);
+    }
+}
+
 /* An AnyValue; depth arrays and maps are around it. Several set members: the last one counts. */
 static void read_value(struct rd *r, struct pb_tag t, struct gather *g, unsigned depth,
                        struct value *ret_v)
 {
     struct value v = { .type = VALUE_EMPTY };
-    if (depth > g->lim->value_depth) {
-        gather_bad(g, ERR_LIMIT, rd_offset(r), "an attribute is nested deeper than %u",
-                   g->lim->value_depth);
-        pb_skip(r, t);
-        *ret_v = v;
-        return;
-    }
     const uint8_t *outer = pb_enter(r, t);
     for (struct pb_tag u; pb_next(r, &u);) {
         switch (u.field) {
@@ -123,8 +131,8 @@ static void read_value(struct rd *r, struct pb_tag t, struct gather *g, unsigned
         case OTLP_VALUE_DOUBLE:
             v = (struct value){ .type = VALUE_DOUBLE, .real = pb_double(r, u) };
             break;
-        case OTLP_VALUE_ARRAY: read_array(r, u, g, depth + 1, &v); break;
-        case OTLP_VALUE_KVLIST: read_kvlist(r, u, g, depth + 1, &v); break;
+        case OTLP_VALUE_ARRAY:
+        case OTLP_VALUE_KVLIST: read_list(r, u, g, depth, &v); break;
         case OTLP_VALUE_BYTES:
             v = (struct value){ .type = VALUE_BYTES, .str = pb_bytes(r, u) };
             break;

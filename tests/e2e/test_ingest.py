@@ -159,6 +159,23 @@ def http_liberties(c):
     check(got.startswith(b"HTTP/1.1 431"), f"long head: {got[:100]!r}")
 
 
+def impatient(c):
+    """Far more pipelined requests than any buffer holds, answers read late: each is answered."""
+    wanted = 20_000
+    with socket.create_connection(("127.0.0.1", c.otlp_port), timeout=20) as s:
+        request = b"POST /nope HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+        sender = threading.Thread(target=s.sendall, args=(request * wanted,), daemon=True)
+        sender.start()
+        answers, rest = 0, b""
+        while answers < wanted:
+            part = s.recv(1 << 16)
+            check(part, f"closed after {answers} of {wanted} answers")
+            rest += part
+            answers += rest.count(b"HTTP/1.1 404")
+            rest = rest[-11:]  # shorter than what is counted
+        sender.join()
+
+
 def counted_once(c):
     body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [access_record("a", "b", 200)] * 3}]}]}).encode()
     for _ in range(3):
@@ -295,6 +312,7 @@ def main():
     refusals(c)
     too_large(c)
     http_liberties(c)
+    impatient(c)
     counted_once(c)
     usage(program, c)
     nothing_lost(c, signal.SIGKILL, -signal.SIGKILL)
