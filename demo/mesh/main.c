@@ -151,6 +151,8 @@ static int run(struct demo *d, int64_t started_ns)
         if (!all_alive(d))
             return -1;
         int64_t now_ns = clock_mono_ns(), elapsed_ns = now_ns - started_ns;
+        if (d->conf.for_ns && elapsed_ns >= d->conf.for_ns)
+            return 0;
         if (now_ns - status_ns >= d->conf.status_ns) {
             print_status(d, started_ns);
             status_ns = now_ns;
@@ -160,8 +162,6 @@ static int run(struct demo *d, int64_t started_ns)
             if (crash_collector(d) < 0)
                 return -1;
         }
-        if (d->conf.for_ns && elapsed_ns >= d->conf.for_ns)
-            return 0;
     }
 }
 
