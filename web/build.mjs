@@ -24,7 +24,8 @@ function checkTypes() {
         cwd: work,
         encoding: "utf8",
     });
-    if (tsc.status !== 0) stop("the types do not hold:", ...`${tsc.stdout}${tsc.stderr}`.trim().split("\n"));
+    if (tsc.status !== 0)
+        stop("the types do not hold:", ...`${tsc.stdout}${tsc.stderr}`.trim().split("\n"));
 }
 
 async function bundle() {
@@ -43,7 +44,8 @@ async function bundle() {
         tsconfig: join(work, "tsconfig.json"),
         logLevel: "warning",
     });
-    for (const name of ["index.html", "icon.svg"]) cpSync(join(source, "ui", name), join(out, name));
+    for (const name of ["index.html", "icon.svg"])
+        cpSync(join(source, "ui", name), join(out, name));
 }
 
 const trouble = installPackages(source, work);

@@ -20,7 +20,8 @@ export function installPackages(source, work) {
     if (sameText(installed, lock) && existsSync(join(work, "node_modules"))) return null;
     mkdirSync(work, { recursive: true });
     rmSync(installed, { force: true });
-    for (const name of ["package.json", "package-lock.json"]) cpSync(join(source, name), join(work, name));
+    for (const name of ["package.json", "package-lock.json"])
+        cpSync(join(source, name), join(work, name));
     const npm = spawnSync(
         "npm",
         ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],

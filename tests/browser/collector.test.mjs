@@ -39,9 +39,12 @@ const base = () => `http://127.0.0.1:${ports[0]}`;
 
 async function startCollector() {
     const args = ["--data", data, "--http-port", ports[0], "--otlp-http-port", ports[1]];
-    collector = spawn(process.env.TULLE_COLLECTOR, args.map(String), { stdio: ["ignore", "pipe", "pipe"] });
+    collector = spawn(process.env.TULLE_COLLECTOR, args.map(String), {
+        stdio: ["ignore", "pipe", "pipe"],
+    });
     let said = "";
-    for (const stream of [collector.stdout, collector.stderr]) stream.on("data", (text) => (said += text));
+    for (const stream of [collector.stdout, collector.stderr])
+        stream.on("data", (text) => (said += text));
     await eventually("collector ready", async () => {
         if (collector.exitCode !== null) throw new Error(`collector ended: ${said}`);
         return (await fetch(`${base()}/readyz`)).ok;
@@ -126,7 +129,9 @@ const row = (edge) => page.locator(`.edges tr[data-edge="${edge.from}>${edge.to}
 async function assertShown(traffic) {
     for (const edge of traffic)
         await eventually(`${edge.from} to ${edge.to}`, async () => {
-            const data = await row(edge).evaluate((tr) => ({ ...tr.dataset }), null, { timeout: 1000 });
+            const data = await row(edge).evaluate((tr) => ({ ...tr.dataset }), null, {
+                timeout: 1000,
+            });
             return (
                 (data.requests === String(edge.requests) &&
                     data.errors === String(edge.errors) &&
@@ -164,7 +169,11 @@ test("what was sent appears by itself, with exactly its numbers", async () => {
         assert.ok(Math.abs(p95 - edge.ms) <= edge.ms * 0.05, `p95 ${p95} for ${edge.ms} ms`);
     }
     assert.equal((await page.locator(".chip").innerText()).trim(), "mTLS 3 of 4");
-    assert.equal(await page.locator("[data-card]").count(), 4, "two versions of reviews share a card");
+    assert.equal(
+        await page.locator("[data-card]").count(),
+        4,
+        "two versions of reviews share a card",
+    );
     assert.deepEqual(page.complaints, []);
 });
 
@@ -172,7 +181,9 @@ test("the page and the API agree on every edge", async () => {
     const { edges } = await (await fetch(`${base()}/api/v1/graph?window=5m`)).json();
     assert.equal(edges.length, TRAFFIC.length);
     for (const edge of edges) {
-        const shown = await page.locator(`.edges tr[data-id="${edge.id}"]`).evaluate((tr) => ({ ...tr.dataset }));
+        const shown = await page
+            .locator(`.edges tr[data-id="${edge.id}"]`)
+            .evaluate((tr) => ({ ...tr.dataset }));
         assert.equal(shown.requests, String(edge.requests));
         assert.equal(shown.errors, String(edge.errors));
         assert.equal(shown.p95Ms, String(edge.latency.p95Ms));
@@ -187,7 +198,13 @@ test("the panel shows TLS, codes, flags and one of the failed requests", async (
     await page.locator(".panel").waitFor();
     await eventually("panel", async () => {
         const text = await page.locator(".panel").innerText();
-        const parts = ["reviews v3", "TLSv1.3", "TLS_AES_128_GCM_SHA256", "UF, connection to the destination failed", "5xx"];
+        const parts = [
+            "reviews v3",
+            "TLSv1.3",
+            "TLS_AES_128_GCM_SHA256",
+            "UF, connection to the destination failed",
+            "5xx",
+        ];
         return parts.find((part) => !text.includes(part)) ?? true;
     });
     await page.screenshot({ path: shotPath("collector-light") });
@@ -199,7 +216,10 @@ test("the panel shows TLS, codes, flags and one of the failed requests", async (
 test("more traffic moves the numbers while the page is open", async () => {
     const [first] = TRAFFIC;
     await send([{ ...first, requests: 13, errors: 2 }]);
-    await assertShown([{ ...first, requests: first.requests + 13, errors: 2 }, ...TRAFFIC.slice(1)]);
+    await assertShown([
+        { ...first, requests: first.requests + 13, errors: 2 },
+        ...TRAFFIC.slice(1),
+    ]);
 });
 
 test("a collector that goes away and comes back is noticed, and nothing is missing", async () => {
@@ -208,7 +228,10 @@ test("a collector that goes away and comes back is noticed, and nothing is missi
     await startCollector();
     await page.getByText("Connection lost").waitFor({ state: "detached" });
     const [first] = TRAFFIC;
-    await assertShown([{ ...first, requests: first.requests + 13, errors: 2 }, ...TRAFFIC.slice(1)]);
+    await assertShown([
+        { ...first, requests: first.requests + 13, errors: 2 },
+        ...TRAFFIC.slice(1),
+    ]);
 });
 
 /** Without a client that unpacks, so that what travels can be weighed. */
@@ -218,7 +241,11 @@ function get(path, headers) {
             const parts = [];
             answer.on("data", (part) => parts.push(part));
             answer.on("end", () =>
-                resolve({ status: answer.statusCode, headers: answer.headers, body: Buffer.concat(parts) }),
+                resolve({
+                    status: answer.statusCode,
+                    headers: answer.headers,
+                    body: Buffer.concat(parts),
+                }),
             );
         });
         request.on("error", reject);

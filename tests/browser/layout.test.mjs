@@ -23,20 +23,26 @@ before(async () => {
 const plain = (picture) => JSON.stringify([[...picture.boxes], [...picture.routes], picture.pitch]);
 
 function shuffled(list) {
-    return [...list].map((item, i) => [(i * 7919) % list.length, item]).sort((a, b) => a[0] - b[0]).map(([, item]) => item);
+    return [...list]
+        .map((item, i) => [(i * 7919) % list.length, item])
+        .sort((a, b) => a[0] - b[0])
+        .map(([, item]) => item);
 }
 
 /** Boxes keep apart from each other and from the lines that pass their column. */
 function assertNoOverlap(picture) {
     const columns = new Map();
     const add = (rankOf, item) => columns.set(rankOf, [...(columns.get(rankOf) ?? []), item]);
-    for (const box of picture.boxes.values()) add(box.rank, { y: box.y, height: box.height, name: box.id });
+    for (const box of picture.boxes.values())
+        add(box.rank, { y: box.y, height: box.height, name: box.id });
     for (const [key, route] of picture.routes)
-        for (const passage of route.passages) add(passage.rank, { y: passage.y, height: 0, name: key });
+        for (const passage of route.passages)
+            add(passage.rank, { y: passage.y, height: 0, name: key });
     for (const column of columns.values()) {
         column.sort((a, b) => a.y - b.y);
         for (let i = 1; i < column.length; i++) {
-            const gap = column[i].y - column[i - 1].y - (column[i].height + column[i - 1].height) / 2;
+            const gap =
+                column[i].y - column[i - 1].y - (column[i].height + column[i - 1].height) / 2;
             assert.ok(gap >= 4.99, `${column[i - 1].name} and ${column[i].name} are ${gap} apart`);
         }
     }
@@ -50,7 +56,11 @@ function assertRoutes(picture, links) {
         const way = Math.sign(b - a);
         const between = [];
         for (let r = a + way; way !== 0 && r !== b; r += way) between.push(r);
-        assert.deepEqual(route.passages.map((p) => p.rank), between, `${from} to ${to}`);
+        assert.deepEqual(
+            route.passages.map((p) => p.rank),
+            between,
+            `${from} to ${to}`,
+        );
         assert.equal(route.shape, way > 0 ? "forward" : way < 0 ? "back" : "side");
     }
 }
@@ -143,7 +153,10 @@ test("calls run to the right, and one that closes a circle runs back", () => {
 test("a box that calls itself, boxes without lines, and no boxes at all", () => {
     const one = layOut([{ id: "a", width: 100, height: 40 }], [{ from: "a", to: "a" }]);
     assert.equal(one.routes.get(linkKey("a", "a")).shape, "self");
-    const three = layOut(["a", "b", "c"].map((id) => ({ id, width: 100, height: 40 })), []);
+    const three = layOut(
+        ["a", "b", "c"].map((id) => ({ id, width: 100, height: 40 })),
+        [],
+    );
     assertNoOverlap(three);
     assert.equal(layOut([], []).boxes.size, 0);
 });
@@ -171,7 +184,14 @@ test("ranks: sources are pulled to what they call", () => {
 });
 
 test("order: two crossed pairs are uncrossed", () => {
-    const layers = { rows: [[0, 1], [2, 3]], left: [[], [], [1], [0]], right: [[3], [2], [], []] };
+    const layers = {
+        rows: [
+            [0, 1],
+            [2, 3],
+        ],
+        left: [[], [], [1], [0]],
+        right: [[3], [2], [], []],
+    };
     assert.equal(order.countCrossings(layers), 1);
     order.reduceCrossings(layers);
     assert.equal(order.countCrossings(layers), 0);

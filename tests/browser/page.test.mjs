@@ -24,9 +24,14 @@ const open = async (query = "", options = {}) => {
 };
 const rows = () => page.locator(".edges tbody tr[data-id]");
 const row = (edge) => page.locator(`.edges tr[data-edge="${edge}"]`);
-const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? document.activeElement.tagName);
+const focused = () =>
+    page.evaluate(
+        () => document.activeElement.getAttribute("aria-label") ?? document.activeElement.tagName,
+    );
 const edgeOf = (source, destination) =>
-    stub.graph.edges.find((e) => e.source.workload === source && e.destination.workload === destination);
+    stub.graph.edges.find(
+        (e) => e.source.workload === source && e.destination.workload === destination,
+    );
 
 test("table: every edge with its exact numbers", async () => {
     await open();
@@ -53,23 +58,39 @@ test("accessibility tree: every card and every edge has a name", async () => {
     const buttons = named("button");
     assert.ok(!buttons.includes(""), "a button without a name");
     for (const name of ["gateway", "productpage", "ratings", "inventory-legacy", "catalog-db"])
-        assert.ok(buttons.some((text) => text.startsWith(`${name},`)), name);
+        assert.ok(
+            buttons.some((text) => text.startsWith(`${name},`)),
+            name,
+        );
     const reviews = buttons.find((text) => text.startsWith("reviews, versions v1, v2"));
-    assert.match(reviews, /20 requests a second, 1 % errors, p95 up to 61 ms, calls 1, called by 1/);
+    assert.match(
+        reviews,
+        /20 requests a second, 1 % errors, p95 up to 61 ms, calls 1, called by 1/,
+    );
     const edges = named("row").filter((text) => text.includes(" to "));
     assert.equal(edges.length, 7);
-    assert.ok(edges.some((t) => t.startsWith("productpage to reviews v2, 2 requests a second, 10 % errors")));
+    assert.ok(
+        edges.some((t) =>
+            t.startsWith("productpage to reviews v2, 2 requests a second, 10 % errors"),
+        ),
+    );
     for (const role of ["textbox", "searchbox", "combobox", "link", "image", "separator"])
         assert.ok(!named(role).includes(""), `a ${role} without a name`);
 });
 
 test("live: changed edges move the numbers, nothing else moves", async () => {
     await open();
-    const place = () => page.locator("[data-card]").evaluateAll((cards) => cards.map((c) => `${c.style.left} ${c.style.top}`));
+    const place = () =>
+        page
+            .locator("[data-card]")
+            .evaluateAll((cards) => cards.map((c) => `${c.style.left} ${c.style.top}`));
     const before = await place();
     const edge = edgeOf("gateway", "productpage-v1");
     stub.push({ ...stub.graph, full: false, nodes: [], edges: [{ ...edge, requests: 1234 }] });
-    await eventually("new count", async () => (await row("gateway>productpage-v1").getAttribute("data-requests")) === "1234");
+    await eventually(
+        "new count",
+        async () => (await row("gateway>productpage-v1").getAttribute("data-requests")) === "1234",
+    );
     assert.deepEqual(await place(), before);
     stub.push({ ...stub.graph, full: false, nodes: [], edges: [], removedEdges: [edge.id] });
     await eventually("edge gone", async () => (await rows().count()) === 6);
@@ -78,7 +99,13 @@ test("live: changed edges move the numbers, nothing else moves", async () => {
 test("a service that appears leaves the others where they are", async () => {
     await open();
     const places = () =>
-        page.locator("[data-card]").evaluateAll((cards) => Object.fromEntries(cards.map((c) => [c.dataset.card, `${c.style.left} ${c.style.top}`])));
+        page
+            .locator("[data-card]")
+            .evaluateAll((cards) =>
+                Object.fromEntries(
+                    cards.map((c) => [c.dataset.card, `${c.style.left} ${c.style.top}`]),
+                ),
+            );
     const before = await places();
     const from = stub.graph.nodes.find((node) => node.workload === "gateway");
     const added = { ...from, id: "added", workload: "added", service: "added" };
@@ -95,10 +122,16 @@ test("a lost connection is said, and the stream is taken up again", async () => 
     stub.graph = null;
     stub.dropStreams();
     await page.getByRole("alert").waitFor();
-    assert.match(await page.getByRole("alert").innerText(), /Connection lost, trying again in \d+ s/);
+    assert.match(
+        await page.getByRole("alert").innerText(),
+        /Connection lost, trying again in \d+ s/,
+    );
     assert.equal(await rows().count(), 7, "the last numbers stay");
     stub.graph = graph;
-    await eventually("live again", async () => (await page.locator(".live").innerText()).trim() === "live");
+    await eventually(
+        "live again",
+        async () => (await page.locator(".live").innerText()).trim() === "live",
+    );
     assert.equal(await page.getByRole("alert").count(), 0);
 });
 
@@ -109,7 +142,10 @@ test("no collector: says so and why; no traffic: says how to send some", async (
     assert.match(await page.getByRole("alert").innerText(), /does not answer/);
     stub.graph = { ...bookShop(), nodes: [], edges: [] };
     await page.getByText("No traffic in the last minute").waitFor();
-    assert.match(await page.locator("main").innerText(), /OTEL_EXPORTER_OTLP_ENDPOINT=http:\/\/127\.0\.0\.1:4318/);
+    assert.match(
+        await page.locator("main").innerText(),
+        /OTEL_EXPORTER_OTLP_ENDPOINT=http:\/\/127\.0\.0\.1:4318/,
+    );
     assert.match(await page.locator("main").innerText(), /\.\/dev demo/);
     stub.push({ ...bookShop(), full: true });
     await mapIsDrawn(page);
@@ -171,15 +207,36 @@ test("keyboard: x goes from one unhealthy edge to the next", async () => {
 });
 
 test("panel: what is known of an edge", async () => {
-    stub.history.points = [1, 2, 3].map((rate) => ({ time: "", requests: 10, rate, errorRate: 0, p95Ms: 5, evidence: "source" }));
+    stub.history.points = [1, 2, 3].map((rate) => ({
+        time: "",
+        requests: 10,
+        rate,
+        errorRate: 0,
+        p95Ms: 5,
+        evidence: "source",
+    }));
     const edge = edgeOf("productpage-v1", "reviews-v2");
     await open(`?sel=edge:${edge.id}`);
     await page.locator(".chart").first().waitFor();
     const text = (await page.locator(".panel").innerText()).replaceAll("\u202f", " ");
-    for (const part of ["TLSv1.3", "TLS_AES_128_GCM_SHA256", "spiffe://cluster.local/ns/bookinfo/sa/reviews", "UF, connection to the destination failed", "p99", "122 ms", "source", "mutual TLS"])
+    for (const part of [
+        "TLSv1.3",
+        "TLS_AES_128_GCM_SHA256",
+        "spiffe://cluster.local/ns/bookinfo/sa/reviews",
+        "UF, connection to the destination failed",
+        "p99",
+        "122 ms",
+        "source",
+        "mutual TLS",
+    ])
         assert.ok(text.includes(part), part);
-    const links = await page.locator(".panel a").evaluateAll((all) => all.map((a) => a.getAttribute("href")));
-    assert.deepEqual(links, [`/api/v1/traces/${edge.errorTraceId}`, `/api/v1/traces/${edge.exemplarTraceId}`]);
+    const links = await page
+        .locator(".panel a")
+        .evaluateAll((all) => all.map((a) => a.getAttribute("href")));
+    assert.deepEqual(links, [
+        `/api/v1/traces/${edge.errorTraceId}`,
+        `/api/v1/traces/${edge.exemplarTraceId}`,
+    ]);
     assert.deepEqual(page.complaints, []);
 });
 
@@ -190,7 +247,11 @@ test("mTLS count: shows the rest, and all again", async () => {
     await chip.click();
     await eventually("the rest", async () => (await rows().count()) === 4);
     assert.equal(await chip.getAttribute("aria-pressed"), "true");
-    assert.equal(await page.locator("[data-card].faded").count(), 0, "all cards have a line that is not mutual");
+    assert.equal(
+        await page.locator("[data-card].faded").count(),
+        0,
+        "all cards have a line that is not mutual",
+    );
     await page.goBack();
     await eventually("all", async () => (await rows().count()) === 7);
 });
@@ -201,8 +262,13 @@ test("table: sorting by any column, told to screen readers", async () => {
     await errors.click();
     const sorted = page.locator('th[aria-sort="descending"]');
     await eventually("sorted", async () => (await sorted.innerText()) === "Errors ↓");
-    const shares = await rows().evaluateAll((all) => all.map((tr) => tr.dataset.errors / tr.dataset.requests));
-    assert.deepEqual(shares, [...shares].sort((a, b) => b - a));
+    const shares = await rows().evaluateAll((all) =>
+        all.map((tr) => tr.dataset.errors / tr.dataset.requests),
+    );
+    assert.deepEqual(
+        shares,
+        [...shares].sort((a, b) => b - a),
+    );
     await page.getByRole("button", { name: "Source", exact: true }).click();
     await eventually(
         "sorted by source",
@@ -225,9 +291,13 @@ test("pause closes the stream, and space takes it up", async () => {
 test("pointer: a click on a line selects it, a drag moves the map", async () => {
     await open();
     const map = await page.locator(".map").boundingBox();
-    const cards = await page.locator("[data-card]").evaluateAll((all) =>
-        Object.fromEntries(all.map((card) => [card.dataset.card, card.getBoundingClientRect().toJSON()])),
-    );
+    const cards = await page
+        .locator("[data-card]")
+        .evaluateAll((all) =>
+            Object.fromEntries(
+                all.map((card) => [card.dataset.card, card.getBoundingClientRect().toJSON()]),
+            ),
+        );
     const [from, to] = [cards["demo/bookinfo/gateway"], cards["demo/bookinfo/productpage"]];
     await page.mouse.click(from.right + 8, from.top + from.height / 2);
     assert.ok(from.right + 8 < to.left);
@@ -247,7 +317,10 @@ test("both themes and forced colours", async () => {
     const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     for (const colorScheme of ["light", "dark"]) {
         await open("", { colorScheme });
-        assert.equal(await paper(), colorScheme === "light" ? "rgb(247, 248, 250)" : "rgb(15, 20, 27)");
+        assert.equal(
+            await paper(),
+            colorScheme === "light" ? "rgb(247, 248, 250)" : "rgb(15, 20, 27)",
+        );
         await page.screenshot({ path: shotPath(`map-${colorScheme}`) });
         await page.keyboard.press("x");
         await page.locator(".panel").waitFor();
@@ -272,7 +345,10 @@ test("1,000 services: all there, and the document stays small", async () => {
     assert.equal(await page.locator("[data-card]").count(), 1000);
     const elements = await page.evaluate(() => document.querySelectorAll("*").length);
     assert.ok(elements <= 3000, `${elements} elements`);
-    assert.equal(await page.locator(".map").getAttribute("data-drawn"), String(stub.graph.edges.length));
+    assert.equal(
+        await page.locator(".map").getAttribute("data-drawn"),
+        String(stub.graph.edges.length),
+    );
     const section = page.locator(".edges");
     await section.evaluate((element) => element.scrollTo(0, element.scrollHeight));
     await eventually("last row", async () => {

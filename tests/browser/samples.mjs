@@ -71,7 +71,8 @@ function edge(call) {
     const { requests, errors, p95 } = call;
     const protocol = call.protocol ?? "http";
     const mutual = call.tls === "mutual" ? requests : call.tls === "mixed" ? requests / 4 : 0;
-    const plaintext = call.tls === "plaintext" ? requests : call.tls === "mixed" ? requests - mutual : 0;
+    const plaintext =
+        call.tls === "plaintext" ? requests : call.tls === "mixed" ? requests - mutual : 0;
     return {
         id: idOf(`edge ${call.from} ${call.to} ${protocol}`),
         source: WHO[call.from],
@@ -155,7 +156,12 @@ export function seededGraph(nodesLen, linksLen) {
         const errors = isFailing ? Math.ceil(requests / 9) : 0;
         const health = isFailing ? "failing" : "healthy";
         const ends = { source: who(from), destination: who(to) };
-        const numbers = { requests, rate: requests / SECONDS, errors, errorRate: errors / requests };
+        const numbers = {
+            requests,
+            rate: requests / SECONDS,
+            errors,
+            errorRate: errors / requests,
+        };
         return { ...like, id: `${from}-${to}`, ...ends, ...numbers, health };
     });
     const nodes = mesh.boxes.map(({ id }) => ({ ...template.nodes[1], ...who(id) }));

@@ -12,7 +12,8 @@ import { pathToFileURL } from "node:url";
 
 const need = (name) => {
     const value = process.env[name];
-    if (!value) throw new Error(`${name} is not set; run through: meson test -C BUILD --suite browser`);
+    if (!value)
+        throw new Error(`${name} is not set; run through: meson test -C BUILD --suite browser`);
     return value;
 };
 
@@ -64,7 +65,10 @@ export async function startBrowser() {
 
 /** A page that fails the test on any error or warning the browser has about it. */
 export async function openPage(browser, url, options = {}) {
-    const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+    const context = await browser.newContext({
+        viewport: { width: 1440, height: 900 },
+        ...options,
+    });
     const page = await context.newPage();
     page.complaints = [];
     page.on("pageerror", (error) => page.complaints.push(String(error)));
@@ -77,7 +81,12 @@ export async function openPage(browser, url, options = {}) {
 
 export const mapIsDrawn = (page) => page.waitForSelector(".map[data-drawn]");
 
-const TYPES = { html: "text/html; charset=utf-8", js: "text/javascript", css: "text/css", svg: "image/svg+xml" };
+const TYPES = {
+    html: "text/html; charset=utf-8",
+    js: "text/javascript",
+    css: "text/css",
+    svg: "image/svg+xml",
+};
 const CSP = readCsp();
 
 /** The page gets the policy that the collector sends, so a breach shows in these tests too. */
@@ -108,7 +117,8 @@ export class Stub {
 
     /** Tells every open page. */
     push(event) {
-        for (const stream of this.streams) stream.write(`event: graph\ndata: ${JSON.stringify(event)}\n\n`);
+        for (const stream of this.streams)
+            stream.write(`event: graph\ndata: ${JSON.stringify(event)}\n\n`);
     }
 
     dropStreams() {

@@ -74,7 +74,12 @@ test("filter words that mean nothing are named, and the rest holds", () => {
 test("the view survives the way through the address", () => {
     const views = [
         { window: "1m", query: "", selection: null, label: "auto" },
-        { window: "1h", query: "err>1% -redis", selection: { kind: "node", id: "demo/shop/cart & co" }, label: "p99" },
+        {
+            window: "1h",
+            query: "err>1% -redis",
+            selection: { kind: "node", id: "demo/shop/cart & co" },
+            label: "p99",
+        },
         { window: "5m", query: "", selection: { kind: "edge", id: "9d4c" }, label: "tls" },
     ];
     for (const each of views) assert.deepEqual(url.viewOf(url.searchOf(each)), each);
@@ -89,7 +94,10 @@ test("a partial event replaces, adds and removes", () => {
         full: false,
         seconds: 120,
         nodes: [],
-        edges: [{ ...first, requests: 2400 }, { ...second, id: "new" }],
+        edges: [
+            { ...first, requests: 2400 },
+            { ...second, id: "new" },
+        ],
         removedEdges: [second.id],
     };
     const next = api.applyEvent(whole, part);
@@ -105,14 +113,28 @@ test("versions of one service share a card; every edge is one line", () => {
     const shop = mesh.meshOf(bookShop());
     assert.equal(shop.cards.size, 7);
     const reviews = shop.cards.get("demo/bookinfo/reviews");
-    assert.deepEqual(reviews.rows.map((row) => [row.label, row.share]), [["v1", 0.9], ["v2", 0.1]]);
+    assert.deepEqual(
+        reviews.rows.map((row) => [row.label, row.share]),
+        [
+            ["v1", 0.9],
+            ["v2", 0.1],
+        ],
+    );
     assert.equal(reviews.health, "failing");
     assert.equal(shop.lines.length, 7);
     assert.equal(shop.mutualLines, 3);
     assert.equal(shop.cards.get("demo/bookinfo/gateway").isEntry, true);
     const sentences = shop.lines.map((line) => spaced(mesh.lineSentence(line)));
-    assert.ok(sentences.includes("productpage to reviews v2, 2 requests a second, 10 % errors, p95 61 ms, mutual TLS"));
-    assert.ok(sentences.includes("reviews v2 to ratings, 2 requests a second, 1.7 % errors, p95 19 ms, mutual TLS on 25 % of requests"));
+    assert.ok(
+        sentences.includes(
+            "productpage to reviews v2, 2 requests a second, 10 % errors, p95 61 ms, mutual TLS",
+        ),
+    );
+    assert.ok(
+        sentences.includes(
+            "reviews v2 to ratings, 2 requests a second, 1.7 % errors, p95 19 ms, mutual TLS on 25 % of requests",
+        ),
+    );
     assert.equal(new Set(shop.lines.map((line) => line.name)).size, 7);
 });
 
@@ -137,9 +159,15 @@ test("arrow keys follow the calls and find back", () => {
     assert.equal(walk.step(shop, picture, at("gateway"), "right"), at("productpage"));
     assert.equal(walk.step(shop, picture, at("productpage"), "left"), at("gateway"));
     assert.equal(walk.step(shop, picture, at("catalog-db"), "right"), null);
-    const column = [walk.step(shop, picture, at("reviews"), "up"), walk.step(shop, picture, at("reviews"), "down")];
+    const column = [
+        walk.step(shop, picture, at("reviews"), "up"),
+        walk.step(shop, picture, at("reviews"), "down"),
+    ];
     assert.ok(column.includes(at("inventory-legacy")));
-    assert.deepEqual(walk.unhealthy(shop).map((line) => line.name), ["productpage to reviews v2", "reviews v2 to ratings"]);
+    assert.deepEqual(
+        walk.unhealthy(shop).map((line) => line.name),
+        ["productpage to reviews v2", "reviews v2 to ratings"],
+    );
 });
 
 test("camera: zooming keeps the place under the pointer, fitting shows all", () => {

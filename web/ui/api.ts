@@ -19,7 +19,8 @@ export interface Identity {
 }
 
 export interface GraphNode extends Identity {
-    type: "workload" | "service" | "app" | "namespace" | "virtual" | "external" | "unknown" | "other";
+    type:
+        "workload" | "service" | "app" | "namespace" | "virtual" | "external" | "unknown" | "other";
     inRequests: number;
     inRate: number;
     inErrors: number;
@@ -206,8 +207,7 @@ export class Live {
                 if (this.timer === timer) this.watcher.onGraph(graph);
             },
             (error: Error) => {
-                if (this.timer === timer)
-                    this.watcher.onState("retrying", delayS, error.message);
+                if (this.timer === timer) this.watcher.onState("retrying", delayS, error.message);
             },
         );
     }

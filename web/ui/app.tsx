@@ -4,10 +4,10 @@
 // the mesh; everything else is computed from the two at every tick.
 import { render } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { parseQuery, toggleWord } from "./filter.ts";
+import { parseQuery, type Query, toggleWord } from "./filter.ts";
 import { Header, MTLS_WORD } from "./header.tsx";
 import { Help } from "./help.tsx";
-import { useLiveGraph } from "./live.ts";
+import { type LiveGraph, useLiveGraph } from "./live.ts";
 import { type MapHandle, MapPane } from "./map/map.tsx";
 import { unhealthy } from "./map/walk.ts";
 import { cardSentence, lineSentence, meshOf, type Mesh } from "./mesh.ts";
@@ -59,8 +59,137 @@ function selectionSentence(mesh: Mesh, selection: Selection): string {
     return card ? cardSentence(card, mesh) : "";
 }
 
-function isTyping(event: KeyboardEvent): boolean {
-    return (event.target as Element).closest("input, select, textarea, dialog") !== null;
+interface Actions {
+    mesh: Mesh | null;
+    selection: Selection;
+    map: MapHandle | null;
+    select: (selection: Selection, by: "pointer" | "keyboard") => void;
+    closePanel: () => void;
+    clearQuery: () => void;
+    openHelp: () => void;
+    toggleLive: () => void;
+    say: (text: string) => void;
+}
+
+function nextUnhealthy({ mesh, selection, map, select, say }: Actions): void {
+    const list = mesh ? unhealthy(mesh) : [];
+    const at = list.findIndex((line) => line.edge.id === selection?.id);
+    const next = list[(at + 1) % list.length];
+    if (!next) {
+        say("Every edge is healthy");
+        return;
+    }
+    select({ kind: "edge", id: next.edge.id }, "pointer");
+    map?.show(next.edge.id);
+}
+
+const KEYS: Record<string, (page: Actions) => void> = {
+    "/": () => document.getElementById("filter")?.focus(),
+    "?": (page) => page.openHelp(),
+    Escape: (page) => (page.selection ? page.closePanel() : page.clearQuery()),
+    " ": (page) => page.toggleLive(),
+    x: nextUnhealthy,
+    t: (page) => page.map?.tidy(),
+    T: (page) => page.map?.tidy(),
+    "+": (page) => page.map?.zoom(1.25),
+    "=": (page) => page.map?.zoom(1.25),
+    "-": (page) => page.map?.zoom(0.8),
+    "0": (page) => page.map?.fit(),
+};
+
+/** Keys that work wherever the focus is, but not while somebody types. */
+function useKeys(actions: Actions): void {
+    const latest = useRef(actions);
+    latest.current = actions;
+    useEffect(() => {
+        const listen = (event: KeyboardEvent) => {
+            if (event.ctrlKey || event.metaKey || event.altKey) return;
+            const target = event.target as HTMLElement;
+            if (target.closest("input, select, textarea, dialog")) {
+                if (event.key === "Escape" && target.id === "filter") target.blur();
+                return;
+            }
+            // Space presses the focused button, as everywhere.
+            if (event.key === " " && target.closest("button, a")) return;
+            const action = KEYS[event.key];
+            if (!action) return;
+            event.preventDefault();
+            action(latest.current);
+        };
+        addEventListener("keydown", listen);
+        return () => removeEventListener("keydown", listen);
+    }, []);
+}
+
+interface BodyProps {
+    mesh: Mesh;
+    view: View;
+    query: Query;
+    themeKey: string;
+    map: { current: MapHandle | null };
+    onSelect: (selection: Selection, by: "pointer" | "keyboard") => void;
+}
+
+/** Map above, table below, and what is hovered in one lit in the other. */
+function Halves({ mesh, view, query, themeKey, map, onSelect }: BodyProps) {
+    const [hovered, setHovered] = useState<string | null>(null);
+    const [mapShare, setMapShare] = useState(64);
+    const lines = useMemo(
+        () => mesh.lines.filter((line) => query.matches(line.edge)),
+        [mesh, query],
+    );
+    return (
+        <div class="halves" style={{ gridTemplateRows: `${mapShare}% 7px 1fr` }}>
+            <MapPane
+                mesh={mesh}
+                matches={query.isEmpty ? null : query.matches}
+                selection={view.selection}
+                hovered={hovered}
+                label={view.label}
+                themeKey={themeKey}
+                handle={map}
+                onSelect={onSelect}
+                onHover={setHovered}
+            />
+            <Split share={mapShare} onShare={setMapShare} />
+            <EdgeTable
+                lines={lines}
+                total={mesh.lines.length}
+                selected={view.selection?.kind === "edge" ? view.selection.id : null}
+                hovered={hovered}
+                onSelect={(id, by) => onSelect({ kind: "edge", id }, by)}
+                onHover={setHovered}
+            />
+        </div>
+    );
+}
+
+/** Selecting and closing; the focus goes back to where the panel was opened from. */
+function useSelecting(mesh: Mesh | null, change: (part: Partial<View>) => void) {
+    const [byKeyboard, setByKeyboard] = useState(false);
+    const [said, say] = useState("");
+    const cameFrom = useRef<HTMLElement | null>(null);
+    const select = (selection: Selection, by: "pointer" | "keyboard") => {
+        if (by === "keyboard") cameFrom.current = document.activeElement as HTMLElement;
+        setByKeyboard(by === "keyboard");
+        change({ selection });
+        if (mesh) say(selectionSentence(mesh, selection));
+    };
+    const closePanel = () => {
+        change({ selection: null });
+        if (byKeyboard) cameFrom.current?.focus();
+        say("");
+    };
+    return { byKeyboard, said, say, select, closePanel };
+}
+
+function Lost({ live }: { live: LiveGraph }) {
+    return (
+        <p class="banner" role="alert">
+            Connection lost, trying again in {live.retryInSeconds} s ({live.why}). The numbers may
+            be old.
+        </p>
+    );
 }
 
 function App() {
@@ -69,78 +198,16 @@ function App() {
     const live = useLiveGraph(view.window);
     const mesh = useMemo(() => (live.graph ? meshOf(live.graph) : null), [live.graph]);
     const query = useMemo(() => parseQuery(view.query), [view.query]);
-    const lines = useMemo(
-        () => mesh?.lines.filter((line) => query.matches(line.edge)) ?? [],
-        [mesh, query],
-    );
-    const [hovered, setHovered] = useState<string | null>(null);
+    const { byKeyboard, said, say, select, closePanel } = useSelecting(mesh, change);
     const [isHelpOpen, setHelpOpen] = useState(false);
-    const [byKeyboard, setByKeyboard] = useState(false);
-    const [mapShare, setMapShare] = useState(64);
-    const [said, setSaid] = useState("");
     const map = useRef<MapHandle | null>(null);
-    const cameFrom = useRef<HTMLElement | null>(null);
+    const openHelp = () => setHelpOpen(true);
+    const clearQuery = () => change({ query: "" });
+    const { selection } = view;
+    const keyed = { selection, map: map.current, toggleLive: live.toggle, openHelp, clearQuery };
+    useKeys({ ...keyed, mesh, select, closePanel, say });
 
-    const select = (selection: Selection, by: "pointer" | "keyboard") => {
-        if (by === "keyboard") cameFrom.current = document.activeElement as HTMLElement;
-        setByKeyboard(by === "keyboard");
-        change({ selection });
-        if (mesh) setSaid(selectionSentence(mesh, selection));
-    };
-    const closePanel = () => {
-        change({ selection: null });
-        if (byKeyboard) cameFrom.current?.focus();
-        setSaid("");
-    };
-    const nextUnhealthy = () => {
-        if (!mesh) return;
-        const list = unhealthy(mesh);
-        const at = list.findIndex((line) => line.edge.id === view.selection?.id);
-        const next = list[(at + 1) % list.length];
-        if (!next) {
-            setSaid("Every edge is healthy");
-            return;
-        }
-        select({ kind: "edge", id: next.edge.id }, "pointer");
-        map.current?.show(next.edge.id);
-    };
-    const KEYS: Record<string, () => void> = {
-        "/": () => document.getElementById("filter")?.focus(),
-        "?": () => setHelpOpen(true),
-        Escape: () => (view.selection ? closePanel() : change({ query: "" })),
-        " ": live.toggle,
-        x: nextUnhealthy,
-        t: () => map.current?.tidy(),
-        T: () => map.current?.tidy(),
-        "+": () => map.current?.zoom(1.25),
-        "=": () => map.current?.zoom(1.25),
-        "-": () => map.current?.zoom(0.8),
-        "0": () => map.current?.fit(),
-    };
-    const onKey = (event: KeyboardEvent) => {
-        if (event.ctrlKey || event.metaKey || event.altKey) return;
-        if (isTyping(event)) {
-            const input = event.target as HTMLElement;
-            if (event.key === "Escape" && input.id === "filter") input.blur();
-            return;
-        }
-        // Space presses the focused button, as everywhere.
-        if (event.key === " " && (event.target as Element).closest("button, a")) return;
-        const action = KEYS[event.key];
-        if (!action) return;
-        event.preventDefault();
-        action();
-    };
-    const latestKey = useRef(onKey);
-    latestKey.current = onKey;
-    useEffect(() => {
-        const listen = (event: KeyboardEvent) => latestKey.current(event);
-        addEventListener("keydown", listen);
-        return () => removeEventListener("keydown", listen);
-    }, []);
-
-    const selectedEdge = view.selection?.kind === "edge" ? view.selection.id : null;
-    const hasMap = mesh !== null && mesh.cards.size > 0;
+    const shown = mesh !== null && mesh.cards.size > 0 ? mesh : null;
     return (
         <>
             <Header
@@ -154,37 +221,12 @@ function App() {
                 onView={change}
                 onLive={live.toggle}
                 onTheme={choose}
-                onHelp={() => setHelpOpen(true)}
+                onHelp={openHelp}
             />
-            {live.state === "retrying" && hasMap && (
-                <p class="banner" role="alert">
-                    Connection lost, trying again in {live.retryInSeconds} s ({live.why}). The numbers may be old.
-                </p>
-            )}
-            <main class={view.selection ? "with-panel" : ""}>
-                {hasMap ? (
-                    <div class="halves" style={{ gridTemplateRows: `${mapShare}% 7px 1fr` }}>
-                        <MapPane
-                            mesh={mesh}
-                            matches={query.isEmpty ? null : query.matches}
-                            selection={view.selection}
-                            hovered={hovered}
-                            label={view.label}
-                            themeKey={themeKey}
-                            handle={map}
-                            onSelect={select}
-                            onHover={setHovered}
-                        />
-                        <Split share={mapShare} onShare={setMapShare} />
-                        <EdgeTable
-                            lines={lines}
-                            total={mesh.lines.length}
-                            selected={selectedEdge}
-                            hovered={hovered}
-                            onSelect={(id, by) => select({ kind: "edge", id }, by)}
-                            onHover={setHovered}
-                        />
-                    </div>
+            {live.state === "retrying" && shown && <Lost live={live} />}
+            <main class={selection && shown ? "with-panel" : ""}>
+                {shown ? (
+                    <Halves mesh={shown} {...{ view, query, themeKey, map }} onSelect={select} />
                 ) : (
                     <NoMap
                         hasGraph={mesh !== null}
@@ -193,13 +235,13 @@ function App() {
                         retryInSeconds={live.retryInSeconds}
                     />
                 )}
-                {view.selection && hasMap && (
+                {selection && shown && (
                     <Panel
-                        mesh={mesh}
-                        selection={view.selection}
+                        mesh={shown}
+                        selection={selection}
                         window={view.window}
                         hasFocus={byKeyboard}
-                        onPick={(selection) => select(selection, "pointer")}
+                        onPick={(next) => select(next, "pointer")}
                         onClose={closePanel}
                     />
                 )}

@@ -39,13 +39,14 @@ const MTLS: Record<string, Predicate> = {
     unknown: (e) => e.tls.state === "unknown",
 };
 
-const NUMBERS: Record<string, { of: (edge: GraphEdge) => number; units: Record<string, number> }> = {
-    err: { of: (e) => e.errorRate, units: { "%": 0.01, "": 0.01 } },
-    rate: { of: (e) => e.rate, units: { "": 1, "/s": 1 } },
-    p50: { of: (e) => e.latency.p50Ms, units: { ms: 1, s: 1000, us: 0.001, "": 1 } },
-    p95: { of: (e) => e.latency.p95Ms, units: { ms: 1, s: 1000, us: 0.001, "": 1 } },
-    p99: { of: (e) => e.latency.p99Ms, units: { ms: 1, s: 1000, us: 0.001, "": 1 } },
-};
+const NUMBERS: Record<string, { of: (edge: GraphEdge) => number; units: Record<string, number> }> =
+    {
+        err: { of: (e) => e.errorRate, units: { "%": 0.01, "": 0.01 } },
+        rate: { of: (e) => e.rate, units: { "": 1, "/s": 1 } },
+        p50: { of: (e) => e.latency.p50Ms, units: { ms: 1, s: 1000, us: 0.001, "": 1 } },
+        p95: { of: (e) => e.latency.p95Ms, units: { ms: 1, s: 1000, us: 0.001, "": 1 } },
+        p99: { of: (e) => e.latency.p99Ms, units: { ms: 1, s: 1000, us: 0.001, "": 1 } },
+    };
 
 function numberWord(word: string): Predicate | string | null {
     const parts = /^([a-z0-9]+)(<|>)([0-9.]*)(.*)$/.exec(word);

@@ -38,7 +38,15 @@ interface Props {
     onHelp: () => void;
 }
 
-function MtlsChip({ mesh, isOn, onPress }: { mesh: Mesh | null; isOn: boolean; onPress: () => void }) {
+function MtlsChip({
+    mesh,
+    isOn,
+    onPress,
+}: {
+    mesh: Mesh | null;
+    isOn: boolean;
+    onPress: () => void;
+}) {
     if (!mesh || mesh.lines.length === 0) return null;
     const rest = mesh.lines.length - mesh.mutualLines;
     return (
@@ -141,7 +149,13 @@ export function Header(props: Props) {
             >
                 {THEME_SIGNS[theme]}
             </button>
-            <button type="button" class="icon" aria-label="Help" title="Keys and legend (?)" onClick={props.onHelp}>
+            <button
+                type="button"
+                class="icon"
+                aria-label="Help"
+                title="Keys and legend (?)"
+                onClick={props.onHelp}
+            >
                 ?
             </button>
         </header>

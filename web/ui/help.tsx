@@ -59,8 +59,8 @@ export function Help({ onClose }: { onClose: () => void }) {
                     <h3>Lines and locks</h3>
                     <Legend />
                     <p>
-                        A line without a lock is mutual TLS throughout; hover or select it to see its
-                        closed lock. The count of such lines is in the bar at the top.
+                        A line without a lock is mutual TLS throughout; hover or select it to see
+                        its closed lock. The count of such lines is in the bar at the top.
                     </p>
                 </section>
             </div>

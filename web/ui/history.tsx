@@ -20,8 +20,18 @@ interface Series {
 
 const SERIES: Series[] = [
     { title: "rate", of: (p) => p.rate, show: format.rate, tone: "ok" },
-    { title: "errors", of: (p) => (p.requests > 0 ? p.errorRate : null), show: format.percent, tone: "bad" },
-    { title: "p95", of: (p) => (p.requests > 0 ? p.p95Ms : null), show: format.latency, tone: "ok" },
+    {
+        title: "errors",
+        of: (p) => (p.requests > 0 ? p.errorRate : null),
+        show: format.percent,
+        tone: "bad",
+    },
+    {
+        title: "p95",
+        of: (p) => (p.requests > 0 ? p.p95Ms : null),
+        show: format.latency,
+        tone: "ok",
+    },
 ];
 
 function pathOf(values: (number | null)[], most: number): string {

@@ -188,7 +188,8 @@ export function cardSentence(card: Card, mesh: Mesh): string {
     const into = mesh.into.get(card.id) ?? [];
     const out = mesh.out.get(card.id) ?? [];
     const slowest = Math.max(0, ...into.map((line) => line.edge.latency.p95Ms));
-    const versions = card.rows.length > 1 ? `versions ${card.rows.map((r) => r.label).join(", ")}` : "";
+    const versions =
+        card.rows.length > 1 ? `versions ${card.rows.map((r) => r.label).join(", ")}` : "";
     return [
         card.name,
         versions,

@@ -4,7 +4,15 @@ import { useEffect, useRef } from "preact/hooks";
 import type { GraphEdge, Latency } from "./api.ts";
 import * as format from "./format.ts";
 import { History } from "./history.tsx";
-import { type Card, fullName, type Line, lineSentence, type Mesh, shortName, tlsWords } from "./mesh.ts";
+import {
+    type Card,
+    fullName,
+    type Line,
+    lineSentence,
+    type Mesh,
+    shortName,
+    tlsWords,
+} from "./mesh.ts";
 import { HealthRing } from "./map/card.tsx";
 import type { Selection, WindowName } from "./url.ts";
 
@@ -43,7 +51,15 @@ function Facts({ rows, isCount }: { rows: [string, ComponentChildren][]; isCount
     );
 }
 
-function Counts({ title, of, words }: { title: string; of: Record<string, number>; words?: typeof FLAGS }) {
+function Counts({
+    title,
+    of,
+    words,
+}: {
+    title: string;
+    of: Record<string, number>;
+    words?: typeof FLAGS;
+}) {
     const seen = Object.entries(of).filter(([, count]) => count > 0);
     if (seen.length === 0) return null;
     return (
@@ -52,7 +68,11 @@ function Counts({ title, of, words }: { title: string; of: Record<string, number
             <Facts
                 isCount
                 rows={seen.map(([name, count]) => [
-                    words?.[name] ? `${name}, ${words[name]}` : name === "none" ? "no response" : name,
+                    words?.[name]
+                        ? `${name}, ${words[name]}`
+                        : name === "none"
+                          ? "no response"
+                          : name,
                     format.count(count),
                 ])}
             />
@@ -181,7 +201,12 @@ function EdgePanel({ line, window }: { line: Line; window: WindowName }) {
     );
 }
 
-function LineList(props: { title: string; lines: Line[]; show: (l: Line) => string; onPick: PickEdge }) {
+function LineList(props: {
+    title: string;
+    lines: Line[];
+    show: (l: Line) => string;
+    onPick: PickEdge;
+}) {
     if (props.lines.length === 0) return null;
     return (
         <section>
@@ -239,15 +264,27 @@ function CardPanel({ card, mesh, onPick }: { card: Card; mesh: Mesh; onPick: Pic
                                     </th>
                                     <td>{format.percent(row.share)}</td>
                                     <td>{format.rate(row.node.inRate)}</td>
-                                    <td class={row.node.health}>{format.percent(row.node.inErrorRate)}</td>
+                                    <td class={row.node.health}>
+                                        {format.percent(row.node.inErrorRate)}
+                                    </td>
                                 </tr>
                             ))}
                         </tbody>
                     </table>
                 </section>
             )}
-            <LineList title="Called by" lines={into} onPick={onPick} show={(l) => nameFor(l, card, "into")} />
-            <LineList title="Calls" lines={out} onPick={onPick} show={(l) => nameFor(l, card, "out")} />
+            <LineList
+                title="Called by"
+                lines={into}
+                onPick={onPick}
+                show={(l) => nameFor(l, card, "into")}
+            />
+            <LineList
+                title="Calls"
+                lines={out}
+                onPick={onPick}
+                show={(l) => nameFor(l, card, "out")}
+            />
             <section>
                 <h3>Identity</h3>
                 <Facts
@@ -255,7 +292,10 @@ function CardPanel({ card, mesh, onPick }: { card: Card; mesh: Mesh; onPick: Pic
                         ["namespace", card.namespace],
                         ["cluster", card.rows[0]!.node.cluster],
                         ["workloads", card.rows.map((row) => row.node.workload).join(", ")],
-                        ["certificate", principals.size > 0 ? <code>{[...principals].join(" ")}</code> : null],
+                        [
+                            "certificate",
+                            principals.size > 0 ? <code>{[...principals].join(" ")}</code> : null,
+                        ],
                     ]}
                 />
             </section>
@@ -303,7 +343,9 @@ export function Panel(props: Props) {
                     )}
                     {line && (
                         <>
-                            {line.fromRow >= 0 ? fullName(line.edge.source) : shortName(line.edge.source)}
+                            {line.fromRow >= 0
+                                ? fullName(line.edge.source)
+                                : shortName(line.edge.source)}
                             <span aria-label="to"> → </span>
                             {line.toRow >= 0
                                 ? fullName(line.edge.destination)
@@ -312,16 +354,28 @@ export function Panel(props: Props) {
                     )}
                     {!card && !line && "No traffic"}
                 </h2>
-                <button type="button" class="close" aria-label="Close details" onClick={props.onClose}>
+                <button
+                    type="button"
+                    class="close"
+                    aria-label="Close details"
+                    onClick={props.onClose}
+                >
                     ×
                 </button>
             </header>
             {card && (
-                <CardPanel card={card} mesh={mesh} onPick={(id) => props.onPick({ kind: "edge", id })} />
+                <CardPanel
+                    card={card}
+                    mesh={mesh}
+                    onPick={(id) => props.onPick({ kind: "edge", id })}
+                />
             )}
             {line && <EdgePanel line={line} window={props.window} />}
             {!card && !line && (
-                <p>What was selected had no traffic in this window. Choose a longer one, or close this.</p>
+                <p>
+                    What was selected had no traffic in this window. Choose a longer one, or close
+                    this.
+                </p>
             )}
         </aside>
     );

@@ -13,7 +13,9 @@ function Failed({ why, retryInSeconds }: { why: string; retryInSeconds: number }
     return (
         <div class="state" role="alert">
             <h2>The collector does not answer</h2>
-            <p>{why}. Trying again in {retryInSeconds} s.</p>
+            <p>
+                {why}. Trying again in {retryInSeconds} s.
+            </p>
         </div>
     );
 }
@@ -56,7 +58,12 @@ function Empty({ window }: { window: WindowName }) {
     );
 }
 
-export function NoMap(props: { hasGraph: boolean; window: WindowName; why: string; retryInSeconds: number }) {
+export function NoMap(props: {
+    hasGraph: boolean;
+    window: WindowName;
+    why: string;
+    retryInSeconds: number;
+}) {
     if (props.hasGraph) return <Empty window={props.window} />;
     if (props.why) return <Failed why={props.why} retryInSeconds={props.retryInSeconds} />;
     return <Waiting />;

@@ -27,7 +27,9 @@ function TlsCell({ edge }: { edge: GraphEdge }) {
             {state === "mutual" && <ClosedLock />}
             {state === "mixed" && <HalfLock />}
             {(state === "plaintext" || state === "tls") && <OpenLock />}
-            {state === "mixed" ? `${format.percent(edge.tls.mutual / edge.requests)} mutual` : state}
+            {state === "mixed"
+                ? `${format.percent(edge.tls.mutual / edge.requests)} mutual`
+                : state}
         </span>
     );
 }
@@ -60,7 +62,9 @@ export function sortLines(lines: Line[], sorting: Sorting): Line[] {
     const sign = sorting.isDown ? -1 : 1;
     return lines
         .map((line) => ({ line, by: column.sortBy(line.edge) }))
-        .sort((a, b) => (a.by < b.by ? -sign : a.by > b.by ? sign : a.line.name < b.line.name ? -1 : 1))
+        .sort((a, b) =>
+            a.by < b.by ? -sign : a.by > b.by ? sign : a.line.name < b.line.name ? -1 : 1,
+        )
         .map(({ line }) => line);
 }
 

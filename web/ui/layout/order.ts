@@ -103,7 +103,7 @@ function swapNeighbours(layers: Layers, at: Int32Array, takeTies: boolean): bool
         // The columns on both sides stand still meanwhile, so the ends are sorted once.
         const left = row.map((v) => ends(layers.left[v]!));
         const right = row.map((v) => ends(layers.right[v]!));
-        const swap = <T,>(list: T[], i: number) =>
+        const swap = <T>(list: T[], i: number) =>
             ([list[i], list[i + 1]] = [list[i + 1]!, list[i]!]);
         for (let i = 0; i + 1 < row.length; i++) {
             const [al, bl, ar, br] = [left[i]!, left[i + 1]!, right[i]!, right[i + 1]!];
@@ -124,8 +124,7 @@ function swapNeighbours(layers: Layers, at: Int32Array, takeTies: boolean): bool
 function sweep(layers: Layers, at: Int32Array, round: number, effort: Effort): void {
     const useMean = round >= effort.sweeps / 2;
     const { rows, left, right } = layers;
-    if (round % 2 === 0)
-        for (let r = 1; r < rows.length; r++) sortRow(rows[r]!, left, at, useMean);
+    if (round % 2 === 0) for (let r = 1; r < rows.length; r++) sortRow(rows[r]!, left, at, useMean);
     else for (let r = rows.length - 2; r >= 0; r--) sortRow(rows[r]!, right, at, useMean);
     for (let pass = 0; pass < effort.swaps; pass++)
         if (!swapNeighbours(layers, at, pass % 2 === 1)) break;
@@ -147,8 +146,7 @@ function walkOrder(layers: Layers, fromRight: boolean, deep: boolean): number[][
             seen.add(v);
             rows[rowOf.get(v)!]!.push(v);
             const next = forward[v]!;
-            for (let i = 0; i < next.length; i++)
-                queue.push(next[deep ? next.length - 1 - i : i]!);
+            for (let i = 0; i < next.length; i++) queue.push(next[deep ? next.length - 1 - i : i]!);
         }
     }
     return rows;

@@ -63,9 +63,7 @@ export function peelOrder(n: number, edges: Edge[]): number[] {
 /** Edges with the few that point backwards turned round; parallel to the input. */
 export function breakCycles(n: number, edges: Edge[]): Edge[] {
     const place = peelOrder(n, edges);
-    return edges.map((e) =>
-        place[e.from]! <= place[e.to]! ? e : { from: e.to, to: e.from },
-    );
+    return edges.map((e) => (place[e.from]! <= place[e.to]! ? e : { from: e.to, to: e.from }));
 }
 
 function topological(n: number, out: Adjacency, into: Adjacency): number[] {

@@ -66,7 +66,10 @@ function wishOf(chart: Chart, item: number, sides: ("left" | "right")[]) {
 function placeRows(chart: Chart, rows: number[][]): void {
     const gap = (a: number, b: number) => gapBetween(chart, a, b);
     for (const row of rows) {
-        const heights = settle(row.map((item) => ({ item, y: 0, weight: 1 })), gap);
+        const heights = settle(
+            row.map((item) => ({ item, y: 0, weight: 1 })),
+            gap,
+        );
         row.forEach((item, i) => (chart.y[item] = heights[i]!));
     }
     const rounds = roundsFor(chart.rank.length);
@@ -74,7 +77,10 @@ function placeRows(chart: Chart, rows: number[][]): void {
         const sides: ("left" | "right")[] =
             round >= rounds - 4 ? ["left", "right"] : round % 2 === 0 ? ["left"] : ["right"];
         for (const row of round % 2 === 0 ? rows : [...rows].reverse()) {
-            const heights = settle(row.map((item) => wishOf(chart, item, sides)), gap);
+            const heights = settle(
+                row.map((item) => wishOf(chart, item, sides)),
+                gap,
+            );
             row.forEach((item, i) => (chart.y[item] = heights[i]!));
         }
     }
@@ -102,7 +108,11 @@ function placePart(
         })),
         selfLinks: [],
     };
-    const chart = chartOf(part, members.map((v) => rank[v]!), gaps);
+    const chart = chartOf(
+        part,
+        members.map((v) => rank[v]!),
+        gaps,
+    );
     const layers = { rows: rowsOf(chart).rows, left: chart.left, right: chart.right };
     reduceCrossings(layers);
     placeRows(chart, layers.rows);

@@ -39,7 +39,9 @@ const LOOP = 46;
 
 function rowCentre(box: PlacedBox, row: number): number {
     const top = box.y - box.height / 2;
-    return row < 0 ? top + CARD_HEAD_HEIGHT / 2 : top + CARD_HEAD_HEIGHT + (row + 0.5) * CARD_ROW_HEIGHT;
+    return row < 0
+        ? top + CARD_HEAD_HEIGHT / 2
+        : top + CARD_HEAD_HEIGHT + (row + 0.5) * CARD_ROW_HEIGHT;
 }
 
 function sides(shape: string): ["left" | "right", "left" | "right"] {
@@ -66,7 +68,10 @@ function portsOf(mesh: Mesh, picture: Picture) {
     }
     const shared = groupBy(ports, ({ card, port }) => `${card}\n${port.side}\n${port.row}`);
     for (const group of shared.values())
-        spread(picture.boxes.get(group[0]!.card)!, group.map(({ port }) => port));
+        spread(
+            picture.boxes.get(group[0]!.card)!,
+            group.map(({ port }) => port),
+        );
     return byLine;
 }
 
@@ -230,7 +235,8 @@ export function pointAt(curve: Curve, way: number): Point {
 function distanceToPiece(p: Point, a: Point, b: Point): number {
     const [dx, dy] = [b.x - a.x, b.y - a.y];
     const length2 = dx * dx + dy * dy;
-    const t = length2 > 0 ? Math.min(1, Math.max(0, ((p.x - a.x) * dx + (p.y - a.y) * dy) / length2)) : 0;
+    const t =
+        length2 > 0 ? Math.min(1, Math.max(0, ((p.x - a.x) * dx + (p.y - a.y) * dy) / length2)) : 0;
     return Math.hypot(p.x - a.x - t * dx, p.y - a.y - t * dy);
 }
 
@@ -269,4 +275,3 @@ export function rectOf(box: PlacedBox): Rect {
         bottom: box.y + box.height / 2,
     };
 }
-

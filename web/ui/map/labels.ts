@@ -93,7 +93,8 @@ class Taken {
     private *keys(rect: Rect): Generator<string> {
         const cell = Taken.CELL;
         for (let x = Math.floor(rect.left / cell); x * cell <= rect.right; x++)
-            for (let y = Math.floor(rect.top / cell); y * cell <= rect.bottom; y++) yield `${x} ${y}`;
+            for (let y = Math.floor(rect.top / cell); y * cell <= rect.bottom; y++)
+                yield `${x} ${y}`;
     }
 
     add(rect: Rect): void {

@@ -10,7 +10,7 @@ import type { LabelKind, Selection } from "../url.ts";
 import { NodeCard } from "./card.tsx";
 import { type Curve, curvesOf, rectOf } from "./geometry.ts";
 import { Legend } from "./legend.tsx";
-import { Stage } from "./stage.ts";
+import { Stage, type StageState } from "./stage.ts";
 import { overlaps, type Rect } from "./view.ts";
 import { type Direction, linesOf, step } from "./walk.ts";
 
@@ -19,7 +19,6 @@ export interface MapHandle {
     fit(): void;
     zoom(factor: number): void;
     show(id: string): void;
-    focusCard(id: string): void;
 }
 
 interface Props {
@@ -83,8 +82,13 @@ function sharesPlaces(a: Picture, b: Picture): boolean {
     return true;
 }
 
-/** Cards that have to do with what is selected or filtered; null when all have. */
-function concerned(props: Props): { cards: Set<string>; edges: Set<string> } | null {
+interface Near {
+    cards: Set<string>;
+    edges: Set<string>;
+}
+
+/** What has to do with the selected card and the filter; null when all has. */
+function concerned(props: Props): Near | null {
     const { mesh, matches, selection } = props;
     if (!matches && selection?.kind !== "node") return null;
     const cards = new Set<string>();
@@ -100,38 +104,19 @@ function concerned(props: Props): { cards: Set<string>; edges: Set<string> } | n
     return { cards, edges };
 }
 
-export function MapPane(props: Props) {
-    const { mesh, selection, hovered, label } = props;
+/** The moving part, told of everything that changed after each render. */
+function useStage(
+    latest: { current: Props },
+    state: StageState,
+    onInSight: (rect: Rect | null) => void,
+) {
     const host = useRef<HTMLDivElement>(null);
     const canvas = useRef<HTMLCanvasElement>(null);
     const layer = useRef<HTMLDivElement>(null);
     const stage = useRef<Stage | null>(null);
-    const [tidied, setTidied] = useState(0);
-    const [tabStop, setTabStop] = useState<string | null>(null);
-    const [inSight, setInSight] = useState<Rect | null>(null);
-    const latest = useRef(props);
-    latest.current = props;
-    const pick = useCallback(
-        (id: string) => latest.current.onSelect({ kind: "node", id }, "pointer"),
-        [],
-    );
-
-    const { picture, changed } = usePicture(mesh, tidied);
-    const curves = useCurves(mesh, picture);
-    const near = concerned(props);
-    const namespaces = new Set([...mesh.cards.values()].map((card) => card.namespace));
-    namespaces.delete("unknown");
-    const isPlain = (box: PlacedBox) =>
-        mesh.cards.size > CARDS_WHOLE && !(inSight && overlaps(rectOf(box), inSight));
-    // Where cards are too many to be told apart, only the one in hand is told in full.
-    const nameOf = (card: Card, plain: boolean) =>
-        plain && card.id !== tabStop ? `${card.name}, ${card.health}` : cardSentence(card, mesh);
-    const first = [...picture.boxes.values()].sort((a, b) => a.x - b.x || a.y - b.y)[0]?.id;
-    const stop = tabStop !== null && mesh.cards.has(tabStop) ? tabStop : first;
-
     useLayoutEffect(() => {
         stage.current = new Stage(host.current!, canvas.current!, layer.current!, {
-            onInSight: (rect) => setInSight(rect),
+            onInSight,
             onHover: (curve) => latest.current.onHover(curve?.line.edge.id ?? null),
             onPick: (curve) =>
                 latest.current.onSelect(
@@ -141,61 +126,154 @@ export function MapPane(props: Props) {
         });
         return () => stage.current!.close();
     }, []);
-    useLayoutEffect(() => {
-        stage.current!.update({
-            picture,
-            curves,
-            kind: label,
-            selected: selection?.id ?? null,
-            hoveredEdge: hovered,
-            isFaded: (curve) => near !== null && !near.edges.has(curve.line.edge.id),
-        });
-    });
-    useEffect(() => stage.current!.themeChanged(), [props.themeKey]);
+    useLayoutEffect(() => stage.current!.update(state));
+    useEffect(() => stage.current!.themeChanged(), [latest.current.themeKey]);
+    return { host, canvas, layer, stage };
+}
+
+/** The key pressed on a card; false when it means nothing there. */
+function cardKey(key: string, id: string, props: Props, picture: Picture, go: GoTo): boolean {
+    const { mesh, selection, onSelect } = props;
+    const way = ARROWS[key];
+    if (way) {
+        const next = step(mesh, picture, id, way);
+        if (next !== null) go(next);
+    } else if (key === "Enter") {
+        onSelect({ kind: "node", id }, "keyboard");
+    } else if (key === "f") {
+        onSelect({ kind: "node", id }, "pointer");
+    } else if (key === "e") {
+        const lines = linesOf(mesh, id);
+        const at = lines.findIndex((line) => line.edge.id === selection?.id);
+        const next = lines[(at + 1) % lines.length];
+        if (next) onSelect({ kind: "edge", id: next.edge.id }, "pointer");
+    } else {
+        return false;
+    }
+    return true;
+}
+
+type GoTo = (card: string) => void;
+
+interface CardsProps {
+    map: Props;
+    picture: Picture;
+    near: Near | null;
+    inSight: Rect | null;
+    tabStop: string | null; // the card that had the focus last
+    onFocus: GoTo;
+    onPick: GoTo;
+}
+
+function Cards({ map, picture, near, inSight, tabStop, onFocus, onPick }: CardsProps) {
+    const { mesh, selection } = map;
+    const namespaces = new Set([...mesh.cards.values()].map((card) => card.namespace));
+    namespaces.delete("unknown");
+    const first = [...picture.boxes.values()].sort((a, b) => a.x - b.x || a.y - b.y)[0]?.id;
+    const stop = tabStop !== null && mesh.cards.has(tabStop) ? tabStop : first;
+    const isPlain = (box: PlacedBox) =>
+        mesh.cards.size > CARDS_WHOLE && !(inSight && overlaps(rectOf(box), inSight));
+    // Where cards are too many to be told apart, only the one in hand is told in full.
+    const nameOf = (card: Card, plain: boolean) =>
+        plain && card.id !== tabStop ? `${card.name}, ${card.health}` : cardSentence(card, mesh);
+    return (
+        <>
+            {[...mesh.cards.values()].map((card) => {
+                const box = picture.boxes.get(card.id)!;
+                return (
+                    <NodeCard
+                        key={card.id}
+                        card={card}
+                        x={box.x}
+                        y={box.y}
+                        name={nameOf(card, isPlain(box))}
+                        isSelected={selection?.kind === "node" && selection.id === card.id}
+                        isFaded={near !== null && !near.cards.has(card.id)}
+                        hasTabStop={card.id === stop}
+                        isPlain={isPlain(box)}
+                        showNamespace={namespaces.size > 1}
+                        onPick={onPick}
+                        onFocus={onFocus}
+                    />
+                );
+            })}
+        </>
+    );
+}
+
+interface ToolsProps {
+    isTidyOffered: boolean;
+    map: MapHandle;
+}
+
+function Tools({ isTidyOffered, map }: ToolsProps) {
+    return (
+        <div class="tools">
+            {isTidyOffered && (
+                <button type="button" class="offer" onClick={map.tidy}>
+                    Tidy up
+                </button>
+            )}
+            <button type="button" aria-label="Zoom in" onClick={() => map.zoom(1.25)}>
+                +
+            </button>
+            <button type="button" aria-label="Zoom out" onClick={() => map.zoom(0.8)}>
+                −
+            </button>
+            <button type="button" onClick={map.fit}>
+                Fit
+            </button>
+        </div>
+    );
+}
+
+export function MapPane(props: Props) {
+    const { mesh, selection, hovered, label } = props;
+    const [tidied, setTidied] = useState(0);
+    const [tabStop, setTabStop] = useState<string | null>(null);
+    const [inSight, setInSight] = useState<Rect | null>(null);
+    const latest = useRef(props);
+    latest.current = props;
+    const { picture, changed } = usePicture(mesh, tidied);
+    const curves = useCurves(mesh, picture);
+    const near = concerned(props);
+    const state: StageState = {
+        picture,
+        curves,
+        kind: label,
+        selected: selection?.id ?? null,
+        hoveredEdge: hovered,
+        isFaded: (curve) => near !== null && !near.edges.has(curve.line.edge.id),
+    };
+    const { host, canvas, layer, stage } = useStage(latest, state, setInSight);
     useEffect(() => {
         if (tidied > 0) stage.current!.fitAll();
     }, [tidied]);
-
-    const focusCard = (id: string) => {
+    const pick = useCallback(
+        (id: string) => latest.current.onSelect({ kind: "node", id }, "pointer"),
+        [],
+    );
+    const goTo = (id: string) => {
         setTabStop(id);
         stage.current!.show(id);
         for (const card of layer.current!.querySelectorAll<HTMLElement>("[data-card]"))
             if (card.dataset["card"] === id) card.focus({ preventScroll: true });
     };
-    props.handle.current = {
+    const onKeyDown = (event: KeyboardEvent) => {
+        const id = (event.target as HTMLElement).dataset["card"];
+        if (id === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+        if (!cardKey(event.key, id, props, picture, goTo)) return;
+        event.preventDefault();
+        event.stopPropagation();
+    };
+    const handle: MapHandle = {
         tidy: () => setTidied((n) => n + 1),
         fit: () => stage.current!.fitAll(),
         zoom: (factor) => stage.current!.zoomBy(factor),
         show: (id) => stage.current!.show(id),
-        focusCard,
     };
-
-    const nextLine = (id: string) => {
-        const lines = linesOf(mesh, id);
-        const at = lines.findIndex((line) => line.edge.id === selection?.id);
-        const next = lines[(at + 1) % lines.length];
-        if (next) props.onSelect({ kind: "edge", id: next.edge.id }, "pointer");
-    };
-    const onKeyDown = (event: KeyboardEvent) => {
-        const id = (event.target as HTMLElement).dataset["card"];
-        if (id === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
-        const way = ARROWS[event.key];
-        if (way) {
-            const next = step(mesh, picture, id, way);
-            if (next !== null) focusCard(next);
-        } else if (event.key === "Enter") {
-            props.onSelect({ kind: "node", id }, "keyboard");
-        } else if (event.key === "e") {
-            nextLine(id);
-        } else if (event.key === "f") {
-            props.onSelect({ kind: "node", id }, "pointer");
-        } else {
-            return;
-        }
-        event.preventDefault();
-        event.stopPropagation();
-    };
-
+    props.handle.current = handle;
+    const cards = { map: props, picture, near, inSight, tabStop };
     return (
         <div
             class={hovered === null ? "map" : "map hot"}
@@ -206,43 +284,10 @@ export function MapPane(props: Props) {
         >
             <canvas ref={canvas} aria-hidden="true" />
             <div class="layer" ref={layer}>
-                {[...mesh.cards.values()].map((card) => {
-                    const box = picture.boxes.get(card.id)!;
-                    return (
-                        <NodeCard
-                            key={card.id}
-                            card={card}
-                            x={box.x}
-                            y={box.y}
-                            name={nameOf(card, isPlain(box))}
-                            isSelected={selection?.kind === "node" && selection.id === card.id}
-                            isFaded={near !== null && !near.cards.has(card.id)}
-                            hasTabStop={card.id === stop}
-                            isPlain={isPlain(box)}
-                            showNamespace={namespaces.size > 1}
-                            onPick={pick}
-                            onFocus={setTabStop}
-                        />
-                    );
-                })}
+                <Cards {...cards} onFocus={setTabStop} onPick={pick} />
             </div>
             <Legend />
-            <div class="tools">
-                {changed > CHURN_OFFERED && (
-                    <button type="button" class="offer" onClick={() => setTidied((n) => n + 1)}>
-                        Tidy up
-                    </button>
-                )}
-                <button type="button" aria-label="Zoom in" onClick={() => stage.current!.zoomBy(1.25)}>
-                    +
-                </button>
-                <button type="button" aria-label="Zoom out" onClick={() => stage.current!.zoomBy(0.8)}>
-                    −
-                </button>
-                <button type="button" onClick={() => stage.current!.fitAll()}>
-                    Fit
-                </button>
-            </div>
+            <Tools isTidyOffered={changed > CHURN_OFFERED} map={handle} />
         </div>
     );
 }

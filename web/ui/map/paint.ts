@@ -8,7 +8,10 @@ import { type Label, labelFontPx, LOCK_WIDTH, PADDING } from "./labels.ts";
 import { lineStyle, type Lock, type Tone, toneOf } from "./style.ts";
 import { type Camera, type Rect, type Size, visible } from "./view.ts";
 
-export type Palette = Record<"paper" | "ok" | "warn" | "bad" | "warnText" | "muted" | "select", string>;
+export type Palette = Record<
+    "paper" | "ok" | "warn" | "bad" | "warnText" | "muted" | "select",
+    string
+>;
 
 export interface Scene {
     curves: Curve[];
@@ -147,7 +150,12 @@ function drawLabel(context: CanvasRenderingContext2D, label: Label, scene: Scene
         drawLock(context, label.lock, textLeft, y);
         textLeft += LOCK_WIDTH;
     }
-    const textColour = { idle: palette.muted, ok: palette.muted, warn: palette.warnText, bad: palette.bad };
+    const textColour = {
+        idle: palette.muted,
+        ok: palette.muted,
+        warn: palette.warnText,
+        bad: palette.bad,
+    };
     if (!label.text) return;
     context.fillStyle = textColour[tone];
     context.font = labelFont(scene.font, labelFontPx(camera.zoom), tone !== "ok");

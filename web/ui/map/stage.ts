@@ -9,7 +9,18 @@ import { boundsOf, type Curve, curveAt, rectOf } from "./geometry.ts";
 import { type Label, labelFontPx, placeLabels } from "./labels.ts";
 import { labelFont, paint, type Palette, readPalette } from "./paint.ts";
 import type { Picture } from "../layout/layout.ts";
-import { type Camera, contains, fit, type Rect, reveal, type Size, toMap, union, visible, zoomAt } from "./view.ts";
+import {
+    type Camera,
+    contains,
+    fit,
+    type Rect,
+    reveal,
+    type Size,
+    toMap,
+    union,
+    visible,
+    zoomAt,
+} from "./view.ts";
 
 export interface StageState {
     picture: Picture;
@@ -258,4 +269,3 @@ export class Stage {
         }
     }
 }
-

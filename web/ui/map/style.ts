@@ -65,7 +65,9 @@ export function labelTexts(edge: GraphEdge, kind: LabelKind): string[] {
         case "rate":
             return [lead + flow(edge)];
         case "tls":
-            return [edge.tls.state === "mixed" ? format.percent(mutualShare(edge)) : edge.tls.state];
+            return [
+                edge.tls.state === "mixed" ? format.percent(mutualShare(edge)) : edge.tls.state,
+            ];
         case "p50":
             return [lead + format.latency(edge.latency.p50Ms)];
         case "p99":

@@ -22,11 +22,17 @@ export function step(mesh: Mesh, picture: Picture, id: string, way: Direction): 
     if (way === "up" || way === "down") {
         const sign = way === "up" ? -1 : 1;
         const column = boxes.filter((box) => box.rank === from.rank);
-        return nearest(from, column.filter((box) => (box.y - from.y) * sign > 0));
+        return nearest(
+            from,
+            column.filter((box) => (box.y - from.y) * sign > 0),
+        );
     }
     const next = way === "right" ? mesh.out.get(id) : mesh.into.get(id);
     const linked = new Set(next?.map((line) => (way === "right" ? line.to : line.from)));
-    return nearest(from, boxes.filter((box) => linked.has(box.id) && box.id !== id));
+    return nearest(
+        from,
+        boxes.filter((box) => linked.has(box.id) && box.id !== id),
+    );
 }
 
 /** Lines of a card in the order in which "e" visits them: callees from the top, then callers. */
@@ -41,7 +47,6 @@ export function unhealthy(mesh: Mesh): Line[] {
     return mesh.lines
         .filter((line) => rank[toneOf(line.edge)] < 2)
         .sort(
-            (a, b) =>
-                rank[toneOf(a.edge)] - rank[toneOf(b.edge)] || b.edge.errors - a.edge.errors,
+            (a, b) => rank[toneOf(a.edge)] - rank[toneOf(b.edge)] || b.edge.errors - a.edge.errors,
         );
 }
