@@ -48,11 +48,18 @@ def tally(collector, name):
     raise KeyError(name)
 
 
+def nested(depth):
+    value = "x"
+    for level in range(depth):
+        value = [value] if level % 2 else {"k": value}
+    return value
+
+
 def spellings(c):
     """One span with everything, sent in each spelling, is the same span."""
     full = dict(name="GET /cart", kind=2, parent_id=span_id(), trace_state="congo=t61", flags=257,
                 attrs={"s": "naïve \"q\"\n", "i": -7, "b": True, "d": 0.25, "l": ["a", 1, None], "y": b"\x00\xff",
-                       "m": {"k": {"deep": 1}}},
+                       "m": {"k": {"deep": 1}}, "deepest": nested(32)},
                 events=[{"time": 5, "name": "exception", "attrs": {"type": "IOError"}}],
                 links=[{"trace_id": trace_id(), "span_id": span_id()}],
                 status={"code": 2, "message": "gone"})
