@@ -72,8 +72,35 @@ static void put_utf8(struct buf *to, struct sv s)
     }
 }
 
+/* Nearly all texts are printable ASCII without quotes: one check, one copy. */
+static bool is_plain(struct sv s)
+{
+    bool is_special = false;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        is_special |= (c < ' ') | (c > '~') | (c == '"') | (c == '\\');
+    }
+    return !is_special;
+}
+
+static void put_plain(struct buf *to, struct sv s)
+{
+    char *at = buf_reserve(to, s.len + 2);
+    if (!at)
+        return;
+    at[0] = '"';
+    if (s.len)
+        memcpy(at + 1, s.p, s.len);
+    at[s.len + 1] = '"';
+    buf_commit(to, s.len + 2);
+}
+
 void json_put_quoted(struct buf *to, struct sv s)
 {
+    if (is_plain(s)) {
+        put_plain(to, s);
+        return;
+    }
     buf_putc(to, '"');
     while (s.len) {
         size_t n = plain_prefix(s);
