@@ -38,7 +38,6 @@ void down_close(struct down *d, int64_t linger_ns)
         listener_conn_gone(d->port->listener);
     defer_cancel(&d->later);
     loop_defer(w->loop, &d->later, down_gone);
-    worker_check_drained(w);
 }
 
 /* Bytes of a request are there, or its end of stream: begin a stream if there is none. */

@@ -406,6 +406,7 @@ static void stream_end(struct stream *s)
         mem_free(s);
     }
     down_stream_done(d, may_go_on, is_cut);
+    worker_check_drained(w);
 }
 
 void stream_run(struct stream *s)

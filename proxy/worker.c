@@ -1,8 +1,9 @@
 /* worker.c - starts a worker's parts in order, runs the loop, and takes it down in three steps.
  *
- * Draining: ports stop accepting and idle connections close; requests in flight go on until they are
- * done or --drain-timeout is over; then telemetry sends what it holds, and the loop stops. The admin
- * doors stay open throughout and say that we are draining. */
+ * Draining: the ports for callers from outside close; requests in flight go on until none is left or
+ * --drain-timeout is over, and until then the application can still call out, because answering may
+ * need it; then telemetry sends what it holds, and the loop stops. The admin doors stay open
+ * throughout and say that we are draining. */
 #include "proxy/worker.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -253,13 +254,12 @@ static void flush_telemetry(struct worker *w)
 
 void worker_check_drained(struct worker *w)
 {
-    if (w->is_draining && w->downs_len == 0 && !w->is_flushing)
+    if (w->is_draining && w->streams_len == 0 && !w->is_flushing)
         timer_set(&w->drain_timer, 1); /* at once, but not from inside a connection's callback */
 }
 
-static void on_drain_timeout(struct timer *t)
+static void close_downs(struct worker *w)
 {
-    struct worker *w = CONTAINER_OF(t, struct worker, drain_timer);
     LIST_EACH (it, after, &w->downs) {
         struct down *d = CONTAINER_OF(it, struct down, node);
         if (d->stream)
@@ -267,6 +267,14 @@ static void on_drain_timeout(struct timer *t)
         else
             down_close(d, 0);
     }
+}
+
+static void on_drain_timeout(struct timer *t)
+{
+    struct worker *w = CONTAINER_OF(t, struct worker, drain_timer);
+    for (size_t i = 0; i < w->ports_len; i++)
+        w->ports[i].listener = listener_close(w->ports[i].listener);
+    close_downs(w);
     flush_telemetry(w);
 }
 
@@ -278,11 +286,11 @@ void worker_drain(struct worker *w)
     }
     w->is_draining = true;
     for (size_t i = 0; i < w->ports_len; i++)
-        listener_pause(w->ports[i].listener);
-    pools_close_idle(w);
+        if (w->ports[i].side != SIDE_OUTBOUND)
+            w->ports[i].listener = listener_close(w->ports[i].listener);
     LIST_EACH (it, after, &w->downs) {
         struct down *d = CONTAINER_OF(it, struct down, node);
-        if (!d->stream)
+        if (!d->stream && d->port->side != SIDE_OUTBOUND)
             down_close(d, 0);
     }
     timer_after(&w->drain_timer, w->opt->drain_ns);
@@ -291,13 +299,7 @@ void worker_drain(struct worker *w)
 
 static void close_everything(struct worker *w)
 {
-    LIST_EACH (it, after, &w->downs) {
-        struct down *d = CONTAINER_OF(it, struct down, node);
-        if (d->stream)
-            stream_abort(d->stream);
-        else
-            down_close(d, 0);
-    }
+    close_downs(w);
     pools_close_idle(w);
     for (size_t i = 0; i < w->ports_len; i++)
         w->ports[i].listener = listener_close(w->ports[i].listener);

@@ -80,8 +80,9 @@ struct worker {
 /* Opens everything; on failure the worker is half-built and worker_done() is due. */
 int worker_init(struct worker *w, const struct options *opt, struct err *err) MUST_USE;
 void worker_run(struct worker *w); /* until worker_drain() has finished */
-/* Stops accepting, lets requests in flight end (bounded), flushes telemetry, stops the loop. A
- * second call stops at once. */
+/* Nobody new comes in, requests in flight end (bounded), telemetry is flushed, the loop stops. The
+ * application may call out to the end: its own requests in flight can need it. A second call stops
+ * at once. */
 void worker_drain(struct worker *w);
 void worker_done(struct worker *w);
 /* All ports listen and nothing drains. */
@@ -90,7 +91,7 @@ bool worker_is_ready(const struct worker *w);
 /* An empty buffer with room for a head: from the spares, else from libc. */
 void worker_take_block(struct worker *w, struct buf *to);
 void worker_give_block(struct worker *w, struct buf *from); /* takes its memory; empty is fine */
-/* While draining: called when a caller's connection has gone. */
+/* While draining: called when a stream has ended. */
 void worker_check_drained(struct worker *w);
 
 #endif

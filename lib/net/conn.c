@@ -368,11 +368,17 @@ void conn_close(struct conn *c)
     c->fn = NULL;
     timer_stop(&c->timer);
     defer_cancel(&c->later);
+    list_remove(&c->orphan.node);
     buf_done(&c->out);
     io_close(&c->io, on_gone);
     if (c->has_tls)
         tls_state_done(&c->tls);
     close(c->fd);
+}
+
+static void end_lingering(struct orphan *o)
+{
+    conn_close(CONTAINER_OF(o, struct conn, orphan));
 }
 
 void conn_close_gently(struct conn *c, int64_t linger_ns)
@@ -388,6 +394,7 @@ void conn_close_gently(struct conn *c, int64_t linger_ns)
     c->is_finishing = true;
     c->state = CONN_LINGERING;
     timer_after(&c->timer, linger_ns);
+    loop_adopt(c->loop, &c->orphan, end_lingering);
     if (c->out.len == 0 && conn_flush(c) < 0) {
         conn_close(c);
         return;

@@ -33,7 +33,8 @@ struct conn {
     bool read_wants_write; /* TLS: reading waits for the socket to take bytes */
     bool is_open_due, is_failed_due, is_read_due; /* told by `later` */
     struct defer later;
-    struct timer timer; /* connect, handshake, idle or linger: one at a time */
+    struct orphan orphan; /* while lingering */
+    struct timer timer;   /* connect, handshake, idle or linger: one at a time */
     int64_t idle_ns;
     struct buf out; /* what the socket did not take */
     struct addr peer, local;

@@ -92,6 +92,7 @@ struct loop *loop_new(struct err *err)
     (void)signal(SIGPIPE, SIG_IGN);
     list_init(&l->deferred);
     list_init(&l->signals);
+    list_init(&l->orphans);
     l->ticker_due_ns = INT64_MAX;
     uv_prepare_init(&l->uv, &l->prepare);
     uv_check_init(&l->uv, &l->check);
@@ -124,6 +125,10 @@ struct loop *loop_free(struct loop *l)
 {
     if (!l)
         return NULL;
+    LIST_EACH (it, after, &l->orphans) {
+        struct orphan *o = CONTAINER_OF(it, struct orphan, node);
+        o->end(o);
+    }
     /* Objects closed in their last callback still wait for the end of the turn. */
     for (int turns = 0; turns < 4; turns++)
         uv_run(&l->uv, UV_RUN_NOWAIT);
@@ -159,6 +164,12 @@ char *loop_scratch(struct loop *l)
     if (!l->scratch)
         l->scratch = mem_alloc(LOOP_SCRATCH_BYTES);
     return l->scratch;
+}
+
+void loop_adopt(struct loop *l, struct orphan *o, void (*end)(struct orphan *o))
+{
+    o->end = end;
+    list_add_tail(&l->orphans, &o->node);
 }
 
 void loop_defer(struct loop *l, struct defer *d, defer_fn *run)

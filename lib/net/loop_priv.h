@@ -17,8 +17,16 @@ struct loop {
     int64_t ticker_due_ns;
     struct list deferred;
     struct list signals;
-    char *scratch; /* gathers small writes into one TLS record; NULL until needed */
+    struct list orphans; /* connections without an owner, sending their last bytes */
+    char *scratch;       /* gathers small writes into one TLS record; NULL until needed */
 };
+
+/* Something that lives on without an owner; loop_free() ends it. */
+struct orphan {
+    struct list node;
+    void (*end)(struct orphan *o);
+};
+void loop_adopt(struct loop *l, struct orphan *o, void (*end)(struct orphan *o));
 
 /* Timers due at now_ns leave the heap and fire. */
 void timers_run(struct loop *l, int64_t now_ns);

@@ -38,9 +38,12 @@ static void on_event(void *owner, struct conn *c, enum conn_event ev)
 {
     struct up *up = owner;
     struct stream *s = up->stream;
-    (void)c;
     if (!s) {
-        up_close(up); /* waiting: whatever it is, it is the end */
+        /* Waiting: TLS may have something to say (a ticket); anything else is the end. */
+        char byte;
+        bool is_harmless = ev == CONN_READABLE && conn_read(c, &byte, 1) == 0;
+        if (!is_harmless)
+            up_close(up);
         return;
     }
     switch (ev) {

@@ -75,7 +75,7 @@ class App(BaseHTTPRequestHandler):
             self.send_response(200)
             self.send_header("content-length", str(n))
             self.end_headers()
-            while n:
+            while n and self.command != "HEAD":
                 piece = b"b" * min(n, 65536)
                 self.wfile.write(piece)
                 n -= len(piece)

@@ -415,6 +415,27 @@ def test_drain():
     check(child.wait(10) == 0, f"exit status {child.returncode}")
     check(time.time() - began < 4, f"drained in {time.time() - began:.1f} s")
     held.close()
+    test_drain_can_call_out()
+
+
+def test_drain_can_call_out():
+    """While the server's sidecar drains, its application may call through it, outsiders may not."""
+    results = []
+    child = children["server"]
+    t = threading.Thread(target=lambda: results.append(
+        call("GET", "/slow?s=1.5", ip=SERVER, port=IN)[0]))
+    t.start()
+    time.sleep(0.4)
+    child.terminate()
+    time.sleep(0.2)
+    check(call("GET", "/sink", ip=SERVER, port=OUT, host="plain")[0] == 200, "no way out while draining")
+    try:
+        socket.create_connection((SERVER, IN), 2).close()
+        fail("a draining sidecar takes new callers")
+    except ConnectionRefusedError:
+        pass
+    t.join()
+    check(results == [200] and child.wait(10) == 0, f"{results} {child.returncode}")
 
 
 def test_usage():
@@ -449,7 +470,7 @@ at_rest = rss_kib(children["client"])
 print({name: f"{rss_kib(child)} KiB" for name, child in children.items()})
 wanted = sys.argv[2:]
 for name, test in list(globals().items()):
-    if name.startswith("test_") and (not wanted or name in wanted):
+    if name.startswith("test_") and name != "test_drain_can_call_out" and (not wanted or name in wanted):
         print("case:", name, flush=True)
         began = time.time()
         test()
