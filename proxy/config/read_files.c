@@ -63,17 +63,14 @@ static int is_config_name(const struct dirent *e)
 }
 
 /* Terminated, in memory that outlives the findings. */
-static char *join(struct arena *mem, const char *folder, const char *name)
+static char *join(struct arena *mem, struct sv folder, const char *name)
 {
-    size_t folder_len = strlen(folder), name_len = strlen(name);
-    char *path = arena_alloc(mem, folder_len + name_len + 2);
-    if (!path)
-        return NULL;
-    memcpy(path, folder, folder_len);
-    while (folder_len > 1 && path[folder_len - 1] == '/')
-        folder_len--;
-    path[folder_len] = '/';
-    memcpy(path + folder_len + 1, name, name_len + 1);
+    while (folder.len > 1 && folder.p[folder.len - 1] == '/')
+        folder.len--;
+    size_t size = folder.len + strlen(name) + 2;
+    char *path = arena_alloc(mem, size);
+    if (path)
+        snprintf(path, size, "%.*s/%s", SV_ARG(folder), name);
     return path;
 }
 
@@ -84,7 +81,7 @@ static void read_folder(struct catalog *c, const char *folder)
     if (n < 0)
         cannot_read(c, folder, strerror(errno));
     for (int i = 0; i < n; i++) {
-        const char *path = join(c->scratch, folder, names[i]->d_name);
+        const char *path = join(c->scratch, sv_z(folder), names[i]->d_name);
         if (path)
             read_file(c, path);
         else

@@ -84,7 +84,7 @@ static int link_node(struct yaml_stream *s, struct node *n, struct err *err)
 /* A scalar where a mapping expects a key: the entry waits for its value. */
 static int on_key(struct yaml_stream *s, const yaml_event_t *ev, struct err *err)
 {
-    struct node *n;
+    struct node *n = NULL;
     struct sv key = sv_of(ev->data.scalar.value, ev->data.scalar.length);
     if (sv_eq(key, SV("<<")))
         return err_set(err, ERR_MALFORMED, "YAML merge keys are not supported");
