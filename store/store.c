@@ -12,14 +12,8 @@ struct store *store_open(const struct store_conf *conf, struct err *err)
     size_t colon = sv_index(conf->url, ':');
     struct sv scheme = sv_sub(conf->url, 0, colon);
     for (size_t i = 0; i < NELEMS(backends) && colon < conf->url.len; i++) {
-        if (!sv_eq(scheme, sv_z(backends[i]->scheme)))
-            continue;
-        struct store *s = backends[i]->open(conf, sv_from(conf->url, colon + 1), err);
-        if (s) {
-            s->ops = backends[i];
-            s->is_read_only = conf->is_read_only;
-        }
-        return s;
+        if (sv_eq(scheme, sv_z(backends[i]->scheme)))
+            return backends[i]->open(conf, sv_from(conf->url, colon + 1), err);
     }
     err_set(err, ERR_USAGE, "store \"%.*s\": want sqlite:FILE or memory:", SV_ARG(conf->url));
     return NULL;

@@ -9,7 +9,7 @@
 
 struct store_ops;
 
-/* First member of every backend's own struct. */
+/* First member of every backend's own struct; open() fills it before it starts any thread. */
 struct store {
     const struct store_ops *ops;
     bool is_read_only;

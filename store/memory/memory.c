@@ -21,7 +21,6 @@ static struct store *memory_close(struct store *s)
 
 static struct store *memory_open(const struct store_conf *conf, struct sv where, struct err *err)
 {
-    (void)conf;
     if (where.len) {
         err_set(err, ERR_USAGE, "memory: takes no file");
         return NULL;
@@ -31,6 +30,7 @@ static struct store *memory_open(const struct store_conf *conf, struct sv where,
         err_set(err, ERR_NOMEM, "memory store");
         return NULL;
     }
+    m->super = (struct store){ &store_memory_ops, conf->is_read_only };
     pthread_rwlockattr_t attr; /* readers that keep coming must not keep the writer out */
     pthread_rwlockattr_init(&attr);
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);

@@ -10,14 +10,21 @@
 
 void chunks_init(struct chunks *c)
 {
-    *c = (struct chunks){ 0 };
+    *c = (struct chunks){ .segment_records = SEGMENT_RECORDS };
     pthread_mutex_init(&c->lock, NULL);
+}
+
+void chunks_clear(struct chunks *c)
+{
+    for (size_t i = 0; i < c->len; i++)
+        mem_free(c->list[i].traces);
+    c->len = c->rows = 0;
+    c->row_spans = c->row_calls = 0;
 }
 
 void chunks_done(struct chunks *c)
 {
-    for (size_t i = 0; i < c->len; i++)
-        mem_free(c->list[i].traces);
+    chunks_clear(c);
     mem_free(c->list);
     pthread_mutex_destroy(&c->lock);
 }
@@ -39,6 +46,11 @@ void chunks_add(struct chunks *c, const struct chunk *chunk)
 {
     INVARIANT(c->len < c->cap);
     c->list[c->len++] = *chunk;
+    if (chunk->kind == CHUNK_JOURNAL) {
+        c->rows++;
+        c->row_spans += chunk->spans;
+        c->row_calls += chunk->calls;
+    }
 }
 
 uint32_t trace_fingerprint(struct trace_id id)
@@ -99,6 +111,78 @@ int chunk_of_batch(const struct batch *b, uint64_t seq, struct chunk *ret_c)
     c.traces_len = fingerprints_sort(c.traces, c.traces_len);
     *ret_c = c;
     return 0;
+}
+
+bool chunks_is_seal_due(const struct chunks *c)
+{
+    return c->row_spans >= c->segment_records || c->row_calls >= c->segment_records ||
+           c->rows >= SEGMENT_ROWS;
+}
+
+size_t chunks_to_seal(const struct chunks *c, size_t *ret_first)
+{
+    size_t first = c->len - c->rows;
+    uint64_t spans = 0, calls = 0;
+    for (size_t n = 1; n <= c->rows; n++) {
+        spans += c->list[first + n - 1].spans;
+        calls += c->list[first + n - 1].calls;
+        if (spans >= c->segment_records || calls >= c->segment_records || n == SEGMENT_ROWS) {
+            *ret_first = first;
+            return n;
+        }
+    }
+    return 0;
+}
+
+static void widen_by(struct chunk_range *r, struct chunk_range more)
+{
+    r->from_ns = MIN(r->from_ns, more.from_ns);
+    r->to_ns = MAX(r->to_ns, more.to_ns);
+}
+
+int chunk_of_chunks(const struct chunks *c, size_t first, size_t n, int64_t id, struct chunk *ret_c)
+{
+    const struct chunk *list = c->list + first;
+    struct chunk one = { .kind = CHUNK_SEGMENT,
+                         .id = id,
+                         .first_seq = list[0].first_seq,
+                         .last_seq = list[n - 1].last_seq,
+                         .received_to_ns = INT64_MIN };
+    one.span_range = one.call_range = (struct chunk_range){ INT64_MAX, INT64_MIN };
+    size_t traces = 0;
+    for (size_t i = 0; i < n; i++)
+        traces += list[i].traces_len;
+    one.traces = mem_alloc(traces * sizeof(*one.traces));
+    if (!one.traces)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        one.batches += list[i].batches;
+        one.spans += list[i].spans;
+        one.calls += list[i].calls;
+        one.received_to_ns = MAX(one.received_to_ns, list[i].received_to_ns);
+        widen_by(&one.span_range, list[i].span_range);
+        widen_by(&one.call_range, list[i].call_range);
+        if (list[i].traces_len)
+            memcpy(one.traces + one.traces_len, list[i].traces,
+                   list[i].traces_len * sizeof(*one.traces));
+        one.traces_len += list[i].traces_len;
+    }
+    one.traces_len = fingerprints_sort(one.traces, one.traces_len);
+    *ret_c = one;
+    return 0;
+}
+
+void chunks_replace(struct chunks *c, size_t first, size_t n, const struct chunk *one)
+{
+    INVARIANT(first == c->len - c->rows && n <= c->rows);
+    for (size_t i = first; i < first + n; i++)
+        mem_free(c->list[i].traces);
+    c->rows -= n;
+    c->row_spans -= one->spans;
+    c->row_calls -= one->calls;
+    c->list[first] = *one;
+    memmove(c->list + first + 1, c->list + first + n, (c->len - first - n) * sizeof(*c->list));
+    c->len -= n - 1;
 }
 
 static bool has_fingerprint(const struct chunk *c, uint32_t want)

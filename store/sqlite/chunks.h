@@ -25,10 +25,17 @@ struct chunk {
     uint32_t *traces; /* distinct fingerprints in order; owned */
     size_t traces_len;
 };
+/* A segment's worth. Larger ones compress a little better and take longer to read. */
+#define SEGMENT_RECORDS UINT64_C(16384) /* spans, or calls */
+#define SEGMENT_ROWS    ((size_t)16384) /* journal rows */
+
 struct chunks {
     pthread_mutex_t lock; /* guards the list, and orders snapshots against sealing */
-    struct chunk *list;
+    struct chunk *list;   /* segments, then journal rows */
     size_t len, cap;
+    uint64_t segment_records;      /* SEGMENT_RECORDS, less in tests */
+    size_t rows;                   /* journal rows */
+    uint64_t row_spans, row_calls; /* in them */
 };
 /* What a reader needs to fetch a chunk after the lock was dropped. */
 struct chunk_ref {
@@ -43,6 +50,17 @@ void chunks_done(struct chunks *c);
 /* Room for n more, so that chunks_add() cannot fail. */
 int chunks_reserve(struct chunks *c, size_t n) MUST_USE;
 void chunks_add(struct chunks *c, const struct chunk *chunk); /* takes chunk->traces */
+void chunks_clear(struct chunks *c);
+
+bool chunks_is_seal_due(const struct chunks *c);
+/* The journal rows that make the next segment: the oldest that are a segment's worth, how many and
+ * where they begin. 0 when there are not so many yet. */
+size_t chunks_to_seal(const struct chunks *c, size_t *ret_first);
+/* One line for the n from `first` on, as segment id. -1 when memory is out. */
+int chunk_of_chunks(const struct chunks *c, size_t first, size_t n, int64_t id, struct chunk *ret_c)
+    MUST_USE;
+/* Puts `one` (whose traces it takes) in the place of the n from `first` on. */
+void chunks_replace(struct chunks *c, size_t first, size_t n, const struct chunk *one);
 
 uint32_t trace_fingerprint(struct trace_id id);
 /* Sorts and removes repeats; the new length. */

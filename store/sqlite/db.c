@@ -24,10 +24,9 @@ static const char *const synchronous_sql[] = {
 /* 16 KiB pages: blobs are large. The page cache of the writer only holds edges and the journal's
  * end; a reader's holds little more than one segment. */
 static const char *const writer_sql[] = {
-    "PRAGMA page_size = 16384",
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA cache_size = -8192",
-    "PRAGMA journal_size_limit = 67108864",
+    "PRAGMA page_size = 16384",  "PRAGMA journal_mode = WAL",
+    "PRAGMA cache_size = -8192", "PRAGMA journal_size_limit = 67108864",
+    "PRAGMA secure_delete = 0", /* Debian's default writes zeros over freed pages */
 };
 static const char *const reader_sql[] = {
     "PRAGMA query_only = 1",

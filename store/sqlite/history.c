@@ -134,10 +134,13 @@ int sqlite_put_edges(struct store *store, const struct edge_bucket *buckets, siz
 {
     struct sqlite_store *s = (struct sqlite_store *)store;
     size_t edges_before = s->edges.len;
+    pthread_mutex_lock(&s->writing);
     int rc = put_all(s, buckets, n, progress, err);
+    if (rc < 0)
+        db_rollback(&s->writer);
+    pthread_mutex_unlock(&s->writing);
     if (rc == 0)
         return 0;
-    db_rollback(&s->writer);
     pthread_mutex_lock(&s->edges_lock);
     while (s->edges.len > edges_before)
         edge_book_remove_last(&s->edges);

@@ -1,4 +1,4 @@
-/* journal.c - committing batches, and giving them back in order.
+/* journal.c - committing batches.
  *
  * A put is one transaction for a whole group of batches: the cost of a commit is shared, and the
  * acknowledgements of the group follow it together. What has to be remembered in memory (keys,
@@ -127,108 +127,29 @@ static void publish_group(struct sqlite_store *s, struct group *g)
     pthread_mutex_lock(&s->chunks.lock);
     for (size_t i = 0; i < g->chunks_len; i++)
         chunks_add(&s->chunks, &g->chunks[i]);
+    bool is_seal_due = chunks_is_seal_due(&s->chunks);
     pthread_mutex_unlock(&s->chunks.lock);
     g->chunks_len = 0; /* their fingerprints belong to the list now */
+    if (is_seal_due)
+        sealer_wake(s->sealer);
 }
 
 int sqlite_put(struct store *store, struct batch *const *batches, size_t n, struct err *err)
 {
     struct sqlite_store *s = (struct sqlite_store *)store;
     struct group g;
+    pthread_mutex_lock(&s->writing);
     int rc = group_init(&g, s, batches, n) < 0 ? err_set(err, ERR_NOMEM, "%zu batches", n)
                                                : commit_group(s, &g, err);
-    if (rc < 0) {
+    if (rc < 0)
         db_rollback(&s->writer);
+    pthread_mutex_unlock(&s->writing);
+    if (rc < 0) {
         keys_take_back(&s->keys);
         operations_forget(s);
     } else {
         publish_group(s, &g);
     }
     group_done(&g);
-    return rc;
-}
-
-static int replay_row(sqlite3_stmt *st, store_batch_sink *sink, void *to, bool *ret_is_over,
-                      struct err *err)
-{
-    AUTO_FREE(batch) b = batch_new();
-    if (!b)
-        return err_set(err, ERR_NOMEM, "batch");
-    int rc = rows_decode(db_column(st, 2), b, err);
-    if (rc < 0)
-        return rc;
-    b->seq = (uint64_t)sqlite3_column_int64(st, 0);
-    b->received_ns = sqlite3_column_int64(st, 1);
-    *ret_is_over = sink(to, b) != 0;
-    return 0;
-}
-
-int sqlite_replay(struct store *store, uint64_t after_seq, int64_t since_ns, store_batch_sink *sink,
-                  void *to, struct err *err)
-{
-    struct session session;
-    int rc = session_begin((struct sqlite_store *)store, &session, err);
-    if (rc < 0)
-        return rc;
-    session_looked_up(&session);
-    sqlite3_stmt *st = db_statement(&session.db, ST_JOURNAL_FROM, err);
-    rc = st ? 0 : ERR_IO;
-    if (st) {
-        db_bind_i64(st, 1, (int64_t)MIN(after_seq, (uint64_t)INT64_MAX));
-        db_bind_i64(st, 2, since_ns);
-    }
-    bool is_over = false;
-    while (rc == 0 && !is_over && (rc = db_step(&session.db, st, "replay", err)) > 0)
-        rc = replay_row(st, sink, to, &is_over, err);
-    if (st)
-        sqlite3_reset(st);
-    session_end(&session);
-    return rc;
-}
-
-static int load_key(struct sqlite_store *s, sqlite3_stmt *st, struct err *err)
-{
-    s->last_key = sqlite3_column_int64(st, 0);
-    if (keys_add(&s->keys, db_column(st, 1)) < 0)
-        return err_set(err, ERR_NOMEM, "idempotency keys");
-    keys_settle(&s->keys, STORE_KEYS_KEPT);
-    return 0;
-}
-
-static int load_head(struct sqlite_store *s, sqlite3_stmt *st, struct err *err)
-{
-    struct chunk c = { .kind = CHUNK_JOURNAL, .batches = 1 };
-    c.id = sqlite3_column_int64(st, 0);
-    c.first_seq = c.last_seq = (uint64_t)c.id;
-    c.received_to_ns = sqlite3_column_int64(st, 1);
-    c.spans = (uint64_t)sqlite3_column_int64(st, 2);
-    c.calls = (uint64_t)sqlite3_column_int64(st, 3);
-    c.span_range = (struct chunk_range){ sqlite3_column_int64(st, 4), sqlite3_column_int64(st, 5) };
-    c.call_range = (struct chunk_range){ sqlite3_column_int64(st, 6), sqlite3_column_int64(st, 7) };
-    struct sv traces = db_column(st, 8);
-    c.traces_len = traces.len / sizeof(*c.traces);
-    c.traces = mem_alloc(traces.len);
-    if (!c.traces || chunks_reserve(&s->chunks, 1) < 0) {
-        mem_free(c.traces);
-        return err_set(err, ERR_NOMEM, "list of chunks");
-    }
-    if (c.traces_len)
-        memcpy(c.traces, traces.p, c.traces_len * sizeof(*c.traces));
-    chunks_add(&s->chunks, &c);
-    s->last_seq = c.last_seq;
-    return 0;
-}
-
-int journal_load(struct sqlite_store *s, struct db *db, struct err *err)
-{
-    sqlite3_stmt *st = db_statement(db, ST_JOURNAL_HEADS, err);
-    int rc = st ? 0 : ERR_IO;
-    while (rc == 0 && (rc = db_step(db, st, "read journal", err)) > 0)
-        rc = load_head(s, st, err);
-    sqlite3_stmt *keys = rc == 0 ? db_statement(db, ST_KEYS, err) : NULL;
-    if (rc == 0 && !keys)
-        rc = ERR_IO;
-    while (rc == 0 && (rc = db_step(db, keys, "read keys", err)) > 0)
-        rc = load_key(s, keys, err);
     return rc;
 }

@@ -33,6 +33,13 @@ static const char *const migrations[] = {
     "CREATE TABLE edge_bucket("
     " width_s INTEGER NOT NULL, start_s INTEGER NOT NULL, edge INTEGER NOT NULL,"
     " cells BLOB NOT NULL, PRIMARY KEY(width_s, start_s, edge)) WITHOUT ROWID;",
+    /* 2: what the journal is sealed into */
+    "CREATE TABLE segment("
+    " id INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,"
+    " received_to_ns INTEGER NOT NULL, spans INTEGER NOT NULL, calls INTEGER NOT NULL,"
+    " span_from_ns INTEGER NOT NULL, span_to_ns INTEGER NOT NULL,"
+    " call_from_ns INTEGER NOT NULL, call_to_ns INTEGER NOT NULL,"
+    " traces BLOB NOT NULL, data BLOB NOT NULL);",
 };
 
 int schema_check(struct db *db, bool *ret_is_fresh, struct err *err)

@@ -5,6 +5,7 @@
  * the list's lock is held, and sealing commits under the same lock. Plain commits need no lock:
  * they only add, and a chunk is listed after it was committed. */
 #include "base/mem.h"
+#include "store/sqlite/segment.h"
 #include "store/sqlite/sqlite.h"
 
 static int borrow(struct sqlite_store *s, struct db *ret_db, struct err *err)
@@ -47,6 +48,8 @@ int session_begin(struct sqlite_store *s, struct session *ret_session, struct er
         return rc;
     pthread_mutex_lock(&s->chunks.lock);
     rc = take_snapshot(&session.db, err);
+    if (rc == 0 && s->super.is_read_only)
+        rc = reload_if_changed(s, &session.db, err);
     if (rc < 0) {
         pthread_mutex_unlock(&s->chunks.lock);
         session_end(&session);
@@ -67,24 +70,61 @@ void session_end(struct session *session)
     give_back(session->store, &session->db);
 }
 
-int chunk_load(struct session *session, const struct chunk_ref *ref, struct batch **ret_b,
-               struct err *err)
+int reload_if_changed(struct sqlite_store *s, struct db *db, struct err *err)
 {
-    sqlite3_stmt *st = db_statement(&session->db, ST_JOURNAL_DATA, err);
-    if (!st)
-        return ERR_IO;
-    db_bind_i64(st, 1, ref->id);
-    int rc = db_step(&session->db, st, "read journal", err);
+    int64_t newest[3] = { 0 };
+    sqlite3_stmt *st = db_statement(db, ST_NEWEST, err);
+    int rc = st ? db_step(db, st, "look for news", err) : ERR_IO;
     if (rc <= 0)
-        return rc < 0 ? rc : err_set(err, ERR_IO, "journal row %lld is gone", (long long)ref->id);
-    AUTO_FREE(batch) b = batch_new();
-    struct sv bytes = b ? arena_copy(&b->mem, db_column(st, 0)) : SV_NONE;
+        return rc < 0 ? rc : err_set(err, ERR_IO, "no answer about news");
+    for (int i = 0; i < 3; i++)
+        newest[i] = sqlite3_column_int64(st, i);
     sqlite3_reset(st);
-    if (!bytes.p)
-        return err_set(err, ERR_NOMEM, "chunk %lld", (long long)ref->id);
-    rc = rows_decode(bytes, b, err);
+    if (memcmp(newest, s->newest, sizeof(newest)) == 0)
+        return 0;
+    chunks_clear(&s->chunks);
+    rc = chunks_load(s, db, err);
+    if (rc == 0) {
+        pthread_mutex_lock(&s->edges_lock);
+        edge_book_done(&s->edges);
+        rc = history_load(s, db, err);
+        pthread_mutex_unlock(&s->edges_lock);
+    }
+    if (rc == 0)
+        memcpy(s->newest, newest, sizeof(newest));
+    else
+        memset(s->newest, 0, sizeof(s->newest)); /* try again with the next question */
+    return rc;
+}
+
+int batch_of_bytes(struct sv bytes, enum chunk_kind kind, struct batch **ret_b, struct err *err)
+{
+    AUTO_FREE(batch) b = batch_new();
+    struct sv copy = b ? arena_copy(&b->mem, bytes) : SV_NONE;
+    if (!copy.p)
+        return err_set(err, ERR_NOMEM, "%zu bytes of a chunk", bytes.len);
+    int rc = kind == CHUNK_SEGMENT ? segment_decode(copy, b, NULL, err) : rows_decode(copy, b, err);
     if (rc < 0)
         return rc;
     *ret_b = TAKE(b);
     return 0;
+}
+
+int chunk_load(struct session *session, const struct chunk_ref *ref, struct batch **ret_b,
+               struct err *err)
+{
+    bool is_segment = ref->kind == CHUNK_SEGMENT;
+    sqlite3_stmt *st = db_statement(&session->db, is_segment ? ST_SEGMENT_DATA : ST_JOURNAL_DATA,
+                                    err);
+    if (!st)
+        return ERR_IO;
+    db_bind_i64(st, 1, ref->id);
+    int rc = db_step(&session->db, st, "read chunk", err);
+    if (rc <= 0)
+        return rc < 0 ? rc : err_set(err, ERR_IO, "chunk %lld is gone", (long long)ref->id);
+    rc = batch_of_bytes(db_column(st, 0), ref->kind, ret_b, err);
+    sqlite3_reset(st);
+    if (rc < 0)
+        err_context(err, "%s %lld", is_segment ? "segment" : "journal row", (long long)ref->id);
+    return rc;
 }

@@ -2,7 +2,7 @@
  *
  * The owner's lock comes first, then a look at whose file it is, and only then anything is changed.
  * What queries need to find things (chunks, edges, keys) is read into memory at start. A read-only
- * store takes no lock and keeps what it read at start as its picture of the file. */
+ * store takes no lock, and reads that again when the owner has written. */
 #include "store/sqlite/sqlite.h"
 #include "base/mem.h"
 #include "store/sqlite/owner.h"
@@ -12,6 +12,7 @@
 static struct store *sqlite_close(struct store *store)
 {
     struct sqlite_store *s = (struct sqlite_store *)store;
+    s->sealer = sealer_stop(s->sealer);
     while (s->idle_len)
         db_close(&s->idle[--s->idle_len]);
     db_close(&s->writer);
@@ -21,6 +22,7 @@ static struct store *sqlite_close(struct store *store)
     mem_free(s->operations.slots);
     edge_book_done(&s->edges);
     chunks_done(&s->chunks);
+    pthread_mutex_destroy(&s->writing);
     pthread_mutex_destroy(&s->edges_lock);
     pthread_mutex_destroy(&s->readers_lock);
     owner_unlock(s->owner_fd);
@@ -30,7 +32,9 @@ static struct store *sqlite_close(struct store *store)
 
 static int load_all(struct sqlite_store *s, struct db *db, struct err *err)
 {
-    int rc = journal_load(s, db, err);
+    int rc = chunks_load(s, db, err);
+    if (rc == 0)
+        rc = keys_load(s, db, err);
     if (rc == 0)
         rc = operations_load(s, db, err);
     if (rc == 0)
@@ -45,20 +49,19 @@ static int open_to_write(struct sqlite_store *s, struct err *err)
         rc = db_open(&s->writer, s->file, DB_WRITER, s->durability, err);
     if (rc == 0)
         rc = schema_migrate(&s->writer, err);
-    return rc < 0 ? rc : load_all(s, &s->writer, err);
+    if (rc == 0)
+        rc = load_all(s, &s->writer, err);
+    if (rc == 0)
+        s->sealer = sealer_start(s);
+    return rc == 0 && !s->sealer ? err_set(err, ERR_NOMEM, "thread that seals segments") : rc;
 }
 
 static int open_to_read(struct sqlite_store *s, struct err *err)
 {
     struct db db;
     int rc = db_open(&db, s->file, DB_READER, s->durability, err);
-    if (rc < 0)
-        return rc;
-    rc = load_all(s, &db, err);
-    if (rc < 0)
-        db_close(&db);
-    else
-        s->idle[s->idle_len++] = db;
+    if (rc == 0)
+        s->idle[s->idle_len++] = db; /* the first question loads the lists */
     return rc;
 }
 
@@ -74,8 +77,10 @@ static struct store *sqlite_open(const struct store_conf *conf, struct sv where,
         return NULL;
     }
     s->owner_fd = -1;
+    s->super = (struct store){ &store_sqlite_ops, conf->is_read_only };
     s->durability = conf->durability;
     chunks_init(&s->chunks);
+    pthread_mutex_init(&s->writing, NULL);
     pthread_mutex_init(&s->edges_lock, NULL);
     pthread_mutex_init(&s->readers_lock, NULL);
     s->file = mem_dup_z(where.p, where.len);
@@ -88,6 +93,14 @@ static struct store *sqlite_open(const struct store_conf *conf, struct sv where,
         return NULL;
     }
     return &s->super;
+}
+
+void sqlite_set_segment_records(struct sqlite_store *s, uint64_t records)
+{
+    pthread_mutex_lock(&s->chunks.lock);
+    s->chunks.segment_records = records;
+    pthread_mutex_unlock(&s->chunks.lock);
+    sealer_wake(s->sealer);
 }
 
 static uint64_t file_bytes(const char *file, const char *suffix)

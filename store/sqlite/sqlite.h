@@ -24,8 +24,10 @@ struct sqlite_store {
     int owner_fd;
     enum store_durability durability;
 
-    /* The writer thread's own. */
+    pthread_mutex_t writing; /* guards writer: a transaction of puts or of sealing */
     struct db writer;
+
+    /* The writing thread's own. */
     struct texts_w texts; /* scratch */
     struct buf rows;      /* scratch */
     struct keys keys;
@@ -37,10 +39,17 @@ struct sqlite_store {
     struct edge_book edges;
     struct chunks chunks; /* has its own lock */
 
+    struct sealer *sealer; /* NULL when read-only */
+
+    int64_t newest[3]; /* read-only: what ST_NEWEST said when the lists were read */
+
     pthread_mutex_t readers_lock; /* guards idle and idle_len */
     struct db idle[READERS_IDLE_MAX];
     size_t idle_len;
 };
+
+/* Tests: seal after so many spans or calls already. */
+void sqlite_set_segment_records(struct sqlite_store *s, uint64_t records);
 
 /* One question: a connection with a snapshot that agrees with the list of chunks. */
 struct session {
@@ -56,11 +65,25 @@ void session_end(struct session *session);
 int chunk_load(struct session *session, const struct chunk_ref *ref, struct batch **ret_b,
                struct err *err) MUST_USE;
 
-/* journal.c */
-int journal_load(struct sqlite_store *s, struct db *db, struct err *err) MUST_USE;
-int sqlite_put(struct store *s, struct batch *const *batches, size_t n, struct err *err);
+/* A batch with the bytes as its own copy, read by decode. Gives. */
+int batch_of_bytes(struct sv bytes, enum chunk_kind kind, struct batch **ret_b, struct err *err)
+    MUST_USE;
+/* session.c, a read-only store: takes up what its owner has written since. */
+int reload_if_changed(struct sqlite_store *s, struct db *db, struct err *err) MUST_USE;
+
+/* seal.c */
+struct sealer *sealer_start(struct sqlite_store *s) MUST_USE; /* NULL when memory is out */
+struct sealer *sealer_stop(struct sealer *sealer);            /* takes; waits for its thread */
+void sealer_wake(struct sealer *sealer); /* a segment's worth is in the journal */
+
+/* replay.c */
 int sqlite_replay(struct store *s, uint64_t after_seq, int64_t since_ns, store_batch_sink *sink,
                   void *to, struct err *err);
+/* load.c */
+int chunks_load(struct sqlite_store *s, struct db *db, struct err *err) MUST_USE;
+int keys_load(struct sqlite_store *s, struct db *db, struct err *err) MUST_USE;
+/* journal.c */
+int sqlite_put(struct store *s, struct batch *const *batches, size_t n, struct err *err);
 /* operations.c */
 int operations_load(struct sqlite_store *s, struct db *db, struct err *err) MUST_USE;
 int operations_note(struct sqlite_store *s, const struct batch *b, struct err *err) MUST_USE;

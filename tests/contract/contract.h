@@ -12,7 +12,8 @@
 #include <cmocka.h>
 
 struct world {
-    bool is_durable; /* the backend keeps things across world_reopen() */
+    bool is_durable;          /* the backend keeps things across world_reopen() */
+    uint64_t segment_records; /* sqlite: a segment's worth; 0 as it comes */
     char dir[64];
     char file[96]; /* of the store; empty for memory */
     char url[128];

@@ -1,0 +1,258 @@
+/* seal.c - the thread that turns journal rows into segments.
+ *
+ * When the journal holds a segment's worth, its oldest rows are read back, written as one segment,
+ * and in one transaction the segment comes and the rows go. Reading and compressing happen beside
+ * the writing thread, which only waits for that transaction. The commit is made under the lock of
+ * the list of chunks, so no reader sees a list and a file that disagree.
+ *
+ * A crash at any moment leaves either the rows or the segment. What cannot be sealed stays in the
+ * journal, where it is found as well: after a failure the sealer waits for the next batch, and
+ * after one that would only repeat itself (a row that cannot be read) it rests until the next
+ * start. */
+#include "base/mem.h"
+#include "store/sqlite/segment.h"
+#include "store/sqlite/sqlite.h"
+
+/* Rows in memory at a time, when they are large. */
+#define SEGMENT_ROW_BYTES ((size_t)32 * 1024 * 1024)
+
+struct sealer {
+    struct sqlite_store *store;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards is_due and is_over */
+    pthread_cond_t changed;
+    bool is_due, is_over;
+    /* The thread's own. */
+    struct segment_w *writer;
+    struct buf segment;
+    bool is_resting;
+};
+
+/* What is being sealed: some rows from one on. */
+struct job {
+    uint64_t from_seq;
+    struct batch **batches;
+    size_t len;
+    size_t row_bytes;
+};
+
+static void job_done(struct job *j)
+{
+    for (size_t i = 0; i < j->len; i++)
+        batch_free(j->batches[i]);
+    mem_free(j->batches);
+}
+
+static int read_rows(struct session *session, struct job *j, uint64_t to_seq, struct err *err)
+{
+    sqlite3_stmt *st = db_statement(&session->db, ST_JOURNAL_RANGE, err);
+    if (!st)
+        return ERR_IO;
+    db_bind_i64(st, 1, (int64_t)j->from_seq);
+    db_bind_i64(st, 2, (int64_t)to_seq);
+    int rc = 0;
+    while (rc == 0 && j->row_bytes < SEGMENT_ROW_BYTES &&
+           (rc = db_step(&session->db, st, "read to seal", err)) > 0) {
+        struct sv bytes = db_column(st, 2);
+        rc = batch_of_bytes(bytes, CHUNK_JOURNAL, &j->batches[j->len], err);
+        if (rc < 0)
+            break;
+        struct batch *b = j->batches[j->len++];
+        b->seq = (uint64_t)sqlite3_column_int64(st, 0);
+        b->received_ns = sqlite3_column_int64(st, 1);
+        j->row_bytes += bytes.len;
+    }
+    sqlite3_reset(st);
+    return rc;
+}
+
+/* Chooses and reads the rows; j->len is 0 when nothing is due. */
+static int read_job(struct sqlite_store *s, struct job *j, struct err *err)
+{
+    struct session session;
+    int rc = session_begin(s, &session, err);
+    if (rc < 0)
+        return rc;
+    uint64_t to_seq = 0;
+    size_t first = 0, n = chunks_to_seal(&s->chunks, &first);
+    if (n) {
+        j->from_seq = s->chunks.list[first].first_seq;
+        to_seq = s->chunks.list[first + n - 1].last_seq;
+    }
+    session_looked_up(&session);
+    if (n) {
+        j->batches = mem_alloc(n * sizeof(struct batch *));
+        rc = j->batches ? read_rows(&session, j, to_seq, err)
+                        : err_set(err, ERR_NOMEM, "rows to seal");
+    }
+    session_end(&session);
+    return rc;
+}
+
+static int add_segment(struct sqlite_store *s, const struct chunk *c, struct sv data,
+                       struct err *err)
+{
+    sqlite3_stmt *st = db_statement(&s->writer, ST_SEGMENT_ADD, err);
+    if (!st)
+        return ERR_IO;
+    db_bind_i64(st, 1, c->id);
+    db_bind_i64(st, 2, (int64_t)c->first_seq);
+    db_bind_i64(st, 3, (int64_t)c->last_seq);
+    db_bind_i64(st, 4, c->received_to_ns);
+    db_bind_i64(st, 5, (int64_t)c->spans);
+    db_bind_i64(st, 6, (int64_t)c->calls);
+    db_bind_i64(st, 7, c->span_range.from_ns);
+    db_bind_i64(st, 8, c->span_range.to_ns);
+    db_bind_i64(st, 9, c->call_range.from_ns);
+    db_bind_i64(st, 10, c->call_range.to_ns);
+    db_bind_blob(st, 11, sv_of(c->traces, c->traces_len * sizeof(*c->traces)));
+    db_bind_blob(st, 12, data);
+    return db_run(&s->writer, st, "add segment", err);
+}
+
+static int trim_journal(struct sqlite_store *s, uint64_t to_seq, struct err *err)
+{
+    sqlite3_stmt *st = db_statement(&s->writer, ST_JOURNAL_TRIM, err);
+    if (!st)
+        return ERR_IO;
+    db_bind_i64(st, 1, (int64_t)to_seq);
+    return db_run(&s->writer, st, "trim journal", err);
+}
+
+/* The line of the segment, made from the lines of its rows; *ret_first is where they stand. Only
+ * sealing removes lines and there is one sealer, so the place stays right. */
+static int describe(struct sqlite_store *s, const struct job *j, size_t *ret_first,
+                    struct chunk *ret_c, struct err *err)
+{
+    size_t first = 0;
+    pthread_mutex_lock(&s->chunks.lock);
+    while (s->chunks.list[first].first_seq != j->from_seq)
+        first++;
+    /* The segment's id is its first seq: unique, and in order. */
+    int rc = chunk_of_chunks(&s->chunks, first, j->len, (int64_t)j->from_seq, ret_c);
+    pthread_mutex_unlock(&s->chunks.lock);
+    *ret_first = first;
+    return rc < 0 ? err_set(err, ERR_NOMEM, "fingerprints of a segment") : 0;
+}
+
+static int commit_segment(struct sqlite_store *s, const struct job *j, struct sv data,
+                          struct err *err)
+{
+    struct chunk c;
+    size_t first;
+    int rc = describe(s, j, &first, &c, err);
+    if (rc < 0)
+        return rc;
+    pthread_mutex_lock(&s->writing);
+    rc = db_begin(&s->writer, err);
+    if (rc == 0)
+        rc = add_segment(s, &c, data, err);
+    if (rc == 0)
+        rc = trim_journal(s, c.last_seq, err);
+    if (rc == 0) {
+        pthread_mutex_lock(&s->chunks.lock);
+        rc = db_commit(&s->writer, err);
+        if (rc == 0)
+            chunks_replace(&s->chunks, first, j->len, &c);
+        pthread_mutex_unlock(&s->chunks.lock);
+    }
+    if (rc < 0) {
+        db_rollback(&s->writer);
+        mem_free(c.traces);
+    }
+    pthread_mutex_unlock(&s->writing);
+    return rc;
+}
+
+/* Seals one segment; *ret_sealed says whether there was one to seal. */
+static int seal_one(struct sealer *sealer, bool *ret_sealed, struct err *err)
+{
+    struct job j = { 0 };
+    int rc = read_job(sealer->store, &j, err);
+    if (rc == 0 && j.len) {
+        buf_clear(&sealer->segment);
+        rc = segment_encode(sealer->writer, j.batches, j.len, &sealer->segment, err);
+        if (rc == 0)
+            rc = commit_segment(sealer->store, &j, buf_sv(&sealer->segment), err);
+    }
+    *ret_sealed = rc == 0 && j.len;
+    job_done(&j);
+    return rc;
+}
+
+static bool wait_until_due(struct sealer *sealer)
+{
+    pthread_mutex_lock(&sealer->lock);
+    while (!sealer->is_due && !sealer->is_over)
+        pthread_cond_wait(&sealer->changed, &sealer->lock);
+    sealer->is_due = false;
+    bool is_over = sealer->is_over;
+    pthread_mutex_unlock(&sealer->lock);
+    return !is_over;
+}
+
+static bool is_over(struct sealer *sealer)
+{
+    pthread_mutex_lock(&sealer->lock);
+    bool over = sealer->is_over;
+    pthread_mutex_unlock(&sealer->lock);
+    return over;
+}
+
+static void *seal_on(void *arg)
+{
+    struct sealer *sealer = arg;
+    while (wait_until_due(sealer)) {
+        bool sealed = !sealer->is_resting;
+        while (sealed && !is_over(sealer)) {
+            struct err err = { 0 };
+            int rc = seal_one(sealer, &sealed, &err);
+            sealer->is_resting = rc == ERR_MALFORMED || rc == ERR_TRUNCATED || rc == ERR_LIMIT ||
+                                 rc == ERR_UNSUPPORTED;
+        }
+    }
+    return NULL;
+}
+
+struct sealer *sealer_start(struct sqlite_store *s)
+{
+    struct sealer *sealer = mem_zalloc(sizeof(*sealer));
+    if (!sealer)
+        return NULL;
+    sealer->store = s;
+    sealer->writer = segment_w_new();
+    sealer->is_due = true; /* what an earlier run left */
+    pthread_mutex_init(&sealer->lock, NULL);
+    pthread_cond_init(&sealer->changed, NULL);
+    if (!sealer->writer || pthread_create(&sealer->thread, NULL, seal_on, sealer) != 0) {
+        segment_w_free(sealer->writer);
+        return mem_free(sealer);
+    }
+    return sealer;
+}
+
+void sealer_wake(struct sealer *sealer)
+{
+    if (!sealer)
+        return;
+    pthread_mutex_lock(&sealer->lock);
+    sealer->is_due = true;
+    pthread_cond_signal(&sealer->changed);
+    pthread_mutex_unlock(&sealer->lock);
+}
+
+struct sealer *sealer_stop(struct sealer *sealer)
+{
+    if (!sealer)
+        return NULL;
+    pthread_mutex_lock(&sealer->lock);
+    sealer->is_over = true;
+    pthread_cond_signal(&sealer->changed);
+    pthread_mutex_unlock(&sealer->lock);
+    pthread_join(sealer->thread, NULL);
+    segment_w_free(sealer->writer);
+    buf_done(&sealer->segment);
+    pthread_mutex_destroy(&sealer->lock);
+    pthread_cond_destroy(&sealer->changed);
+    return mem_free(sealer);
+}
