@@ -139,6 +139,20 @@ def start_collector(programs, folder, children):
     return child
 
 
+def make_certs(folder):
+    """One self-signed identity: what mutual TLS costs in memory, as in every real sidecar."""
+    certs = os.path.join(folder, "certs")
+    os.makedirs(certs, exist_ok=True)
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "1", "-subj", "/O=cluster.local", "-keyout", f"{certs}/key.pem", "-out",
+         f"{certs}/cert-chain.pem", "-addext",
+         "subjectAltName=URI:spiffe://cluster.local/ns/default/sa/client"],
+        check=True, capture_output=True)
+    shutil.copy(f"{certs}/cert-chain.pem", f"{certs}/root-cert.pem")
+    return certs
+
+
 def start_sidecar(programs, folder, children):
     config = os.path.join(folder, "config")
     os.makedirs(config, exist_ok=True)
@@ -146,6 +160,7 @@ def start_sidecar(programs, folder, children):
         f.write(SERVICE.format(net=NET))
     child = children.start(
         "sidecar", f"{programs}/tulle-proxy", "--role=sidecar", f"--config={config}",
+        f"--certs={make_certs(folder)}",
         f"--collector=http://127.0.0.1:{PORTS['otlp']}", "--workload=client-v1",
         "--namespace=default", "--service-account=client", f"--listen={NET}.1",
         f"--app={NET}.1:9080", "--access-log=none")
