@@ -32,8 +32,9 @@ const LABEL_HEIGHT = 16;
 export const LOCK_WIDTH = 13;
 export const PADDING = 4;
 const FROM_ARROW = 16;
-/** A label that leaves less than this of its line in sight gives way to a shorter text. */
-const LINE_SEEN = 20;
+/** A label that leaves less than this of its line in sight gives way to a shorter text: the longest
+ * text gives way first. */
+const LINE_SEEN = [20, 6];
 const PLACES = 14;
 /** Below these the words of healthy lines, and any locks, would be larger than what they are at. */
 const ZOOM_ALL_LABELS = 0.45;
@@ -115,7 +116,7 @@ class Taken {
 function tryPlace(
     curve: Curve,
     text: string,
-    isLast: boolean,
+    choice: { at: number; isLast: boolean },
     taken: Taken,
     options: LabelOptions,
 ): Label | null {
@@ -125,11 +126,11 @@ function tryPlace(
     const textWidth = text ? options.textWidth(text, isBold) : -2;
     const width = textWidth + 2 * PADDING + (lock === "none" ? 0 : LOCK_WIDTH);
     const extent = (curve.bounds.right - curve.bounds.left) * zoom;
-    if (!isLast && extent - width < LINE_SEEN) return null;
+    if (!choice.isLast && extent - width < (LINE_SEEN[choice.at] ?? 0)) return null;
     const height = labelHeight(zoom);
     const half = { x: width / 2 / zoom, y: height / 2 / zoom };
     const ways = places(curve, half.x, FROM_ARROW / zoom);
-    const mustShow = isLast && options.isAsked(curve);
+    const mustShow = choice.isLast && options.isAsked(curve);
     for (const [i, way] of ways.entries()) {
         const { x, y } = pointAt(curve, way);
         const rect = { left: x - half.x, right: x + half.x, top: y - half.y, bottom: y + half.y };
@@ -154,7 +155,8 @@ export function placeLabels(curves: Curve[], options: LabelOptions): Label[] {
     for (const curve of wanted) {
         const texts = textsFor(curve, options);
         for (const [i, text] of texts.entries()) {
-            const label = tryPlace(curve, text, i === texts.length - 1, taken, options);
+            const choice = { at: i, isLast: i === texts.length - 1 };
+            const label = tryPlace(curve, text, choice, taken, options);
             if (!label) continue;
             labels.push(label);
             break;
