@@ -28,11 +28,26 @@ static inline int64_t unzigzag(uint64_t v)
 {
     return (int64_t)((v >> 1) ^ (0 - (v & 1)));
 }
+/* Where the next `bytes` go, without a call when there is room; NULL when memory is out. */
+static inline uint8_t *buf_room(struct buf *b, size_t bytes)
+{
+    if (b->cap - b->from - b->len >= bytes && b->mem)
+        return (uint8_t *)b->mem + b->from + b->len;
+    return (uint8_t *)buf_reserve(b, bytes);
+}
 static inline void buf_put_varint(struct buf *b, uint64_t v)
 {
-    char *to = buf_reserve(b, VARINT_MAX_BYTES);
+    uint8_t *to = buf_room(b, VARINT_MAX_BYTES);
     if (to)
-        buf_commit(b, varint_write((uint8_t *)to, v));
+        b->len += varint_write(to, v);
+}
+static inline void buf_put_u8(struct buf *b, uint8_t v)
+{
+    uint8_t *to = buf_room(b, 1);
+    if (to) {
+        *to = v;
+        b->len++;
+    }
 }
 static inline void buf_put_zigzag(struct buf *b, int64_t v)
 {
@@ -57,8 +72,13 @@ static inline void buf_put_le64(struct buf *b, uint64_t v)
 /* Length-prefixed text. */
 static inline void buf_put_text(struct buf *b, struct sv s)
 {
-    buf_put_varint(b, s.len);
-    buf_put(b, s);
+    uint8_t *to = buf_room(b, VARINT_MAX_BYTES + s.len);
+    if (!to)
+        return;
+    size_t n = varint_write(to, s.len);
+    if (s.len)
+        memcpy(to + n, s.p, s.len);
+    b->len += n + s.len;
 }
 static inline struct sv rd_text(struct rd *r)
 {

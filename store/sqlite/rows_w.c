@@ -145,9 +145,9 @@ static void identity_put(struct texts_w *t, const struct identity *who)
 
 void call_put(struct texts_w *t, const struct call *c, int64_t *previous_start_ns)
 {
-    buf_putc(t->out, (char)c->reporter);
-    buf_putc(t->out, (char)c->protocol);
-    buf_putc(t->out, (char)c->tls);
+    buf_put_u8(t->out, (uint8_t)c->reporter);
+    buf_put_u8(t->out, (uint8_t)c->protocol);
+    buf_put_u8(t->out, (uint8_t)c->tls);
     identity_put(t, &c->source);
     identity_put(t, &c->destination);
     buf_put_zigzag(t->out, (int64_t)((uint64_t)c->start_ns - (uint64_t)*previous_start_ns));

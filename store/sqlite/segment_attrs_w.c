@@ -97,7 +97,7 @@ static uint32_t column_of(struct segment_w *w, struct sv key, enum value_type ty
     if (c->p == key.p && c->len == key.len && c->type == (uint32_t)type && key.p)
         return c->column;
     buf_clear(&w->row);
-    buf_putc(&w->row, (char)type);
+    buf_put_u8(&w->row, (uint8_t)type);
     buf_put(&w->row, key);
     size_t known = w->keys.len;
     uint32_t column = intern_copy(w, &w->keys, buf_sv(&w->row));

@@ -62,7 +62,7 @@ static void body_put_at(struct texts_w *w, const struct value *v, unsigned depth
     case VALUE_EMPTY: return;
     case VALUE_STR:
     case VALUE_BYTES: text_put(w, v->str); return;
-    case VALUE_BOOL: buf_putc(w->out, (char)v->boolean); return;
+    case VALUE_BOOL: buf_put_u8(w->out, (uint8_t)v->boolean); return;
     case VALUE_INT: buf_put_zigzag(w->out, v->integer); return;
     case VALUE_DOUBLE:
         memcpy(&bits, &v->real, sizeof(bits));
@@ -75,7 +75,7 @@ static void body_put_at(struct texts_w *w, const struct value *v, unsigned depth
 
 static void value_put_at(struct texts_w *w, const struct value *v, unsigned depth)
 {
-    buf_putc(w->out, (char)v->type);
+    buf_put_u8(w->out, (uint8_t)v->type);
     body_put_at(w, v, depth);
 }
 
