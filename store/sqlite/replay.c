@@ -68,7 +68,7 @@ static int replay_segment(struct replay *r, sqlite3_stmt *st, struct err *err)
     for (size_t i = 0; rc == 0 && !r->is_over && i < o.batches_len; i++) {
         struct batch part = { .spans = spans + begin[i],
                               .spans_len = begin[i + 1] - begin[i],
-                              .calls = all->calls + calls_at,
+                              .calls = o.calls_len[i] ? all->calls + calls_at : NULL,
                               .calls_len = o.calls_len[i],
                               .seq = first_seq + i,
                               .received_ns = o.received_ns[i] };
