@@ -1,0 +1,52 @@
+/* fuzz_segment.c - property: a segment that decodes is written again to one that decodes to the
+ * same spans and calls, in an order that no longer changes.
+ *
+ * The input is what stands behind the checksum, which is put in front here. */
+#include "base/hash.h"
+#include "base/varint.h"
+#include "store/sqlite/segment.h"
+#include "store/sqlite/segment_format.h"
+
+/* b as a segment and back; NULL when a value nests to the very limit. */
+static struct batch *through_a_segment(struct batch *b)
+{
+    AUTO_FREE(segment_w) w = segment_w_new();
+    AUTO_DONE(buf) out = { 0 };
+    AUTO_FREE(batch) back = batch_new();
+    if (segment_encode(w, &b, 1, &out, NULL) < 0)
+        return NULL;
+    struct segment_origins o;
+    char *kept = arena_alloc(&back->mem, out.len); /* the spans point into the bytes */
+    memcpy(kept, buf_sv(&out).p, out.len);
+    INVARIANT(segment_decode(sv_of(kept, out.len), back, &o, NULL) == 0);
+    INVARIANT(o.batches_len == 1);
+    return TAKE(back);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    AUTO_DONE(buf) in = { 0 };
+    AUTO_FREE(batch) b = batch_new();
+    struct segment_origins o;
+    buf_put(&in, SEGMENT_MAGIC);
+    buf_putc(&in, SEGMENT_VERSION);
+    buf_put_le64(&in, hash_bytes(data, size, 0));
+    buf_append(&in, data, size);
+    if (segment_decode(buf_sv(&in), b, &o, NULL) < 0) {
+        INVARIANT(b->spans_len == 0 && b->calls_len == 0);
+        return 0;
+    }
+    AUTO_FREE(batch) once = through_a_segment(b);
+    AUTO_FREE(batch) twice = once ? through_a_segment(once) : NULL;
+    if (!twice)
+        return 0;
+    INVARIANT(b->spans_len == once->spans_len && b->calls_len == once->calls_len);
+    INVARIANT(once->spans_len == twice->spans_len && once->calls_len == twice->calls_len);
+    for (size_t i = 0; i < once->spans_len; i++)
+        INVARIANT(span_eq(&once->spans[i], &twice->spans[i]));
+    for (size_t i = 0; i < once->calls_len; i++)
+        INVARIANT(sv_eq(b->calls[i].path, twice->calls[i].path) &&
+                  b->calls[i].start_ns == twice->calls[i].start_ns &&
+                  trace_id_eq(b->calls[i].trace_id, twice->calls[i].trace_id));
+    return 0;
+}
