@@ -21,7 +21,8 @@ static double cpu_s(void)
 
 struct totals {
     size_t spans, row_bytes, segment_bytes;
-    double rows_w_s, rows_r_s, segment_w_s, segment_r_s;
+    double rows_w_s, rows_r_s, segment_w_s, segment_r_s, trace_s;
+    size_t traces;
 };
 
 /* One segment's worth: to rows, back from rows (as the sealer reads them), to a segment and back. */
@@ -56,6 +57,13 @@ static int run(struct random_source *r, size_t batch_spans, struct texts_w *text
     if (segment_decode(buf_sv(&segment), back, NULL, NULL) < 0)
         return 1;
     t->segment_r_s += cpu_s() - at;
+    AUTO_FREE(batch) one = batch_new();
+    at = cpu_s();
+    if (segment_decode_traces(buf_sv(&segment), &back->spans[back->spans_len / 2].trace_id, 1, one,
+                              NULL) < 0)
+        return 1;
+    t->trace_s += cpu_s() - at;
+    t->traces++;
     for (size_t i = 0; i < n; i++) {
         batch_free(read[i]);
         buf_done(&rows[i]);
@@ -90,5 +98,6 @@ int main(int argc, char **argv)
     print("journal", "read", t.rows_r_s, t.row_bytes, t.spans);
     print("segment", "write", t.segment_w_s, t.segment_bytes, t.spans);
     print("segment", "read", t.segment_r_s, t.segment_bytes, t.spans);
+    printf("%-8s %-6s %7.0f us/trace\n", "segment", "trace", t.trace_s * 1e6 / (double)t.traces);
     return 0;
 }

@@ -45,10 +45,10 @@ static void *pick(struct picked *p)
 }
 
 /* Loads a chunk and keeps it only when something was picked from it. */
-static int load_into(struct session *session, const struct chunk_ref *ref, struct picked *p,
-                     struct err *err)
+static int load_into(struct session *session, const struct chunk_ref *ref,
+                     struct trace_choice choice, struct picked *p, struct err *err)
 {
-    int rc = chunk_load(session, ref, &p->batches[p->batches_len], err);
+    int rc = chunk_load(session, ref, choice, &p->batches[p->batches_len], err);
     if (rc == 0)
         p->batches_len++;
     return rc;
@@ -64,7 +64,7 @@ static int pick_trace(struct session *session, const struct chunk_ref *refs, siz
                       struct trace_id id, struct picked *p, struct err *err)
 {
     for (size_t c = 0; c < refs_len; c++) {
-        int rc = load_into(session, &refs[c], p, err);
+        int rc = load_into(session, &refs[c], (struct trace_choice){ &id, 1 }, p, err);
         if (rc < 0)
             return rc;
         const struct batch *b = p->batches[p->batches_len - 1];
@@ -128,7 +128,7 @@ static int pick_calls(struct session *session, const struct chunk_ref *refs, siz
                       struct window w, size_t limit, struct picked *p, struct err *err)
 {
     for (size_t c = 0; c < refs_len && !has_enough(p, limit, refs[c].newest_ns); c++) {
-        int rc = load_into(session, &refs[c], p, err);
+        int rc = load_into(session, &refs[c], (struct trace_choice){ 0 }, p, err);
         if (rc < 0)
             return rc;
         const struct batch *b = p->batches[p->batches_len - 1];

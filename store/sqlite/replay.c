@@ -24,7 +24,7 @@ static void give(struct replay *r, struct batch *b)
 static int replay_row(struct replay *r, sqlite3_stmt *st, struct err *err)
 {
     AUTO_FREE(batch) b = NULL;
-    int rc = batch_of_bytes(db_column(st, 2), CHUNK_JOURNAL, &b, err);
+    int rc = batch_of_bytes(db_column(st, 2), CHUNK_JOURNAL, (struct trace_choice){ 0 }, &b, err);
     if (rc < 0)
         return rc;
     b->seq = (uint64_t)sqlite3_column_int64(st, 0);

@@ -54,7 +54,8 @@ static int read_rows(struct session *session, struct job *j, uint64_t to_seq, st
     while (rc == 0 && j->row_bytes < SEGMENT_ROW_BYTES &&
            (rc = db_step(&session->db, st, "read to seal", err)) > 0) {
         struct sv bytes = db_column(st, 2);
-        rc = batch_of_bytes(bytes, CHUNK_JOURNAL, &j->batches[j->len], err);
+        rc = batch_of_bytes(bytes, CHUNK_JOURNAL, (struct trace_choice){ 0 }, &j->batches[j->len],
+                            err);
         if (rc < 0)
             break;
         struct batch *b = j->batches[j->len++];

@@ -83,7 +83,7 @@ static int collect_hits(struct session *session, const struct span_query *q,
             return 0;
         }
         AUTO_FREE(batch) b = NULL;
-        int rc = chunk_load(session, &refs[c], &b, err);
+        int rc = chunk_load(session, &refs[c], (struct trace_choice){ 0 }, &b, err);
         if (rc < 0)
             return rc;
         looked_at += b->spans_len;
@@ -96,11 +96,11 @@ static int collect_hits(struct session *session, const struct span_query *q,
 }
 
 static int summarize_chunk(struct session *session, const struct chunk_ref *ref,
-                           const struct hits *hits, struct summary *sums, struct arena *mem,
-                           struct err *err)
+                           const struct hits *hits, struct trace_choice choice,
+                           struct summary *sums, struct arena *mem, struct err *err)
 {
     AUTO_FREE(batch) b = NULL;
-    int rc = chunk_load(session, ref, &b, err);
+    int rc = chunk_load(session, ref, choice, &b, err);
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < b->spans_len; i++) {
@@ -112,15 +112,15 @@ static int summarize_chunk(struct session *session, const struct chunk_ref *ref,
 }
 
 static int give_summaries(struct session *session, const struct hits *hits,
-                          const struct chunk_ref *refs, size_t refs_len, store_trace_sink *sink,
-                          void *to, struct err *err)
+                          struct trace_choice choice, const struct chunk_ref *refs, size_t refs_len,
+                          store_trace_sink *sink, void *to, struct err *err)
 {
     AUTO_DONE(arena) mem = { 0 };
     struct summary *sums = arena_array(&mem, hits->len, sizeof(*sums));
     if (!sums)
         return err_set(err, ERR_NOMEM, "trace summaries");
     for (size_t c = 0; c < refs_len; c++) {
-        int rc = summarize_chunk(session, &refs[c], hits, sums, &mem, err);
+        int rc = summarize_chunk(session, &refs[c], hits, choice, sums, &mem, err);
         if (rc < 0)
             return rc;
     }
@@ -172,7 +172,8 @@ static int summarize_hits(struct sqlite_store *s, const struct hits *hits, store
         if (rc < 0)
             rc = err_set(err, ERR_NOMEM, "chunks of the hits");
         if (rc == 0)
-            rc = give_summaries(&session, hits, refs, refs_len, sink, to, err);
+            rc = give_summaries(&session, hits, (struct trace_choice){ ids, hits->len }, refs,
+                                refs_len, sink, to, err);
         session_end(&session);
     }
     mem_free(refs);

@@ -26,6 +26,9 @@ struct segment_origins {
  * point into `in` and b->mem. ret_origins may be NULL; its arrays lie in b->mem. */
 int segment_decode(struct sv in, struct batch *b, struct segment_origins *ret_origins,
                    struct err *err) MUST_USE;
+/* The same for the spans of some traces only, without the calls; the rest is passed over. */
+int segment_decode_traces(struct sv in, const struct trace_id *ids, size_t ids_len, struct batch *b,
+                          struct err *err) MUST_USE;
 
 DEFINE_AUTO_FREE(segment_w);
 

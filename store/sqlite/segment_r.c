@@ -1,9 +1,10 @@
-/* segment_r.c - reading a segment back into spans and calls.
+/* segment_r.c - reading a segment back into spans and calls, or only some of its traces.
  *
  * The checksum is looked at first; what is left to distrust then is a writer of ours with a fault,
  * or somebody who can compute a checksum, so every count and number is still checked. Columns are
- * opened in the order they were written, and then each span takes the next value of each column
- * that its shape names. */
+ * passed over in the order they were written and unpacked when the first value is wanted; each span
+ * takes the next value of each column that its shape names. Spans that are not wanted only count
+ * how often their shape was met: the columns move on by so much when the next one is. */
 #include "base/hash.h"
 #include "base/mem.h"
 #include "store/sqlite/rows.h"
@@ -16,12 +17,16 @@ struct shape {
     struct span like; /* the fields that all spans of the shape share */
     uint32_t parts;
     const uint32_t *columns; /* one an attribute */
+    uint64_t passed;         /* spans of it that the columns have not moved past yet */
 };
 struct column_r {
     struct sv key;
     enum value_type type;
     struct strings_r strings; /* STR, BYTES */
     struct texts_r values;    /* the other types */
+    const uint8_t *stored_at; /* its first stream */
+    bool is_open;
+    uint64_t passed; /* values to move past before the next one */
 };
 
 struct segment_r {
@@ -82,9 +87,14 @@ static void get_head(struct segment_r *s, struct sv in)
 
 static void get_origins(struct segment_r *s, struct segment_origins *o)
 {
+    if (!o) {
+        stream_skip(&s->streams);
+        stream_skip(&s->streams);
+        return;
+    }
     struct rd rd = rd_of(stream_get(&s->streams));
     struct numbers_r batch_of = numbers_get(&s->streams, (uint32_t)s->batches);
-    if (!o || !ok(s))
+    if (!ok(s))
         return;
     if (s->batches > rd_left(&rd)) { /* each takes at least one byte */
         rd_fail(&s->streams.rd, ERR_MALFORMED, "batches of a segment");
@@ -216,15 +226,31 @@ static void get_shapes(struct segment_r *s)
         get_shape(s, rows[i], &s->shapes[i]);
 }
 
-static void open_columns(struct segment_r *s)
+/* Remembers where the columns begin. */
+static void find_columns(struct segment_r *s)
 {
     for (uint32_t i = 0; ok(s) && i < s->columns_len; i++) {
         struct column_r *c = &s->columns[i];
+        c->stored_at = s->streams.rd.at;
+        if (c->type == VALUE_EMPTY)
+            continue;
+        stream_skip(&s->streams);
         if (c->type == VALUE_STR || c->type == VALUE_BYTES)
-            c->strings = strings_get(&s->streams);
-        else if (c->type != VALUE_EMPTY)
-            c->values = texts_r_of(stream_get(&s->streams), s->mem);
+            stream_skip(&s->streams);
     }
+}
+
+static void open_column(struct segment_r *s, struct column_r *c)
+{
+    const uint8_t *was_at = s->streams.rd.at;
+    c->is_open = true;
+    s->streams.rd.at = c->stored_at;
+    if (c->type == VALUE_STR || c->type == VALUE_BYTES)
+        c->strings = strings_get(&s->streams);
+    else
+        c->values = texts_r_of(stream_get(&s->streams), s->mem);
+    if (ok(s))
+        s->streams.rd.at = was_at;
 }
 
 static void get_attr_streams(struct segment_r *s)
@@ -241,18 +267,31 @@ static void get_attr_streams(struct segment_r *s)
     s->trace_states = strings_get(r);
     s->events = texts_r_of(stream_get(r), s->mem);
     s->links = texts_r_of(stream_get(r), s->mem);
-    open_columns(s);
+    find_columns(s);
+}
+
+static struct value value_or_fail(struct segment_r *s, struct column_r *c)
+{
+    struct value v = value_body_get(&c->values, c->type);
+    fail(s, &c->values.rd, "column");
+    return v;
 }
 
 static struct value next_value(struct segment_r *s, struct column_r *c)
 {
-    if (c->type == VALUE_STR || c->type == VALUE_BYTES)
-        return (struct value){ .type = c->type, .str = string_next(&s->streams, &c->strings) };
     if (c->type == VALUE_EMPTY)
         return (struct value){ .type = VALUE_EMPTY };
-    struct value v = value_body_get(&c->values, c->type);
-    fail(s, &c->values.rd, "column");
-    return v;
+    if (!c->is_open)
+        open_column(s, c);
+    uint64_t passed = c->passed;
+    c->passed = 0;
+    if (c->type == VALUE_STR || c->type == VALUE_BYTES) {
+        strings_skip(&s->streams, &c->strings, passed);
+        return (struct value){ .type = c->type, .str = string_next(&s->streams, &c->strings) };
+    }
+    for (; passed && ok(s); passed--)
+        (void)value_or_fail(s, c);
+    return value_or_fail(s, c);
 }
 
 /* A column of one text takes no bytes a row, so memory is counted where it is asked for. */
@@ -335,35 +374,114 @@ static void get_span(struct segment_r *s, struct place *place, uint64_t trace, s
         links_get(&s->links, span);
 }
 
-static void get_spans(struct segment_r *s, struct batch *b)
+/* One span that is not wanted: ids and times move on, its shape remembers it. */
+static void pass_span(struct segment_r *s, struct place *place)
+{
+    uint32_t shape_number = number_next(&s->streams, &s->shape_of);
+    if (!ok(s))
+        return;
+    s->shapes[shape_number].passed++;
+    if (rd_varint(&s->parents) == PARENT_STRANGER)
+        (void)rd_bytes(&s->strangers, sizeof(struct span_id));
+    place->before_ns += (uint64_t)rd_zigzag(&s->starts);
+    (void)rd_varint(&s->durations);
+}
+
+/* Moves everything but ids and times past the spans of a shape that were passed over. */
+static void catch_up_shape(struct segment_r *s, struct shape *shape)
+{
+    struct span ignored = { 0 };
+    numbers_skip(&s->streams, &s->resource_of, shape->passed);
+    strings_skip(&s->streams, &s->names, shape->passed);
+    if (shape->parts & SHAPE_MESSAGE)
+        strings_skip(&s->streams, &s->messages, shape->passed);
+    if (shape->parts & SHAPE_TRACE_STATE)
+        strings_skip(&s->streams, &s->trace_states, shape->passed);
+    for (uint64_t i = 0; ok(s) && shape->parts & SHAPE_EVENTS && i < shape->passed; i++) {
+        events_get(&s->events, &ignored);
+        fail(s, &s->events.rd, "events");
+    }
+    for (uint64_t i = 0; ok(s) && shape->parts & SHAPE_LINKS && i < shape->passed; i++) {
+        links_get(&s->links, &ignored);
+        fail(s, &s->links.rd, "links");
+    }
+    for (uint32_t i = 0; i < shape->like.attrs.len; i++)
+        s->columns[shape->columns[i]].passed += shape->passed;
+    shape->passed = 0;
+}
+
+static void catch_up(struct segment_r *s)
+{
+    for (uint32_t i = 0; ok(s) && i < s->shapes_len; i++)
+        if (s->shapes[i].passed)
+            catch_up_shape(s, &s->shapes[i]);
+}
+
+static void add_span(struct segment_r *s, struct place *place, uint64_t trace, struct batch *b)
+{
+    struct span *span = batch_add_span(b);
+    if (span)
+        get_span(s, place, trace, span);
+    else
+        rd_fail(&s->streams.rd, ERR_NOMEM, "spans of a segment");
+}
+
+/* The traces to read; ids NULL means all. */
+struct wanted {
+    const struct trace_id *ids;
+    size_t len;
+};
+
+static bool is_wanted(const struct wanted *w, const char *id)
+{
+    for (size_t i = 0; i < w->len; i++)
+        if (memcmp(w->ids[i].b, id, sizeof(w->ids[i].b)) == 0)
+            return true;
+    return w->ids == NULL;
+}
+
+static void get_spans(struct segment_r *s, const struct wanted *w, struct batch *b)
 {
     struct place place = { 0 };
     uint64_t trace_ns = 0;
+    size_t found = 0;
     for (uint64_t t = 0; ok(s) && t < s->traces; t++) {
+        bool is_read = is_wanted(w, s->trace_ids.p + t * sizeof(struct trace_id));
         place.len = rd_varint(&s->trace_lens);
         place.before_ns = trace_ns;
         if (place.len > s->spans - place.first || place.len == 0)
             rd_fail(&s->trace_lens, ERR_MALFORMED, "trace of %llu spans",
                     (unsigned long long)place.len);
         fail(s, &s->trace_lens, "traces");
+        if (is_read)
+            catch_up(s);
         for (place.at = 0; ok(s) && place.at < place.len; place.at++) {
-            struct span *span = batch_add_span(b);
-            if (!span) {
-                rd_fail(&s->streams.rd, ERR_NOMEM, "spans of a segment");
-                return;
-            }
-            get_span(s, &place, t, span);
+            if (is_read)
+                add_span(s, &place, t, b);
+            else
+                pass_span(s, &place);
             if (place.at == 0)
                 trace_ns = place.before_ns;
         }
         place.first += place.len;
+        found += is_read;
+        if (w->ids && found == w->len)
+            break; /* each trace stands once in a segment */
     }
-    if (ok(s) && place.first != s->spans)
+    if (ok(s) && !w->ids && place.first != s->spans)
         rd_fail(&s->streams.rd, ERR_MALFORMED, "traces hold fewer spans than there are");
     const struct rd *const parts[] = { &s->parents,   &s->strangers, &s->starts,
                                        &s->durations, &s->events.rd, &s->links.rd };
     for (size_t i = 0; i < NELEMS(parts); i++)
         fail(s, parts[i], "spans");
+}
+
+static bool has_any(const struct segment_r *s, const struct wanted *w)
+{
+    for (uint64_t t = 0; t < s->traces; t++)
+        if (is_wanted(w, s->trace_ids.p + t * sizeof(struct trace_id)))
+            return true;
+    return w->ids == NULL;
 }
 
 static void segment_r_done(struct segment_r *s)
@@ -375,29 +493,45 @@ static void segment_r_done(struct segment_r *s)
     streams_r_done(&s->streams);
 }
 
-int segment_decode(struct sv in, struct batch *b, struct segment_origins *ret_origins,
-                   struct err *err)
+static int decode(struct sv in, const struct wanted *w, struct batch *b,
+                  struct segment_origins *ret_origins, struct err *err)
 {
     size_t spans_len = b->spans_len, calls_len = b->calls_len;
     struct segment_r s = { .streams = streams_r_of(in, &b->mem), .mem = &b->mem };
+    struct rd *r = &s.streams.rd;
     get_head(&s, in);
     if (ok(&s))
         get_origins(&s, ret_origins);
     if (ok(&s))
         get_ids(&s);
-    if (ok(&s))
+    if (ok(&s) && has_any(&s, w)) {
         get_attr_streams(&s);
-    if (ok(&s))
-        get_spans(&s, b);
-    if (ok(&s))
-        segment_get_calls(&s.streams, b, s.calls, s.trace_ids);
-    if (ok(&s) && rd_left(&s.streams.rd))
-        rd_fail(&s.streams.rd, ERR_MALFORMED, "%zu bytes after a segment", rd_left(&s.streams.rd));
-    int rc = rd_finish(&s.streams.rd, err);
+        if (ok(&s))
+            get_spans(&s, w, b);
+        if (ok(&s) && !w->ids)
+            segment_get_calls(&s.streams, b, s.calls, s.trace_ids);
+        if (ok(&s) && !w->ids && rd_left(r))
+            rd_fail(r, ERR_MALFORMED, "%zu bytes after a segment", rd_left(r));
+    }
+    int rc = rd_finish(r, err);
     segment_r_done(&s);
     if (rc < 0) { /* half-read records are nobody's business */
         b->spans_len = spans_len;
         b->calls_len = calls_len;
     }
     return rc;
+}
+
+int segment_decode(struct sv in, struct batch *b, struct segment_origins *ret_origins,
+                   struct err *err)
+{
+    struct wanted all = { NULL, 0 };
+    return decode(in, &all, b, ret_origins, err);
+}
+
+int segment_decode_traces(struct sv in, const struct trace_id *ids, size_t ids_len, struct batch *b,
+                          struct err *err)
+{
+    struct wanted some = { ids, ids_len };
+    return decode(in, &some, b, NULL, err);
 }

@@ -97,21 +97,28 @@ int reload_if_changed(struct sqlite_store *s, struct db *db, struct err *err)
     return rc;
 }
 
-int batch_of_bytes(struct sv bytes, enum chunk_kind kind, struct batch **ret_b, struct err *err)
+int batch_of_bytes(struct sv bytes, enum chunk_kind kind, struct trace_choice choice,
+                   struct batch **ret_b, struct err *err)
 {
     AUTO_FREE(batch) b = batch_new();
     struct sv copy = b ? arena_copy(&b->mem, bytes) : SV_NONE;
     if (!copy.p)
         return err_set(err, ERR_NOMEM, "%zu bytes of a chunk", bytes.len);
-    int rc = kind == CHUNK_SEGMENT ? segment_decode(copy, b, NULL, err) : rows_decode(copy, b, err);
+    int rc;
+    if (kind == CHUNK_JOURNAL)
+        rc = rows_decode(copy, b, err);
+    else if (choice.ids)
+        rc = segment_decode_traces(copy, choice.ids, choice.len, b, err);
+    else
+        rc = segment_decode(copy, b, NULL, err);
     if (rc < 0)
         return rc;
     *ret_b = TAKE(b);
     return 0;
 }
 
-int chunk_load(struct session *session, const struct chunk_ref *ref, struct batch **ret_b,
-               struct err *err)
+int chunk_load(struct session *session, const struct chunk_ref *ref, struct trace_choice choice,
+               struct batch **ret_b, struct err *err)
 {
     bool is_segment = ref->kind == CHUNK_SEGMENT;
     sqlite3_stmt *st = db_statement(&session->db, is_segment ? ST_SEGMENT_DATA : ST_JOURNAL_DATA,
@@ -122,7 +129,7 @@ int chunk_load(struct session *session, const struct chunk_ref *ref, struct batc
     int rc = db_step(&session->db, st, "read chunk", err);
     if (rc <= 0)
         return rc < 0 ? rc : err_set(err, ERR_IO, "chunk %lld is gone", (long long)ref->id);
-    rc = batch_of_bytes(db_column(st, 0), ref->kind, ret_b, err);
+    rc = batch_of_bytes(db_column(st, 0), ref->kind, choice, ret_b, err);
     sqlite3_reset(st);
     if (rc < 0)
         err_context(err, "%s %lld", is_segment ? "segment" : "journal row", (long long)ref->id);

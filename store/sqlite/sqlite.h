@@ -56,18 +56,23 @@ struct session {
     struct sqlite_store *store;
     struct db db;
 };
-/* Begins with chunks.lock held, so that the caller can look at the list; then session_look_up()
+/* Begins with chunks.lock held, so that the caller can look at the list; then session_looked_up()
  * lets go of it. session_end() in any case. */
 int session_begin(struct sqlite_store *s, struct session *ret_session, struct err *err) MUST_USE;
 void session_looked_up(struct session *session);
 void session_end(struct session *session);
-/* The spans and calls of a chunk. Gives. */
-int chunk_load(struct session *session, const struct chunk_ref *ref, struct batch **ret_b,
-               struct err *err) MUST_USE;
+/* Which traces a reader wants; ids NULL: everything, calls too. */
+struct trace_choice {
+    const struct trace_id *ids;
+    size_t len;
+};
+/* The spans of a chunk that are wanted, and perhaps others. Gives. */
+int chunk_load(struct session *session, const struct chunk_ref *ref, struct trace_choice choice,
+               struct batch **ret_b, struct err *err) MUST_USE;
 
-/* A batch with the bytes as its own copy, read by decode. Gives. */
-int batch_of_bytes(struct sv bytes, enum chunk_kind kind, struct batch **ret_b, struct err *err)
-    MUST_USE;
+/* The records in a chunk's bytes, which are copied. Gives. */
+int batch_of_bytes(struct sv bytes, enum chunk_kind kind, struct trace_choice choice,
+                   struct batch **ret_b, struct err *err) MUST_USE;
 /* session.c, a read-only store: takes up what its owner has written since. */
 int reload_if_changed(struct sqlite_store *s, struct db *db, struct err *err) MUST_USE;
 

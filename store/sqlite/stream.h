@@ -43,6 +43,7 @@ void streams_r_done(struct streams_r *r);
 struct streams_r streams_r_of(struct sv in, struct arena *mem);
 /* The next stream's bytes; a failure latches in r->rd. */
 struct sv stream_get(struct streams_r *r);
+void stream_skip(struct streams_r *r);
 
 /* Columns being read row by row. Reading past the end latches in r->rd and gives zeros. */
 struct numbers_r {
@@ -52,6 +53,7 @@ struct numbers_r {
 };
 struct numbers_r numbers_get(struct streams_r *r, uint32_t limit);
 uint32_t number_next(struct streams_r *r, struct numbers_r *n);
+void numbers_skip(struct streams_r *r, struct numbers_r *n, uint64_t rows);
 struct strings_r {
     struct sv *list; /* the distinct ones; NULL when they lie one after another */
     struct numbers_r numbers;
@@ -59,5 +61,6 @@ struct strings_r {
 };
 struct strings_r strings_get(struct streams_r *r);
 struct sv string_next(struct streams_r *r, struct strings_r *s);
+void strings_skip(struct streams_r *r, struct strings_r *s, uint64_t rows);
 
 #endif

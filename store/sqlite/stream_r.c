@@ -37,14 +37,28 @@ static struct sv unpack(struct streams_r *r, struct sv packed, uint64_t bytes)
     return sv_of(to, n);
 }
 
-struct sv stream_get(struct streams_r *r)
+/* The stream as it is stored; *ret_bytes is its length unpacked, or 0 when it is not packed. */
+static struct sv stored_stream(struct streams_r *r, uint64_t *ret_bytes)
 {
     uint64_t bytes = rd_varint(&r->rd), packed_bytes = rd_varint(&r->rd);
     uint64_t stored = packed_bytes ? packed_bytes : bytes;
-    struct sv s = rd_bytes(&r->rd, stored <= rd_left(&r->rd) ? (size_t)stored : SIZE_MAX);
+    *ret_bytes = packed_bytes ? bytes : 0;
+    return rd_bytes(&r->rd, stored <= rd_left(&r->rd) ? (size_t)stored : SIZE_MAX);
+}
+
+struct sv stream_get(struct streams_r *r)
+{
+    uint64_t bytes;
+    struct sv s = stored_stream(r, &bytes);
     if (!rd_ok(&r->rd))
         return SV_NONE;
-    return packed_bytes ? unpack(r, s, bytes) : s;
+    return bytes ? unpack(r, s, bytes) : s;
+}
+
+void stream_skip(struct streams_r *r)
+{
+    uint64_t bytes;
+    (void)stored_stream(r, &bytes);
 }
 
 struct numbers_r numbers_get(struct streams_r *r, uint32_t limit)
@@ -68,6 +82,17 @@ uint32_t number_next(struct streams_r *r, struct numbers_r *n)
         return 0;
     }
     return v;
+}
+
+void numbers_skip(struct streams_r *r, struct numbers_r *n, uint64_t rows)
+{
+    if (n->width == 0)
+        return;
+    if ((uint64_t)(n->end - n->at) / n->width < rows) {
+        rd_fail(&r->rd, ERR_TRUNCATED, "column of numbers ends early");
+        return;
+    }
+    n->at += rows * n->width;
 }
 
 /* A failure inside a column is a failure of the segment. */
@@ -123,4 +148,14 @@ struct sv string_next(struct streams_r *r, struct strings_r *s)
     if (!rd_ok(&s->lengths) || !rd_ok(&s->bytes))
         rd_fail(&r->rd, ERR_MALFORMED, "column of texts ends early");
     return text;
+}
+
+void strings_skip(struct streams_r *r, struct strings_r *s, uint64_t rows)
+{
+    if (s->list) {
+        numbers_skip(r, &s->numbers, rows);
+        return;
+    }
+    for (; rows && rd_ok(&r->rd); rows--)
+        (void)string_next(r, s);
 }

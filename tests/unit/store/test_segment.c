@@ -67,6 +67,27 @@ static void assert_ordered(const struct batch *b)
     }
 }
 
+/* Some traces read alone are the same spans in the same order as when everything is read. */
+static void assert_traces_alone(struct sv segment, const struct batch *all)
+{
+    for (size_t step = 1; step < all->spans_len; step += 1 + all->spans_len / 7) {
+        struct trace_id ids[3] = { all->spans[step].trace_id, all->spans[step / 2].trace_id };
+        size_t want = 0, got = 0;
+        AUTO_FREE(batch) some = batch_new();
+        assert_int_equal(segment_decode_traces(segment, ids, 1 + step % 3, some, NULL), 0);
+        for (size_t i = 0; i < all->spans_len; i++) {
+            bool is_wanted = false;
+            for (size_t n = 0; n < 1 + step % 3; n++)
+                is_wanted |= trace_id_eq(ids[n], all->spans[i].trace_id);
+            want += is_wanted;
+            if (is_wanted && got < some->spans_len)
+                assert_true(span_eq(&all->spans[i], &some->spans[got++]));
+        }
+        assert_int_equal(some->spans_len, want);
+        assert_int_equal(some->calls_len, 0);
+    }
+}
+
 static void check(struct segment_w *w, const struct input *in)
 {
     AUTO_DONE(buf) out = { 0 };
@@ -78,6 +99,7 @@ static void check(struct segment_w *w, const struct input *in)
         fail_msg("%s", err.why);
     assert_same(in, back, &o);
     assert_ordered(back);
+    assert_traces_alone(buf_sv(&out), back);
 }
 
 static void test_roundtrip(void **state)
