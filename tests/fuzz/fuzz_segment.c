@@ -36,6 +36,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         INVARIANT(b->spans_len == 0 && b->calls_len == 0);
         return 0;
     }
+    if (b->spans_len) { /* one trace read alone: refused when something passed over was bad */
+        AUTO_FREE(batch) one = batch_new();
+        struct trace_id id = b->spans[b->spans_len - 1].trace_id;
+        if (segment_decode_traces(buf_sv(&in), &id, 1, one, NULL) == 0)
+            INVARIANT(one->spans_len > 0 && trace_id_eq(one->spans[0].trace_id, id));
+    }
     AUTO_FREE(batch) once = through_a_segment(b);
     AUTO_FREE(batch) twice = once ? through_a_segment(once) : NULL;
     if (!twice)
