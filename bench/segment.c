@@ -25,43 +25,49 @@ struct totals {
     size_t traces;
 };
 
+/* A bench has nobody to report to: what must work and does not ends it. */
+static void must(bool is_done, const char *what)
+{
+    if (is_done)
+        return;
+    fprintf(stderr, "segment: %s failed\n", what);
+    exit(1);
+}
+
 /* One segment's worth: to rows, back from rows (as the sealer reads them), to a segment and back. */
-static int run(struct random_source *r, size_t batch_spans, struct texts_w *texts,
-               struct segment_w *w, struct totals *t)
+static void run(struct random_source *r, size_t batch_spans, struct texts_w *texts,
+                struct segment_w *w, struct totals *t)
 {
     size_t n = (SEGMENT_SPANS + batch_spans - 1) / batch_spans;
     struct batch **read = calloc(n, sizeof(struct batch *));
     struct buf *rows = calloc(n, sizeof(*rows));
+    must(read && rows, "memory");
     AUTO_DONE(buf) segment = { 0 };
     AUTO_FREE(batch) back = batch_new();
     for (size_t i = 0; i < n; i++) {
         AUTO_FREE(batch) b = mesh_batch(r, batch_spans, (int64_t)t->spans * 5000);
         double at = cpu_s();
-        if (rows_encode(b, texts, &rows[i], NULL) < 0)
-            return 1;
+        must(rows_encode(b, texts, &rows[i], NULL) == 0, "writing rows");
         t->rows_w_s += cpu_s() - at;
         t->spans += b->spans_len;
         t->row_bytes += rows[i].len;
         read[i] = batch_new();
         at = cpu_s();
-        if (rows_decode(buf_sv(&rows[i]), read[i], NULL) < 0)
-            return 1;
+        must(rows_decode(buf_sv(&rows[i]), read[i], NULL) == 0, "reading rows");
         t->rows_r_s += cpu_s() - at;
     }
     double at = cpu_s();
-    if (segment_encode(w, read, n, &segment, NULL) < 0)
-        return 1;
+    must(segment_encode(w, read, n, &segment, NULL) == 0, "writing a segment");
     t->segment_w_s += cpu_s() - at;
     t->segment_bytes += segment.len;
     at = cpu_s();
-    if (segment_decode(buf_sv(&segment), back, NULL, NULL) < 0)
-        return 1;
+    must(segment_decode(buf_sv(&segment), back, NULL, NULL) == 0, "reading a segment");
     t->segment_r_s += cpu_s() - at;
     AUTO_FREE(batch) one = batch_new();
     at = cpu_s();
-    if (segment_decode_traces(buf_sv(&segment), &back->spans[back->spans_len / 2].trace_id, 1, one,
-                              NULL) < 0)
-        return 1;
+    must(segment_decode_traces(buf_sv(&segment), &back->spans[back->spans_len / 2].trace_id, 1, one,
+                               NULL) == 0,
+         "reading a trace");
     t->trace_s += cpu_s() - at;
     t->traces++;
     for (size_t i = 0; i < n; i++) {
@@ -70,7 +76,6 @@ static int run(struct random_source *r, size_t batch_spans, struct texts_w *text
     }
     free(read);
     free(rows);
-    return 0;
 }
 
 static void print(const char *form, const char *what, double seconds, size_t bytes, size_t spans)
@@ -92,8 +97,7 @@ int main(int argc, char **argv)
     AUTO_DONE(texts_w) texts = { 0 };
     AUTO_FREE(segment_w) w = segment_w_new();
     while (t.spans < spans)
-        if (run(&r, batch_spans, &texts, w, &t) != 0)
-            return 1;
+        run(&r, batch_spans, &texts, w, &t);
     print("journal", "write", t.rows_w_s, t.row_bytes, t.spans);
     print("journal", "read", t.rows_r_s, t.row_bytes, t.spans);
     print("segment", "write", t.segment_w_s, t.segment_bytes, t.spans);

@@ -27,6 +27,13 @@ struct hist {
 };
 
 void hist_done(struct hist *h);
+/* Moves the histogram out; h is empty afterwards. */
+static inline struct hist hist_move(struct hist *h)
+{
+    struct hist moved = *h;
+    *h = (struct hist){ 0 };
+    return moved;
+}
 /* -1 when memory is out; h is then unchanged. Counters and sum stop at their type's maximum. */
 int hist_add(struct hist *h, int64_t value_ns, uint64_t times) MUST_USE;
 int hist_merge(struct hist *into, const struct hist *from) MUST_USE;

@@ -57,7 +57,6 @@ int hist_decode(struct rd *r, struct hist *ret_h, struct err *err)
     int rc = rd_finish(r, err);
     if (rc < 0)
         return rc;
-    *ret_h = h;
-    h = (struct hist){ 0 };
+    *ret_h = hist_move(&h);
     return 0;
 }
