@@ -86,7 +86,7 @@ uint32_t number_next(struct streams_r *r, struct numbers_r *n)
 
 void numbers_skip(struct streams_r *r, struct numbers_r *n, uint64_t rows)
 {
-    if (n->width == 0)
+    if (n->width == 0 || rows == 0)
         return;
     if ((uint64_t)(n->end - n->at) / n->width < rows) {
         rd_fail(&r->rd, ERR_TRUNCATED, "column of numbers ends early");
