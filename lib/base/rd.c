@@ -26,7 +26,8 @@ struct sv rd_bytes(struct rd *r, size_t bytes)
         return SV_NONE;
     }
     struct sv s = sv_of(r->at, bytes);
-    r->at += bytes;
+    if (bytes) /* an empty input has no address to step from */
+        r->at += bytes;
     return s;
 }
 
