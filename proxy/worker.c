@@ -61,21 +61,11 @@ static void make_self(struct worker *w)
 /* Canonical service and version of our own Pod, as any other proxy would derive them. */
 static void complete_self(struct worker *w)
 {
-    const struct endpoint *const *list;
-    size_t n = mesh_endpoints(w->mesh, &list);
-    for (size_t i = 0; i < n; i++) {
-        const struct identity *id = &list[i]->identity;
-        if (!sv_eq(id->workload, w->self.workload) || !sv_eq(id->namespace, w->self.namespace))
-            continue;
-        if (!w->self.service.len)
-            w->self.service = arena_copy(&w->mem, id->service);
-        if (!w->self.version.len)
-            w->self.version = arena_copy(&w->mem, id->version);
-    }
+    const struct identity *pod = mesh_self(w->mesh);
     if (!w->self.service.len)
-        w->self.service = w->self.workload;
+        w->self.service = pod ? arena_copy(&w->mem, pod->service) : w->self.workload;
     if (!w->self.version.len)
-        w->self.version = SV("latest");
+        w->self.version = pod ? arena_copy(&w->mem, pod->version) : SV("latest");
 }
 
 static int load_mesh(struct worker *w, struct err *err)

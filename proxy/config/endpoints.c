@@ -93,9 +93,12 @@ void resolve_pods(struct resolve *r)
         if (!p->ip.len)
             continue;
         resolve_put(r, &r->pods_by_ip, p->ip, p);
-        bool is_own = sv_eq(p->meta.namespace, r->namespace) && !r->self_labels.len &&
-                      sv_eq(resolve_identity(r, p).workload, r->workload);
-        if (is_own)
+        struct identity id = resolve_identity(r, p);
+        if (r->mesh->self.workload.len || !sv_eq(p->meta.namespace, r->namespace) ||
+            !sv_eq(id.workload, r->workload))
+            continue;
+        r->mesh->self = id;
+        if (!r->self_labels.len)
             r->self_labels = p->meta.labels;
     }
 }

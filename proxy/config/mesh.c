@@ -202,6 +202,11 @@ const struct cluster *route_pick(const struct route *r, uint64_t random)
     return r->targets[r->targets_len - 1].cluster;
 }
 
+const struct identity *mesh_self(const struct mesh *m)
+{
+    return m->self.workload.len ? &m->self : NULL;
+}
+
 const struct endpoint *mesh_endpoint_by_ip(const struct mesh *m, struct sv ip)
 {
     size_t from = 0, to = m->by_ip_len;

@@ -80,6 +80,8 @@ const struct route *mesh_route(const struct mesh *m, const struct http_head *req
 /* Weighted choice; random is uniform over all 64 bits. */
 const struct cluster *route_pick(const struct route *r, uint64_t random);
 
+/* Who this workload is by its own Pod, whether a Service selects it or not; NULL without a Pod. */
+const struct identity *mesh_self(const struct mesh *m);
 /* Who has this address: a pod's identity, or NULL. ip: "10.0.0.7" or "::1". */
 const struct endpoint *mesh_endpoint_by_ip(const struct mesh *m, struct sv ip);
 /* FQDN of the service an inbound request asked for (authority), empty when it is none. */

@@ -16,6 +16,7 @@ struct mesh {
     size_t endpoints_len;
     const struct endpoint **by_ip; /* one an address, sorted by it */
     size_t by_ip_len;
+    struct identity self; /* of the workload's own Pod; workload empty without one */
     enum mtls_mode mtls;
     const struct port_mtls *mtls_ports;
     size_t mtls_ports_len;

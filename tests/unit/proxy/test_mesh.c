@@ -110,6 +110,25 @@ static void test_endpoints(void **state)
     mesh_unref(m);
 }
 
+/* The own Pod is found although no Service selects it, as a gateway's often is. */
+static void test_self(void **state)
+{
+    static const char pod[] =
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: productpage-v1-5d4f8c-ccccc\n"
+        "  labels: {app: shop, version: v1, pod-template-hash: 5d4f8c}\n"
+        "  ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: productpage-v1-5d4f8c, "
+        "controller: true}]\nspec: {serviceAccountName: shop}\nstatus: {podIP: 10.0.0.77}\n";
+    struct mesh *m = load(mesh_fixture_reviews, NULL);
+    (void)state;
+    assert_null(mesh_self(m));
+    mesh_unref(m);
+    m = load(mesh_fixture_reviews, pod);
+    assert_non_null(mesh_self(m));
+    assert_text(mesh_self(m)->service, "shop");
+    assert_text(mesh_self(m)->version, "v1");
+    mesh_unref(m);
+}
+
 static void test_header_and_weights(void **state)
 {
     struct mesh *m = load(mesh_fixture_reviews, reviews_split);
@@ -374,6 +393,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_endpoints),
+        cmocka_unit_test(test_self),
         cmocka_unit_test(test_header_and_weights),
         cmocka_unit_test(test_destination_rule),
         cmocka_unit_test(test_match_blocks),
