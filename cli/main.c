@@ -103,6 +103,8 @@ int main(int argc, char **argv)
         curl_global_cleanup();
         return status;
     }
-    fprintf(stderr, "tulle: there is no command '%.*s'\nTry: tulle help\n", SV_ARG(name));
+    bool is_option = sv_starts(name, SV("-"));
+    fprintf(stderr, "tulle: there is no command '%.*s'%s\nTry: tulle help\n", SV_ARG(name),
+            is_option ? "; options follow the command" : "");
     return EXIT_USAGE;
 }
