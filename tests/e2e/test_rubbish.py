@@ -104,6 +104,7 @@ def start_sidecar(collector, proxy, app):
                   f"--collector={collector.otlp}", "--workload=app-v1", "--namespace=default",
                   "--service-account=app", f"--listen={net}", f"--app={net}:9080")
     wait_until("the sidecar", lambda: http(f"http://{net}:15021/healthz/ready")[0] == 200)
+    wait_until("the application", lambda: http(f"http://{net}:9080/")[0] == 200)
     for name, port in (("inbound", 15006), ("outbound", 15001), ("readiness", 15021),
                        ("prometheus", 15090)):
         throw_everything(name, net, port,
