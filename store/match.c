@@ -38,6 +38,8 @@ bool query_matches(const struct span_query *q, const struct span *s)
         return false;
     if (q->errors_only && s->status != STATUS_ERROR)
         return false;
+    if (q->kinds && !(q->kinds & 1u << s->kind))
+        return false;
     if (q->min_duration_ns && span_duration_ns(s) < q->min_duration_ns)
         return false;
     if (q->max_duration_ns && span_duration_ns(s) > q->max_duration_ns)

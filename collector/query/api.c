@@ -62,11 +62,17 @@ static bool path_matches(struct sv pattern, struct sv path, struct sv *ret_id)
     }
 }
 
-static const struct route *route_of(struct sv path, struct sv *ret_id)
+/* Ours, or one of Jaeger's. */
+static const struct route *route_of(struct sv path, struct sv *ret_id, fault_fn **ret_fault)
 {
-    for (size_t i = 0; i < NELEMS(routes); i++)
-        if (path_matches(sv_z(routes[i].path), path, ret_id))
-            return &routes[i];
+    const struct route *r;
+    *ret_fault = answer_fault;
+    for (size_t i = 0; (r = route_at(i)); i++)
+        if (path_matches(sv_z(r->path), path, ret_id))
+            return r;
+    for (size_t i = 0; (r = jaeger_route_at(i, ret_fault)); i++)
+        if (path_matches(sv_z(r->path), path, ret_id))
+            return r;
     return NULL;
 }
 
@@ -119,12 +125,13 @@ static void answer_asset(const struct request *rq, struct sv path, struct answer
     }
 }
 
-static void run_route(const struct api *api, const struct route *r, struct sv id, struct sv text,
-                      struct answer *a)
+static void run_route(const struct api *api, const struct route *r, fault_fn *fault, struct sv id,
+                      struct sv text, struct answer *a)
 {
     struct query q = { .id = id };
-    if (params_parse(&q.params, text, r->params, clock_wall_ns()) < 0)
-        answer_fault(a, &q.params);
+    bool is_strict = fault == answer_fault;
+    if (params_parse(&q.params, text, is_strict ? r->params : NULL, clock_wall_ns()) < 0)
+        fault(a, &q.params);
     else
         r->run(api, &q, a);
     params_done(&q.params);
@@ -185,12 +192,13 @@ void api_answer(const struct api *api, const struct request *rq, struct answer *
     (void)sv_cut(&query, '?', &path);
     if (path.len == rq->target.len)
         query = SV_NONE;
-    const struct route *route = route_of(path, &id);
+    fault_fn *fault;
+    const struct route *route = route_of(path, &id, &fault);
     if (!sv_eq(rq->method, SV("GET")) && !sv_eq(rq->method, SV("HEAD"))) {
         a->allow = "GET, HEAD";
         answer_error(a, 405, SV_NONE, "only GET and HEAD are served here");
     } else if (route) {
-        run_route(api, route, id, query, a);
+        run_route(api, route, fault, id, query, a);
     } else if (sv_starts(path, SV("/api/"))) {
         answer_error(a, 404, SV_NONE, "no such route; see /api/v1/openapi.json");
     } else {

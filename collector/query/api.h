@@ -35,13 +35,17 @@ struct query {
     struct sv id; /* what stood in the path for {id} */
 };
 typedef void route_fn(const struct api *api, struct query *q, struct answer *a);
+typedef void fault_fn(struct answer *a, const struct params *p);
 struct route {
     const char *path; /* one segment may be "{id}" */
     route_fn *run;
     struct param_rule params[PARAM_RULES_MAX + 1];
 };
-/* The i-th of all routes, NULL past the last. */
+/* The i-th of our own routes, which openapi.json describes; NULL past the last. */
 const struct route *route_at(size_t i);
+/* The i-th route of Jaeger's API, which Jaeger describes; NULL past the last. It takes whatever
+ * parameters come; *ret_fault is how its dialect says 400. */
+const struct route *jaeger_route_at(size_t i, fault_fn **ret_fault);
 
 /* The handlers, one file a subject. */
 route_fn api_graph, api_edges, api_edge_history;

@@ -4,9 +4,9 @@
  * afterwards. Resources and scopes repeat on every span, so they are written once each, told apart
  * by their own JSON text, and spans carry indexes. */
 #include "base/clock.h"
-#include "base/map.h"
 #include "query/api.h"
 #include "query/graph_json.h"
+#include "query/once.h"
 #include "query/trace_json.h"
 
 #define SEARCH_DEFAULT_NS (3600 * NS_PER_S)
@@ -111,38 +111,6 @@ void api_traces(const struct api *api, struct query *q, struct answer *a)
     json_close(&j);
     json_kv_bool(&j, "incomplete", is_incomplete);
     json_close(&j);
-}
-
-/* Texts that repeat, each once, in order of first use. */
-struct once {
-    struct map index; /* text to its index + 1 */
-    struct buf list;  /* the texts, joined by commas */
-    struct buf one;   /* scratch */
-};
-
-static void once_done(struct once *o)
-{
-    map_done(&o->index);
-    buf_done(&o->list);
-    buf_done(&o->one);
-}
-
-/* The index of the text in o->one, which is cleared; -1 when memory is out. */
-static int once_put(struct once *o, size_t *ret_index)
-{
-    struct sv text = buf_sv(&o->one);
-    uintptr_t at = (uintptr_t)map_get(&o->index, text);
-    if (!at) {
-        at = o->index.len + 1;
-        if (o->one.failed || map_put(&o->index, text, (void *)at, NULL) < 0)
-            return -1;
-        if (o->list.len)
-            buf_putc(&o->list, ',');
-        buf_put(&o->list, text);
-    }
-    buf_clear(&o->one);
-    *ret_index = at - 1;
-    return 0;
 }
 
 struct trace_writer {

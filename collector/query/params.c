@@ -9,9 +9,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* The year 2200: 64 bits of nanoseconds end in 2262, and windows are widened. */
-#define TIME_MAX_NS (INT64_C(7258118400) * NS_PER_S)
-
 int params_fault(struct params *p, const char *name, const char *fmt, ...)
 {
     va_list args;
@@ -30,8 +27,8 @@ void params_done(struct params *p)
     *p = (struct params){ 0 };
 }
 
-/* Percent-decoding, '+' is a space; false on a broken escape. *ret_out is in mem. */
-static bool decode(struct arena *mem, struct sv text, struct sv *ret_out)
+/* Percent-decoding; false on a broken escape. *ret_out is in mem. */
+static bool decode(struct arena *mem, struct sv text, bool is_query, struct sv *ret_out)
 {
     char *out = arena_alloc(mem, text.len + 1);
     size_t n = 0;
@@ -39,7 +36,7 @@ static bool decode(struct arena *mem, struct sv text, struct sv *ret_out)
         return false;
     for (size_t i = 0; i < text.len; i++) {
         uint8_t byte = (uint8_t)text.p[i];
-        if (byte == '+') {
+        if (byte == '+' && is_query) {
             byte = ' ';
         } else if (byte == '%') {
             if (text.len - i < 3 || !sv_to_bytes(sv_sub(text, i + 1, 2), &byte, 1))
@@ -78,22 +75,27 @@ static int add(struct params *p, struct sv pair)
     if (name.len == pair.len)
         value = SV_NONE;
     struct param one;
-    if (!decode(&p->mem, name, &one.name) || !decode(&p->mem, value, &one.value))
+    if (!decode(&p->mem, name, true, &one.name) || !decode(&p->mem, value, true, &one.value))
         return params_fault(p, NULL, "the query is not percent-encoded UTF-8");
-    const struct param_rule *rule = rule_of(p->rules, one.name);
+    const struct param_rule *rule = p->rules ? rule_of(p->rules, one.name) : NULL;
     struct sv known;
-    if (!rule) {
+    if (!rule && p->rules) {
         char names[160];
         list_names(p->rules, names, sizeof(names));
         return names[0] ? params_fault(p, one.name.p, "unknown parameter; allowed are %s", names)
                         : params_fault(p, one.name.p, "this route takes no parameters");
     }
-    if (!rule->is_repeatable && params_get(p, rule->name, &known))
+    if (rule && !rule->is_repeatable && params_get(p, rule->name, &known))
         return params_fault(p, rule->name, "given more than once");
     if (p->len == PARAMS_MAX)
-        return params_fault(p, rule->name, "more than %d parameters", PARAMS_MAX);
+        return params_fault(p, one.name.p, "more than %d parameters", PARAMS_MAX);
     p->list[p->len++] = one;
     return 0;
+}
+
+bool params_path_text(struct params *p, struct sv raw, struct sv *ret_text)
+{
+    return decode(&p->mem, raw, false, ret_text);
 }
 
 int params_parse(struct params *p, struct sv query, const struct param_rule *rules, int64_t now_ns)
@@ -226,7 +228,7 @@ static bool rfc3339_from_sv(struct sv text, int64_t *ret_ns)
     if (year < 1970 || year > 2200)
         return false;
     int64_t s = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset_s;
-    if (s < 0 || s * NS_PER_S > TIME_MAX_NS)
+    if (s < 0 || s * NS_PER_S > PARAM_TIME_MAX_NS)
         return false;
     *ret_ns = s * NS_PER_S + ns;
     return true;
@@ -243,7 +245,7 @@ bool time_from_sv(struct sv text, int64_t *ret_ns)
                                     : 1;
     int64_t ns;
     if (text.len > 19 || v > INT64_MAX || __builtin_mul_overflow((int64_t)v, unit, &ns) ||
-        ns > TIME_MAX_NS)
+        ns > PARAM_TIME_MAX_NS)
         return false;
     *ret_ns = ns;
     return true;

@@ -5,6 +5,7 @@
 #define COLLECTOR_QUERY_PARAMS_H
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "model/window.h"
 
 enum {
@@ -12,6 +13,9 @@ enum {
     PARAM_RULES_MAX = 12,  /* the longest list of any route */
     PARAM_TEXT_MAX = 4096, /* bytes of a query string */
 };
+
+/* The year 2200: 64 bits of nanoseconds end in 2262, and windows are widened. */
+#define PARAM_TIME_MAX_NS (INT64_C(7258118400) * NS_PER_S)
 
 struct param_rule {
     const char *name;
@@ -22,7 +26,7 @@ struct param {
 };
 struct params {
     struct arena mem;
-    const struct param_rule *rules; /* up to the first without a name */
+    const struct param_rule *rules; /* up to the first without a name; NULL: any name, repeated */
     struct param list[PARAMS_MAX];
     size_t len;
     int64_t now_ns; /* what "now" and the end of a window mean */
@@ -30,10 +34,13 @@ struct params {
     char why[256];  /* empty while nothing is wrong */
 };
 
-/* Parses what stands behind '?'. -1 with bad and why set. */
+/* Parses what stands behind '?'. -1 with bad and why set. rules NULL: every name is taken, however
+ * often, for dialects whose clients send more than is read. */
 int params_parse(struct params *p, struct sv query, const struct param_rule *rules, int64_t now_ns)
     MUST_USE;
 void params_done(struct params *p);
+/* A segment of a path, percent-decoded into mem; false when it is no percent-encoded UTF-8. */
+bool params_path_text(struct params *p, struct sv raw, struct sv *ret_text);
 /* Blames a parameter; returns -1. */
 int params_fault(struct params *p, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

@@ -54,10 +54,9 @@ static void json_real(struct json_out *j, double v)
 }
 
 /* Base64 needs no escapes, so the text goes straight into the answer. */
-static void json_bytes(struct json_out *j, struct sv bytes)
+void json_base64(struct json_out *j, struct sv bytes)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    json_key(j, SV("value"));
     json_raw(j, SV("\""));
     for (size_t i = 0; i < bytes.len; i += 3) {
         const uint8_t *in = (const uint8_t *)bytes.p + i;
@@ -81,7 +80,10 @@ static void json_typed(struct json_out *j, const struct value *v)
     case VALUE_BOOL: json_kv_bool(j, "value", v->boolean); break;
     case VALUE_INT: json_kv_ns(j, "value", v->integer); break;
     case VALUE_DOUBLE: json_real(j, v->real); break;
-    case VALUE_BYTES: json_bytes(j, v->str); break;
+    case VALUE_BYTES:
+        json_key(j, SV("value"));
+        json_base64(j, v->str);
+        break;
     case VALUE_ARRAY:
     case VALUE_KVLIST: json_list(j, v); break;
     case VALUE_EMPTY: json_key(j, SV("value")); json_null(j);

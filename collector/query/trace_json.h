@@ -10,6 +10,8 @@
 void json_span(struct json_out *j, const struct span *s, size_t resource, size_t scope);
 void json_resource(struct json_out *j, const struct resource *r);
 void json_scope(struct json_out *j, const struct scope *s);
+/* A value: the bytes in base64, quoted. */
+void json_base64(struct json_out *j, struct sv bytes);
 void json_call(struct json_out *j, const struct call *c);
 
 #endif

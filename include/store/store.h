@@ -80,6 +80,7 @@ struct span_query {
     struct sv service;    /* resource service.name */
     struct sv operation;  /* span name */
     bool errors_only;     /* status ERROR */
+    uint32_t kinds;       /* a bit 1 << enum span_kind for each kind wanted; 0: any */
     int64_t min_duration_ns, max_duration_ns;
     const struct attr *attrs; /* equal in key and typed value, on the span or its resource */
     size_t attrs_len;
