@@ -21,8 +21,9 @@ static int put_found(void *to, const struct trace_summary *t)
     *copy = *t;
     copy->root_service = arena_copy(&f->mem, t->root_service);
     copy->root_name = arena_copy(&f->mem, t->root_name);
-    f->len += copy->root_service.p && copy->root_name.p;
-    return !copy->root_service.p || !copy->root_name.p;
+    f->is_out_of_memory |= !copy->root_service.p || !copy->root_name.p;
+    f->len += !f->is_out_of_memory;
+    return f->is_out_of_memory;
 }
 
 static size_t combinations(const struct jaeger_search *s)
@@ -90,6 +91,8 @@ int jaeger_find(struct store *store, const struct jaeger_search *s, struct found
         bool is_incomplete = false;
         choose(s, i, &q, attrs);
         int rc = store_search(store, &q, put_found, ret_f, &is_incomplete, err);
+        if (rc == 0 && ret_f->is_out_of_memory)
+            rc = err_set(err, ERR_NOMEM, "traces of a search");
         if (rc < 0)
             return rc;
         ret_f->is_incomplete |= is_incomplete;

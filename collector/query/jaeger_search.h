@@ -32,6 +32,7 @@ struct found_traces {
     struct trace_summary *list; /* newest first */
     size_t len, cap;
     bool is_incomplete; /* the store gave up before the end */
+    bool is_out_of_memory;
 };
 void found_traces_done(struct found_traces *f);
 /* At most s->query.limit, each once. */
