@@ -70,31 +70,36 @@ static int add(struct links *l, struct sv parent, struct sv child, uint64_t call
     return 0;
 }
 
-static bool is_service(const struct identity *who, enum node_type type)
+static struct sv id_key(const uint64_t *id)
 {
-    return type != NODE_EXTERNAL && type != NODE_UNKNOWN && who->service.len &&
-           !sv_eq(who->service, IDENTITY_UNKNOWN);
+    return sv_of(id, sizeof(*id));
 }
 
-static enum node_type type_of(const struct view *v, uint64_t id)
+/* Nodes of the view that are services, by id. */
+static int find_services(const struct view *v, struct map *services)
 {
-    for (size_t i = 0; i < v->nodes_len; i++)
-        if (v->nodes[i].id == id)
-            return v->nodes[i].type;
-    return NODE_UNKNOWN;
+    for (size_t i = 0; i < v->nodes_len; i++) {
+        struct node_view *n = &v->nodes[i];
+        if (n->type == NODE_EXTERNAL || n->type == NODE_UNKNOWN || !n->who.service.len ||
+            sv_eq(n->who.service, IDENTITY_UNKNOWN))
+            continue;
+        if (map_put(services, id_key(&n->id), n, NULL) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static int add_view(struct links *l, const struct view *v, struct err *err)
 {
-    for (size_t i = 0; i < v->edges_len; i++) {
+    AUTO_DONE(map) services = { 0 };
+    int rc = find_services(v, &services);
+    for (size_t i = 0; rc == 0 && i < v->edges_len; i++) {
         const struct edge_view *e = &v->edges[i];
-        if (!is_service(&e->edge.source, type_of(v, e->source_id)) ||
-            !is_service(&e->edge.destination, type_of(v, e->destination_id)) || !e->sum.requests)
-            continue;
-        if (add(l, e->edge.source.service, e->edge.destination.service, e->sum.requests) < 0)
-            return err_set(err, ERR_NOMEM, "dependencies");
+        if (e->sum.requests && map_get(&services, id_key(&e->source_id)) &&
+            map_get(&services, id_key(&e->destination_id)))
+            rc = add(l, e->edge.source.service, e->edge.destination.service, e->sum.requests);
     }
-    return 0;
+    return rc < 0 ? err_set(err, ERR_NOMEM, "dependencies") : 0;
 }
 
 static int add_recent(const struct api *api, struct links *l, struct window w, struct err *err)
