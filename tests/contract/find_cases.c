@@ -128,6 +128,9 @@ static const struct { const char *name; struct span_query q; const char *traces;
     { "resource attribute",       { .limit = 9, .attrs = &want_zone, .attrs_len = 1 },    "1" },
     { "two attributes",           { .limit = 9, .attrs = want_both, .attrs_len = 2 },     "2" },
     { "two, never together",      { .limit = 9, .attrs = want_other, .attrs_len = 2 },    "" },
+    { "kind",                     { .limit = 9, .kinds = 1u << SPAN_KIND_CLIENT },        "1" },
+    { "one of two kinds",         { .limit = 9, .kinds = 1u << SPAN_KIND_SERVER | 1u << SPAN_KIND_UNSPECIFIED }, "321" },
+    { "no such kind",             { .limit = 9, .kinds = 1u << SPAN_KIND_PRODUCER },      "" },
     { "unknown service",          { .limit = 9, .service = { "nobody", 6 } },             "" },
 };
 /* clang-format on */
@@ -214,6 +217,8 @@ static struct span_query query_about(struct random_source *r, const struct span 
     q.errors_only = random_below(r, 5) == 0;
     if (random_below(r, 4) == 0)
         q.min_duration_ns = (int64_t)random_below(r, 600);
+    if (random_below(r, 4) == 0)
+        q.kinds = 1u << s->kind;
     if (random_below(r, 3) == 0 && s->attrs.len) {
         q.attrs = &s->attrs.list[random_below(r, s->attrs.len)];
         q.attrs_len = 1;
