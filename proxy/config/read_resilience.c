@@ -104,7 +104,7 @@ const struct retry_policy *read_retries(struct reader *r, struct node *rule, int
     per_try = field_any(r, n, "perTryTimeout");
     p->per_try_ns = field_duration(r, n, "perTryTimeout", 0);
     if (timeout_ns && p->per_try_ns >= timeout_ns) {
-        finding_warn(r->to, per_try, "is not shorter than the route's timeout, ignored");
+        finding_warn_key(r->to, per_try, "is not shorter than the route's timeout, ignored");
         p->per_try_ns = 0;
     }
     backoff = field_any(r, n, "backoff");
@@ -125,7 +125,7 @@ const struct outlier_policy *read_outlier(struct reader *r, struct node *policy)
     struct node *old = field_any(r, n, "consecutiveErrors");
     uint64_t errors = field_uint(r, n, "consecutiveErrors", ERRORS_MAX, 5);
     if (old && field_any(r, n, "consecutive5xxErrors"))
-        finding_warn(r->to, old, "is the old name of consecutive5xxErrors, which decides");
+        finding_warn_key(r->to, old, "is the old name of consecutive5xxErrors, which decides");
     p->consecutive_5xx = (uint32_t)field_uint(r, n, "consecutive5xxErrors", ERRORS_MAX, errors);
     p->consecutive_gateway = (uint32_t)field_uint(r, n, "consecutiveGatewayErrors", ERRORS_MAX, 0);
     p->interval_ns = field_duration(r, n, "interval", 10 * NS_PER_S);
