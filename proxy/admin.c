@@ -41,9 +41,13 @@ static const struct {
 
 static unsigned metrics(void *to, struct buf *body)
 {
-    const struct worker *w = to;
+    struct worker *w = to;
     struct telemetry_stats st = telemetry_stats(w->telemetry);
     tally_write(&proxy_tallies, body);
+    buf_printf(body,
+               "# HELP tulle_proxy_outlier_ejected endpoints left out now\n"
+               "# TYPE tulle_proxy_outlier_ejected gauge\ntulle_proxy_outlier_ejected %zu\n",
+               outlier_count(&w->outlier, loop_now_ns(w->loop)));
     for (size_t i = 0; i < NELEMS(telemetry_rows); i++) {
         const char *metric = telemetry_rows[i].metric;
         uint64_t value;
@@ -64,10 +68,21 @@ static unsigned metrics(void *to, struct buf *body)
     return 200;
 }
 
+static void put_health(struct worker *w, const struct cluster *c, const struct endpoint *e,
+                       struct buf *body)
+{
+    int64_t out_ns = c->outlier ? outlier_out_ns(&w->outlier, e, loop_now_ns(w->loop)) : 0;
+    buf_printf(body, "%.*s::%.*s::health_flags::%s\n", SV_ARG(c->name), SV_ARG(e->text),
+               out_ns ? "/failed_outlier_check" : "healthy");
+    if (out_ns)
+        buf_printf(body, "%.*s::%.*s::ejected_for_ms::%lld\n", SV_ARG(c->name), SV_ARG(e->text),
+                   (long long)(out_ns / NS_PER_MS));
+}
+
 /* Envoy's text: cluster::address::key::value */
 static unsigned clusters(void *to, struct buf *body)
 {
-    const struct worker *w = to;
+    struct worker *w = to;
     const struct cluster *const *list;
     size_t n = mesh_clusters(w->mesh, &list);
     for (size_t i = 0; i < n; i++)
@@ -78,6 +93,7 @@ static unsigned clusters(void *to, struct buf *body)
                        e->id < w->endpoints_len ? w->active[e->id] : 0);
             buf_printf(body, "%.*s::%.*s:%u::tls_mode::%s\n", SV_ARG(list[i]->name),
                        SV_ARG(e->address), e->port, e->has_sidecar ? "istio" : "disabled");
+            put_health(w, list[i], e, body);
         }
     if (n == 0)
         buf_put(body, SV("no clusters\n"));

@@ -117,6 +117,7 @@ static void record_upstream_hop(struct stream *s)
     x.call.route_name = s->route ? s->route->name : SV_NONE;
     x.call.destination_service = s->cluster ? s->cluster->host : s->down->h1.head.authority;
     put_upstream(s, &x);
+    x.resends = s->attempts > 1 ? s->attempts - 1 : 0;
     telemetry_record(w->telemetry, &x);
 }
 

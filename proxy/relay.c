@@ -18,6 +18,7 @@ struct outgoing {
     char frames[FRAMES_MAX][H1_CHUNK_HEAD_SIZE];
     size_t frames_len;
     bool is_broken;
+    struct stream *keeper; /* keeps the parts for a retry; NULL: not needed */
 };
 
 static void flush(struct outgoing *o)
@@ -31,6 +32,8 @@ static void put(struct outgoing *o, struct sv part)
 {
     if (o->len == PARTS_MAX)
         flush(o);
+    if (o->keeper)
+        again_keep(o->keeper, part);
     o->parts[o->len++] = part;
 }
 
@@ -70,15 +73,12 @@ static enum step_result take_request(struct stream *s, struct sv *in, struct out
         switch (h1_next(h, in)) {
         case H1_BODY:
             s->req_bytes += h->body.len;
-            s->is_body_taken = true;
             put_body(o, h->body, s->is_req_chunked);
             break;
         case H1_END:
             s->is_req_read = true;
-            if (s->is_req_chunked) {
-                s->is_body_taken = true; /* the codec would not give its end again */
+            if (s->is_req_chunked)
                 put_last_chunk(o, h);
-            }
             flush(o);
             buf_append(&s->down->in, in->p, in->len);
             *in = SV_NONE;
@@ -125,6 +125,11 @@ enum step_result relay_send(struct stream *s)
     s->is_req_started = true;
     s->sent_ns = clock_mono_ns();
     put(&o, buf_sv(&w->head));
+    if (s->kept.len)
+        put(&o, buf_sv(&s->kept));
+    if (!s->is_req_read && s->kept.len)
+        flush(&o); /* before `kept` grows and moves */
+    o.keeper = s;
     if (!s->is_req_read && take_request(s, &s->req_rest, &o) != STEP_AGAIN)
         return STEP_AGAIN;
     flush(&o);
@@ -133,7 +138,7 @@ enum step_result relay_send(struct stream *s)
 
 static enum step_result pump_request(struct stream *s)
 {
-    struct outgoing o = { .to = s->up->conn };
+    struct outgoing o = { .to = s->up->conn, .keeper = s };
     s->can_read_down = false;
     if (conn_is_congested(s->up->conn)) {
         conn_pause(s->down->conn);
@@ -160,17 +165,22 @@ static bool is_untouched(const struct stream *s)
 }
 
 /* The upstream connection ended too early. A reused one that was closed before it said anything has
- * not seen the request: it can be sent again, unless its body has left our hands. */
+ * most likely not seen the request: an idempotent one is sent again at once, unless its body has
+ * left our hands. The rest is for the route's policy. */
 static enum step_result upstream_gone(struct stream *s)
 {
     const struct err *e = conn_error(s->up->conn);
-    if (is_untouched(s) && !s->is_body_taken && s->attempts < ATTEMPTS_MAX) {
+    if (is_untouched(s) && s->is_idempotent && !s->is_body_lost && !s->is_fresh_wanted) {
         tally(TALLY_UP_STALE);
         s->is_fresh_wanted = true;
         stream_drop_up(s, false);
         s->state = ST_CONNECT;
         return STEP_AGAIN;
     }
+    const struct err why = *e; /* the connection may go now */
+    if (again_after_failure(s, RETRY_RESET))
+        return STEP_AGAIN;
+    e = &why;
     if (e->code)
         snprintf(s->failure, sizeof(s->failure), "%s", e->why);
     snprintf(s->why, sizeof(s->why), "upstream closed the connection%s%s", e->code ? ": " : "",
@@ -186,12 +196,12 @@ static void begin_response(struct stream *s, struct outgoing *o)
     bool has_body = !s->is_head_request && !h1_status_has_no_body(h->status);
     bool is_open_ended = has_body && !h->is_chunked && !h->has_length;
     s->status = h->status;
+    s->flag = s->is_exhausted ? "URX" : NULL;
     s->answered_ns = clock_mono_ns();
     s->is_resp_chunked = has_body && req->minor > 0 && (h->is_chunked || is_open_ended);
     bool ends_by_close = req->minor == 0 && (is_open_ended || h->is_chunked);
     s->is_down_reusable = req->is_keep_alive && !ends_by_close && !s->worker->is_draining;
     who_has_answered(s, h);
-    s->grpc_status = http_get(h, SV("grpc-status"));
     head_for_caller(s, h, &s->worker->head);
     put(o, buf_sv(&s->worker->head));
     s->is_resp_started = true;
@@ -207,6 +217,9 @@ static enum step_result on_response_head(struct stream *s, struct outgoing *o)
     flush(o);
     buf_clear(&s->worker->head);
     if (h->head.status >= 200) {
+        s->grpc_status = http_get(&h->head, SV("grpc-status"));
+        if (again_after_response(s, h->head.status))
+            return STEP_AGAIN;
         begin_response(s, o);
         if (s->worker->head.failed)
             return stream_fail(s, 0, TALLY_REPLIES_LOCAL, "OM", "overload_manager_out_of_memory");
@@ -238,6 +251,7 @@ static void end_response(struct stream *s, struct sv *in, struct outgoing *o)
 static enum step_result bad_response(struct stream *s)
 {
     const struct err *e = &s->up->h1.err;
+    again_judge(s, OUTLIER_GATEWAY_ERROR);
     snprintf(s->failure, sizeof(s->failure), "%s", e->why);
     snprintf(s->why, sizeof(s->why), "upstream's response: %.100s at %zu", e->why, e->at);
     return stream_fail(s, 502, TALLY_REPLIES_UPE, "UPE", "upstream_protocol_error");

@@ -1,9 +1,11 @@
 /* stream.c - a request's steps, as a table.
  *
  *   head -> route -> connect -> send -> relay -> done
+ *                       ^--- backoff <----'
  *
- * with `reply` (an answer of our own) reachable from each of the first five, and connect again from
- * connect (another endpoint) and relay (a reused connection was closed unread). Connections report
+ * with `reply` (an answer of our own) reachable from each before done, backoff (again.c: a retry)
+ * from connect and relay, and connect at once from relay when a reused connection was closed unread.
+ * Connections report
  * what happened as flags and run the stream; a step does one thing and sets the next state. Only the
  * driver ends a stream, as its last act, so no step ever touches one that is gone. */
 #include "proxy/stream.h"
@@ -39,6 +41,7 @@ struct stream *stream_new(struct down *d)
     s->started_ns = clock_mono_ns();
     s->started_wall_ns = clock_wall_ns();
     timer_init(&s->timer, w->loop, on_timer);
+    again_init(s);
     timer_after(&s->timer, w->opt->head_timeout_ns);
     h1_begin(&d->h1, H1_REQUEST, s->req_slots, HEADERS_MAX, w->opt->max_head);
     conn_set_idle(d->conn, w->opt->stream_idle_ns);
@@ -67,6 +70,16 @@ void stream_drop_up(struct stream *s, bool may_wait)
     worker_give_block(s->worker, &s->resp_block);
 }
 
+/* As Envoy's log says it: what went wrong, and that no retry was left. */
+static const char *exhausted_flag(const char *flag)
+{
+    static const char *const pairs[] = { "UF,URX", "UC,URX", "UT,URX" };
+    for (size_t i = 0; i < NELEMS(pairs); i++)
+        if (strncmp(pairs[i], flag, strlen(flag)) == 0)
+            return pairs[i];
+    return flag;
+}
+
 enum step_result stream_fail(struct stream *s, unsigned status, enum tally_id tally_id,
                              const char *flag, const char *fmt, ...)
 {
@@ -75,7 +88,7 @@ enum step_result stream_fail(struct stream *s, unsigned status, enum tally_id ta
     (void)vsnprintf(s->details, sizeof(s->details), fmt, ap);
     va_end(ap);
     tally(tally_id);
-    s->flag = flag;
+    s->flag = flag && s->is_exhausted ? exhausted_flag(flag) : flag;
     s->is_up_reusable = s->is_down_reusable = false;
     s->is_cut = s->is_resp_started || status == 0;
     if (!s->is_resp_started)
@@ -95,6 +108,7 @@ static void look_at_fields(struct stream *s)
             s->seen[f] = h->headers[i].value;
     }
     s->is_head_request = sv_eq(h->method, SV("HEAD"));
+    s->is_idempotent = retry_is_idempotent(h->method);
     s->is_req_chunked = h->is_chunked;
 }
 
@@ -224,6 +238,8 @@ static enum step_result on_route(struct stream *s)
     s->cluster = route_pick(s->route, random_u64());
     if (s->route->timeout_ns)
         timer_after(&s->timer, s->route->timeout_ns);
+    if (!s->is_req_read)
+        again_choose_keeping(s);
     return STEP_AGAIN;
 }
 
@@ -259,9 +275,18 @@ static enum step_result choose_target(struct stream *s, struct target *t)
                           .connect_timeout_ns = w->opt->connect_timeout_ns };
     if (s->side == SIDE_INBOUND)
         return STEP_WAIT;
-    s->endpoint = balance_pick(s->cluster, w->active, s->avoid, random_u64());
+    struct balance_ask ask = {
+        .active = w->active,
+        .outlier = &w->outlier,
+        .now_ns = loop_now_ns(w->loop),
+        .random = random_u64(),
+        .tried = s->tried,
+        .tried_len = MIN(s->tried_len, (size_t)TRIED_MAX),
+    };
+    s->endpoint = balance_pick(s->cluster, &ask);
     if (!s->endpoint) {
-        snprintf(s->why, sizeof(s->why), "no endpoints for %.*s",
+        snprintf(s->why, sizeof(s->why), "no %sendpoints for %.*s",
+                 s->cluster->endpoints_len ? "healthy " : "",
                  (int)MIN(s->cluster->name.len, (size_t)120), s->cluster->name.p);
         return stream_fail(s, 503, TALLY_REPLIES_UH, "UH", "no_healthy_upstream");
     }
@@ -294,8 +319,9 @@ static enum step_result begin_connect(struct stream *s)
     struct err err = { 0 };
     if (choose_target(s, &t) != STEP_WAIT)
         return STEP_AGAIN;
-    enum pool_use use = s->is_fresh_wanted ? POOL_FRESH : s->is_req_read ? POOL_ANY : POOL_CHECKED;
-    s->attempts++;
+    bool may_be_stale = s->is_req_read && s->is_idempotent;
+    enum pool_use use = s->is_fresh_wanted ? POOL_FRESH : may_be_stale ? POOL_ANY : POOL_CHECKED;
+    again_begin_try(s);
     if (pool_get(s->worker, &t, use, s, &s->up, &err) < 0)
         return cannot_connect(s, &err);
     s->pool = s->up->pool;
@@ -307,13 +333,9 @@ static enum step_result begin_connect(struct stream *s)
 static enum step_result connect_failed(struct stream *s)
 {
     struct err e = *conn_error(s->up->conn);
-    stream_drop_up(s, false);
-    bool has_other = s->cluster && s->cluster->endpoints_len > 1;
-    if (has_other && s->attempts < ATTEMPTS_MAX) {
-        tally(TALLY_UP_OTHER);
-        s->avoid = s->endpoint;
+    if (again_after_failure(s, RETRY_CONNECT))
         return STEP_AGAIN;
-    }
+    stream_drop_up(s, false);
     return cannot_connect(s, &e);
 }
 
@@ -342,9 +364,10 @@ static const struct step {
 } steps[STATES_LEN] = {
     [ST_HEAD] = { "head", on_head },          /* -> route | reply | done */
     [ST_ROUTE] = { "route", on_route },       /* -> connect | reply */
-    [ST_CONNECT] = { "connect", on_connect }, /* -> send | connect | reply */
-    [ST_SEND] = { "send", relay_send },       /* -> relay | connect | reply | done */
-    [ST_RELAY] = { "relay", relay_run },      /* -> done | connect | reply */
+    [ST_CONNECT] = { "connect", on_connect }, /* -> send | backoff | reply */
+    [ST_BACKOFF] = { "backoff", again_wait }, /* -> connect */
+    [ST_SEND] = { "send", relay_send },       /* -> relay | backoff | connect | reply | done */
+    [ST_RELAY] = { "relay", relay_run },      /* -> done | backoff | connect | reply */
     [ST_REPLY] = { "reply", reply_run },      /* -> done */
     [ST_DONE] = { "done", on_done },
 };
@@ -376,11 +399,16 @@ static void look_around(struct stream *s)
     if (s->is_down_gone) {
         (void)stream_fail(s, 0, TALLY_REPLIES_DC, "DC", "downstream_remote_disconnect");
     } else if (s->is_timed_out) {
+        if (s->up && !s->is_resp_started)
+            again_judge(s, OUTLIER_GATEWAY_ERROR);
+        s->is_exhausted = false; /* there may be tries left, but there is no time */
         snprintf(s->why, sizeof(s->why), "no complete response within the route's timeout");
         (void)stream_fail(s, 504, TALLY_REPLIES_UT, "UT", "response_timeout");
     } else if (s->is_down_idle) {
         snprintf(s->why, sizeof(s->why), "nothing moved for the idle time");
         (void)stream_fail(s, 504, TALLY_REPLIES_SI, "SI", "stream_idle_timeout");
+    } else if (s->is_try_over && s->state != ST_BACKOFF && s->state != ST_REPLY) {
+        again_on_try_timeout(s);
     }
 }
 
@@ -394,6 +422,8 @@ static void stream_end(struct stream *s)
         stream_record(s);
     stream_drop_up(s, s->is_up_reusable);
     timer_stop(&s->timer);
+    timer_stop(&s->try_timer);
+    buf_done(&s->kept);
     worker_give_block(w, &s->req_block);
     mesh_unref(s->mesh);
     w->streams_len--;

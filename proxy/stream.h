@@ -12,16 +12,19 @@
 #include "proxy/telemetry/exchange.h"
 #include "proxy/upstream/balance.h"
 #include "proxy/upstream/pool.h"
+#include "proxy/upstream/retry.h"
 #include "wire/trace_ctx.h"
 
 #define HEADERS_MAX  100 /* fields of a head, as Envoy's default */
-#define ATTEMPTS_MAX 3   /* connections tried for one request, Istio's default of two retries */
+#define TRIED_MAX    5   /* endpoints that a retry avoids, as many as Istio's proxies draw again */
+#define KEPT_MAX     65536 /* of a request's body, kept for a retry; a longer one is sent once */
 #define DETAILS_SIZE 160
 
 enum stream_state {
     ST_HEAD,
     ST_ROUTE,
     ST_CONNECT,
+    ST_BACKOFF,
     ST_SEND,
     ST_RELAY,
     ST_REPLY,
@@ -45,6 +48,7 @@ struct stream {
     /* What the connections said since the last run. */
     bool can_read_down, can_read_up;
     bool is_down_gone, is_down_idle, is_up_failed, is_timed_out;
+    bool is_try_over;     /* perTryTimeout, or the wait before a retry */
     bool is_fresh_wanted; /* a reused connection was closed under us */
     bool is_unrecorded;   /* no head ever came: nothing to tell */
     bool is_cut;          /* the caller cannot be told: its connection just ends */
@@ -58,7 +62,10 @@ struct stream {
     struct sv seen[FIELDS_LEN];      /* the first value of each known one */
     bool is_req_read, is_req_chunked;
     bool is_req_started; /* some of it was sent upstream */
-    bool is_body_taken;  /* body bytes are gone from our hands: no retry */
+    bool is_body_kept;   /* body bytes go into `kept` as they are sent */
+    bool is_body_lost;   /* some are gone from our hands: no retry */
+    bool is_idempotent;  /* by its method */
+    struct buf kept;     /* body as written upstream, framing included */
     bool is_head_request;
     uint64_t req_bytes;
 
@@ -77,10 +84,14 @@ struct stream {
     const struct route *route;
     const struct cluster *cluster;
     const struct endpoint *endpoint;
-    const struct endpoint *avoid; /* could not be reached */
-    const struct pool *pool;      /* of the last attempt; outlives the connection */
-    unsigned attempts;
-    struct timer timer; /* head timeout, then the route's */
+    const struct endpoint *tried[TRIED_MAX]; /* failed before; a retry prefers others */
+    size_t tried_len;                        /* ever; the last TRIED_MAX are remembered */
+    const struct pool *pool;                 /* of the last attempt; outlives the connection */
+    unsigned attempts;                       /* connections asked for */
+    unsigned retries;                        /* of the route's policy */
+    bool is_exhausted;                       /* the policy would have, but none was left */
+    struct timer timer;                      /* head timeout, then the route's */
+    struct timer try_timer;                  /* perTryTimeout; in ST_BACKOFF the wait */
 
     /* who and which trace */
     struct identity source, destination;     /* views into certificates and peer caches */
@@ -123,6 +134,20 @@ void head_for_caller(struct stream *s, const struct http_head *from, struct buf 
 /* relay.c */
 enum step_result relay_send(struct stream *s); /* ST_SEND */
 enum step_result relay_run(struct stream *s);  /* ST_RELAY */
+
+/* again.c: retries, and what a try says about its endpoint. */
+void again_init(struct stream *s);
+void again_begin_try(struct stream *s);
+void again_judge(struct stream *s, enum outlier_sign sign);
+/* True: the state is ST_BACKOFF and the upstream connection is gone. False: the caller goes on as
+ * if there were no retries; is_exhausted says whether there was one too few. */
+bool again_after_failure(struct stream *s, enum retry_cause cause);
+bool again_after_response(struct stream *s, unsigned status);
+void again_on_try_timeout(struct stream *s);
+enum step_result again_wait(struct stream *s); /* ST_BACKOFF */
+/* Whether the body will be kept; before any of it is sent. */
+void again_choose_keeping(struct stream *s);
+void again_keep(struct stream *s, struct sv part);
 
 /* reply.c: the answer of our own. */
 enum step_result reply_run(struct stream *s); /* ST_REPLY */

@@ -312,6 +312,7 @@ void worker_done(struct worker *w)
         w->mesh = mesh_unref(w->mesh);
     if (w->access_log_fd > STDERR_FILENO)
         close(w->access_log_fd);
+    outlier_done(&w->outlier);
     mem_free(w->active);
     mem_free(w->body);
     buf_done(&w->head);

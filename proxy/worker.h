@@ -14,6 +14,7 @@
 #include "proxy/identity/certs.h"
 #include "proxy/options.h"
 #include "proxy/telemetry/telemetry.h"
+#include "proxy/upstream/outlier.h"
 
 enum side {
     SIDE_OUTBOUND, /* our application calls out */
@@ -62,7 +63,8 @@ struct worker {
     struct map pools; /* key text to struct pool */
     uint32_t *active; /* requests in flight by endpoint id */
     uint32_t endpoints_len;
-    size_t streams_len; /* in flight */
+    size_t streams_len;     /* in flight */
+    struct outlier outlier; /* endpoints that failed lately */
 
     struct buf spare_blocks[SPARE_BLOCKS_MAX];
     size_t spare_blocks_len;

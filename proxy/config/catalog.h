@@ -83,6 +83,7 @@ struct http_rule {
     const struct destination *targets; /* none: an action this proxy does not have */
     size_t targets_len;
     int64_t timeout_ns;
+    const struct retry_policy *retry; /* NULL: nothing said */
     struct place place;
 };
 struct virtual_service {
@@ -95,14 +96,16 @@ struct virtual_service {
 struct subset {
     struct sv name;
     struct labels labels;
-    int tls;                    /* enum tls_mode, -1: as the rule */
-    int64_t connect_timeout_ns; /* 0: as the rule */
+    int tls;                              /* enum tls_mode, -1: as the rule */
+    int64_t connect_timeout_ns;           /* 0: as the rule */
+    const struct outlier_policy *outlier; /* NULL: as the rule */
 };
 struct destination_rule {
     struct meta meta;
     struct sv host;
-    int tls;                    /* enum tls_mode, -1: not said */
-    int64_t connect_timeout_ns; /* 0: not said */
+    int tls;                              /* enum tls_mode, -1: not said */
+    int64_t connect_timeout_ns;           /* 0: not said */
+    const struct outlier_policy *outlier; /* NULL: not said */
     const struct subset *subsets;
     size_t subsets_len;
     struct text_list export_to;
@@ -185,6 +188,9 @@ void read_peer_authentication(struct catalog *c, struct node *root, const struct
 
 /* Zeroed memory in the reader's arena; NULL is noted in the findings. */
 void *read_array(struct reader *r, size_t n, size_t size);
+/* http[].retries and trafficPolicy.outlierDetection; NULL when nothing is said. */
+const struct retry_policy *read_retries(struct reader *r, struct node *rule, int64_t timeout_ns);
+const struct outlier_policy *read_outlier(struct reader *r, struct node *policy);
 struct text_list read_texts(struct reader *r, struct node *map, const char *name);
 
 #endif

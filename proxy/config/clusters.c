@@ -4,7 +4,7 @@
  * Clusters are made when a route first names them, so a proxy holds what its routes use. Which
  * DestinationRules apply to a host: those of exactly this host, else of the longest wildcard; among
  * them the client's own namespace first, then the service's, then the rest, oldest first. The first
- * one that says something about TLS or the connect time-out decides; a subset is the first of its
+ * one that says something about TLS, the connect time-out or outliers decides; a subset is the first of its
  * name, and overrides its rule. */
 #include "base/clock.h"
 #include "proxy/config/resolve.h"
@@ -132,6 +132,7 @@ struct policy {
     struct labels labels;
     int tls;
     int64_t connect_timeout_ns;
+    const struct outlier_policy *outlier;
     bool is_defined;
 };
 
@@ -149,12 +150,14 @@ static struct policy policy_of(struct resolve *r, struct service_entry *e, struc
                 p.tls = d->subsets[i].tls;
             if (d->subsets[i].connect_timeout_ns)
                 p.connect_timeout_ns = d->subsets[i].connect_timeout_ns;
+            p.outlier = d->subsets[i].outlier;
         }
     }
     for (const struct rule_link *at = rules_of(r, e); at; at = at->next) {
         p.tls = p.tls >= 0 ? p.tls : at->rule->tls;
         if (!p.connect_timeout_ns)
             p.connect_timeout_ns = at->rule->connect_timeout_ns;
+        p.outlier = p.outlier ? p.outlier : at->rule->outlier;
     }
     return p;
 }
@@ -238,6 +241,7 @@ static struct cluster_entry *make(struct resolve *r, struct service_entry *e, ui
     name_cluster(r, c);
     c->tls = p.tls >= 0 ? (enum tls_mode)p.tls : TLS_MODE_AUTO;
     c->connect_timeout_ns = p.connect_timeout_ns ? p.connect_timeout_ns : CONNECT_TIMEOUT_NS;
+    c->outlier = p.outlier;
     c->id = (uint32_t)r->clusters.len;
     if (subset.len && !p.is_defined)
         p.labels = labels_of_undefined(r, e, subset, at);

@@ -58,6 +58,7 @@ static struct endpoint *endpoint_of(struct resolve *r, struct sv ip, uint16_t po
     }
     e->address = resolve_name(r, ip);
     e->port = port;
+    e->text = resolve_name(r, buf_sv(&key));
     e->id = r->endpoints_len++;
     e->identity = identity_unknown();
     if (pod) {

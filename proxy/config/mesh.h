@@ -19,11 +19,48 @@ struct mesh;
 struct endpoint {
     struct sv address;        /* "127.1.0.7" */
     uint16_t port;            /* where to connect */
+    struct sv text;           /* "127.1.0.7:9080": what it is known by over reloads */
     struct sv pod;            /* pod name; empty when unknown */
     struct identity identity; /* principal: spiffe id of its service account, expected not proven */
     bool has_sidecar;         /* label security.istio.io/tlsMode=istio: speak mutual TLS */
     uint32_t id;              /* dense within the mesh, for pools; not stable over reloads */
 };
+
+/* When an endpoint that fails is left out for a while: DestinationRule's outlierDetection. */
+struct outlier_policy {
+    uint32_t consecutive_5xx;     /* answers 500 to 599 or none at all, in a row; 0: off */
+    uint32_t consecutive_gateway; /* 502, 503, 504 or none at all, in a row; 0: off */
+    int64_t interval_ns;          /* each one spent in health takes back one step of base */
+    int64_t base_ns;              /* out for this long, times the ejections in a row */
+    uint32_t max_percent;         /* of a cluster's endpoints that may be out at once */
+    uint32_t min_health_percent;  /* fewer healthy ones than this: nobody is left out */
+};
+
+/* Which failures a retry_policy repeats, Envoy's conditions. */
+enum retry_on {
+    RETRY_ON_5XX = 1 << 0, /* includes no answer at all and the two below */
+    RETRY_ON_GATEWAY_ERROR = 1 << 1,
+    RETRY_ON_RESET = 1 << 2,
+    RETRY_ON_CONNECT_FAILURE = 1 << 3, /* also reset-before-request: provably unsent */
+    RETRY_ON_REFUSED_STREAM = 1 << 4,
+    RETRY_ON_RETRIABLE_4XX = 1 << 5, /* 409 */
+    RETRY_ON_CANCELLED = 1 << 6,     /* here and below: grpc-status in the response's head */
+    RETRY_ON_DEADLINE_EXCEEDED = 1 << 7,
+    RETRY_ON_INTERNAL = 1 << 8,
+    RETRY_ON_RESOURCE_EXHAUSTED = 1 << 9,
+    RETRY_ON_UNAVAILABLE = 1 << 10,
+};
+struct retry_policy {
+    unsigned attempts; /* repeats after the first; 0: never */
+    unsigned on;       /* enum retry_on bits */
+    const uint16_t *statuses;
+    size_t statuses_len;
+    int64_t per_try_ns;  /* 0: none */
+    int64_t backoff_ns;  /* base of the back-off */
+    bool prefers_others; /* an endpoint not yet tried */
+};
+/* Istio's, for routes that say nothing. */
+extern const struct retry_policy retry_default;
 
 enum tls_mode { TLS_MODE_AUTO, TLS_MODE_DISABLE, TLS_MODE_SIMPLE, TLS_MODE_ISTIO_MUTUAL };
 
@@ -36,6 +73,7 @@ struct cluster {
     uint16_t port;     /* the Service port */
     enum tls_mode tls; /* DestinationRule trafficPolicy.tls, else AUTO: by endpoint */
     int64_t connect_timeout_ns;
+    const struct outlier_policy *outlier; /* NULL: nobody is ever left out */
     const struct endpoint *const *endpoints;
     size_t endpoints_len;
     uint32_t id; /* dense within the mesh: round-robin cursors live in a worker's array */
@@ -51,6 +89,7 @@ struct route {
     size_t targets_len;
     uint32_t weight_sum;
     int64_t timeout_ns; /* 0: none */
+    const struct retry_policy *retry;
 };
 
 enum mtls_mode { MTLS_PERMISSIVE, MTLS_STRICT, MTLS_DISABLE };

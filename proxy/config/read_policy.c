@@ -2,16 +2,11 @@
  * read_policy.c - DestinationRule, Gateway and PeerAuthentication.
  *
  * What is read here is in force; every other field of Istio's is named in a later_* list and gets a
- * warning that it is not, because an operator who wrote an outlierDetection must know. */
+ * warning that it is not, because an operator who wrote a loadBalancer must know. */
 #include "proxy/config/catalog.h"
 
-static const char *const later_traffic[] = { "loadBalancer",
-                                             "outlierDetection",
-                                             "portLevelSettings",
-                                             "tunnel",
-                                             "proxyProtocol",
-                                             "retryBudget",
-                                             NULL };
+static const char *const later_traffic[] = { "loadBalancer",  "portLevelSettings", "tunnel",
+                                             "proxyProtocol", "retryBudget",       NULL };
 static const char *const later_pool[] = { "http", NULL };
 static const char *const later_tcp[] = { "maxConnections", "tcpKeepalive", "maxConnectionDuration",
                                          "idleTimeout", NULL };
@@ -35,7 +30,8 @@ static const struct choice mtls_modes[] = {
 };
 
 static void read_traffic_policy(struct reader *r, struct node *map, int *ret_tls,
-                                int64_t *ret_connect_timeout_ns)
+                                int64_t *ret_connect_timeout_ns,
+                                const struct outlier_policy **ret_outlier)
 {
     struct node *policy = field_map(r, map, "trafficPolicy");
     struct node *tls = field_map(r, policy, "tls");
@@ -48,6 +44,7 @@ static void read_traffic_policy(struct reader *r, struct node *map, int *ret_tls
         *ret_tls = -1;
     }
     *ret_connect_timeout_ns = field_duration(r, tcp, "connectTimeout", 0);
+    *ret_outlier = read_outlier(r, policy);
     fields_finish(r, tls, later_tls);
     fields_finish(r, tcp, later_tcp);
     fields_finish(r, pool, later_pool);
@@ -62,7 +59,7 @@ static void read_subset(struct reader *r, struct node *n, struct subset *to)
     if (!to->name.len && !field_any(r, n, "name"))
         finding_error(r->to, n, "name is missing");
     to->labels = field_labels(r, n, "labels");
-    read_traffic_policy(r, n, &to->tls, &to->connect_timeout_ns);
+    read_traffic_policy(r, n, &to->tls, &to->connect_timeout_ns, &to->outlier);
     fields_finish(r, n, NULL);
 }
 
@@ -81,7 +78,7 @@ void read_destination_rule(struct catalog *c, struct node *root, const struct me
         return;
     }
     d->export_to = read_texts(&r, spec, "exportTo");
-    read_traffic_policy(&r, spec, &d->tls, &d->connect_timeout_ns);
+    read_traffic_policy(&r, spec, &d->tls, &d->connect_timeout_ns, &d->outlier);
     for (struct node *n = list ? list->first : NULL; n; n = n->next)
         read_subset(&r, n, &subsets[d->subsets_len++]);
     d->subsets = subsets;

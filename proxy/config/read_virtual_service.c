@@ -10,13 +10,11 @@
 #define WEIGHT_MAX 1000000 /* so that the sum of a rule's weights stays far from 32 bits */
 
 static const char *const later_spec[] = { "tcp", "tls", NULL };
-static const char *const later_http[] = { "redirect",         "directResponse",
-                                          "delegate",         "rewrite",
-                                          "retries",          "fault",
-                                          "mirror",           "mirrors",
-                                          "mirrorPercent",    "mirror_percent",
-                                          "mirrorPercentage", "corsPolicy",
-                                          "headers",          NULL };
+static const char *const later_http[] = {
+    "redirect", "directResponse", "delegate",       "rewrite",          "fault",      "mirror",
+    "mirrors",  "mirrorPercent",  "mirror_percent", "mirrorPercentage", "corsPolicy", "headers",
+    NULL
+};
 static const char *const later_match[] = { "statPrefix", NULL };
 static const char *const later_route[] = { "headers", NULL };
 
@@ -196,6 +194,7 @@ static void read_rule(struct catalog *c, struct reader *r, struct node *n, struc
     struct http_match *matches = list ? read_array(r, list->len + 1, sizeof(*matches)) : NULL;
     to->name = field_text(r, n, "name");
     to->timeout_ns = field_duration(r, n, "timeout", 0);
+    to->retry = read_retries(r, n, to->timeout_ns);
     to->place = place_of(r->to, n);
     for (struct node *at = matches ? list->first : NULL; at; at = at->next)
         read_match(c, r, at, &matches[to->matches_len++]);

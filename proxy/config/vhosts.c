@@ -73,7 +73,8 @@ static const struct route *make_route(struct resolve *r, const struct virtual_se
                              .targets = targets,
                              .targets_len = len,
                              .weight_sum = route->weight_sum,
-                             .timeout_ns = rule->timeout_ns };
+                             .timeout_ns = rule->timeout_ns,
+                             .retry = rule->retry ? rule->retry : &retry_default };
     return route;
 }
 

@@ -90,6 +90,8 @@ static void put_http(struct buf *to, const struct exchange *x)
     number(to, "http.response.body.size", (int64_t)c->bytes_sent);
     if (c->protocol == PROTOCOL_GRPC && c->grpc_status >= 0)
         number(to, "rpc.grpc.status_code", c->grpc_status);
+    if (x->resends)
+        number(to, "http.request.resend_count", x->resends);
     text(to, "network.protocol.version", version);
     text(to, "user_agent.original", c->user_agent);
     text(to, "guid:x-request-id", c->request_id);

@@ -1,26 +1,61 @@
 /* balance.c - power of two choices.
  *
  * Two endpoints drawn at random, the less loaded one wins: nearly as even as asking all of them, at
- * the cost of two reads, and without the herd that "the least loaded of all" makes. */
+ * the cost of two reads, and without the herd that "the least loaded of all" makes. While some are
+ * ejected or were tried before, the draw is among those that are left, counted first, so that no
+ * neighbour of a missing one gets its share as well. */
 #include "proxy/upstream/balance.h"
 
-static const struct endpoint *draw(const struct cluster *c, uint32_t random,
-                                   const struct endpoint *avoid)
+/* Who is left in a draw. */
+struct field {
+    const struct cluster *cluster;
+    const struct balance_ask *ask;
+    bool skips_ejected, skips_tried;
+    size_t len;
+};
+
+static bool is_left(const struct field *f, const struct endpoint *e)
 {
-    size_t at = (size_t)(((uint64_t)random * c->endpoints_len) >> 32);
-    if (c->endpoints[at] == avoid)
-        at = (at + 1) % c->endpoints_len;
-    return c->endpoints[at];
+    const struct balance_ask *ask = f->ask;
+    for (size_t i = 0; f->skips_tried && i < ask->tried_len; i++)
+        if (ask->tried[i] == e)
+            return false;
+    return !f->skips_ejected || outlier_out_ns(ask->outlier, e, ask->now_ns) == 0;
 }
 
-const struct endpoint *balance_pick(const struct cluster *c, const uint32_t *active,
-                                    const struct endpoint *avoid, uint64_t random)
+static size_t count_left(const struct field *f)
 {
-    if (c->endpoints_len == 0)
+    size_t n = 0;
+    if (!f->skips_ejected && !f->skips_tried)
+        return f->cluster->endpoints_len;
+    for (size_t i = 0; i < f->cluster->endpoints_len; i++)
+        n += is_left(f, f->cluster->endpoints[i]);
+    return n;
+}
+
+static const struct endpoint *draw(const struct field *f, uint32_t random)
+{
+    const struct endpoint *const *list = f->cluster->endpoints;
+    size_t at = (size_t)(((uint64_t)random * f->len) >> 32);
+    if (f->len == f->cluster->endpoints_len)
+        return list[at];
+    for (size_t i = 0;; i++)
+        if (is_left(f, list[i]) && at-- == 0)
+            return list[i];
+}
+
+const struct endpoint *balance_pick(const struct cluster *c, const struct balance_ask *ask)
+{
+    struct field f = { .cluster = c, .ask = ask, .skips_tried = ask->tried_len > 0 };
+    f.skips_ejected = ask->outlier && outlier_is_in_force(ask->outlier, c, ask->now_ns);
+    f.len = count_left(&f);
+    if (f.len == 0 && f.skips_tried) {
+        f.skips_tried = false;
+        f.len = count_left(&f);
+    }
+    if (f.len == 0)
         return NULL;
-    if (c->endpoints_len == 1)
-        return c->endpoints[0];
-    const struct endpoint *a = draw(c, (uint32_t)random, avoid);
-    const struct endpoint *b = draw(c, (uint32_t)(random >> 32), avoid);
-    return active[b->id] < active[a->id] ? b : a;
+    const struct endpoint *a = draw(&f, (uint32_t)ask->random);
+    const struct endpoint *b = f.len == 1 ? a : draw(&f, (uint32_t)(ask->random >> 32));
+    return ask->active[b->id] < ask->active[a->id] ? b : a;
 }

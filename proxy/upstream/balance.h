@@ -2,11 +2,18 @@
 #ifndef PROXY_UPSTREAM_BALANCE_H
 #define PROXY_UPSTREAM_BALANCE_H
 
-#include "proxy/config/mesh.h"
+#include "proxy/upstream/outlier.h"
 
-/* Of two random endpoints the one with fewer requests in flight (active[endpoint->id]); avoid is
- * taken only when it is the only one. NULL when there is none. */
-const struct endpoint *balance_pick(const struct cluster *c, const uint32_t *active,
-                                    const struct endpoint *avoid, uint64_t random);
+struct balance_ask {
+    const uint32_t *active;              /* requests in flight by endpoint id */
+    struct outlier *outlier;             /* NULL: nobody is ejected */
+    int64_t now_ns;                      /* monotonic; for the outliers */
+    uint64_t random;                     /* uniform over all 64 bits */
+    const struct endpoint *const *tried; /* taken only when there is no other */
+    size_t tried_len;
+};
+/* Of two random endpoints the one with fewer requests in flight. Ejected ones get nothing. NULL
+ * when there is none to take. */
+const struct endpoint *balance_pick(const struct cluster *c, const struct balance_ask *ask);
 
 #endif

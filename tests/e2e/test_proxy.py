@@ -289,10 +289,10 @@ def expect_answer(what, status, flag, details, **request):
 def test_own_answers():
     expect_answer("no route", 404, "NR", "route_not_found", host="stranger.example")
     expect_answer("no endpoints", 503, "UH", "no_healthy_upstream", host="nobody")
-    line = expect_answer("refused", 503, "UF", "upstream_reset_before", host="refused")
+    line = expect_answer("refused", 503, "UF,URX", "upstream_reset_before", host="refused")
     check("refused" in line["upstream_transport_failure_reason"], line)
-    expect_answer("mtls to nobody", 503, "UF", "upstream_reset_before", host="dead")
-    line = expect_answer("wrong identity", 503, "UF", "upstream_reset_before", host="liar")
+    expect_answer("mtls to nobody", 503, "UF,URX", "upstream_reset_before", host="dead")
+    line = expect_answer("wrong identity", 503, "UF,URX", "upstream_reset_before", host="liar")
     check("expected spiffe://cluster.local/ns/default/sa/somebody-else"
           in line["upstream_transport_failure_reason"], line)
     expect_answer("route timeout", 504, "UT", "response_timeout", host="slow", path="/slow?s=3")

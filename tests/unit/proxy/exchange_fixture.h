@@ -51,6 +51,7 @@ static inline struct exchange exchange_fixture(void)
         .upstream_cluster = SV("outbound|9080|v2|reviews.default.svc.cluster.local"),
         .downstream_remote_address = SV("127.1.0.3:41000"),
         .downstream_local_address = SV("127.1.0.3:15001"),
+        .resends = 2,
         .upstream_service_time_ns = 11000000,
     };
     return x;

@@ -44,20 +44,25 @@ static void test_balance(void **state)
     const struct endpoint *list[] = { &e[0], &e[1], &e[2] };
     struct cluster c = { .endpoints = list };
     uint32_t active[3] = { 0, 0, 0 }, hits[3] = { 0, 0, 0 };
-    uint64_t random = 1;
-    assert_null(balance_pick(&c, active, NULL, 1));
+    const struct endpoint *tried = &e[0];
+    struct balance_ask ask = { .active = active, .random = 1, .tried = &tried };
+    assert_null(balance_pick(&c, &ask));
     c.endpoints_len = 1;
-    assert_ptr_equal(balance_pick(&c, active, &e[0], 1), &e[0]); /* the only one, avoided or not */
+    ask.tried_len = 1;
+    assert_ptr_equal(balance_pick(&c, &ask), &e[0]); /* the only one, tried or not */
     c.endpoints_len = 3;
+    tried = &e[2];
     active[1] = 10;
     for (int i = 0; i < 3000; i++) {
-        random = random * 6364136223846793005u + 1442695040888963407u;
-        const struct endpoint *got = balance_pick(&c, active, &e[2], random);
+        ask.random = ask.random * 6364136223846793005u + 1442695040888963407u;
+        const struct endpoint *got = balance_pick(&c, &ask);
         assert_ptr_not_equal(got, &e[2]);
         hits[got->id]++;
     }
     assert_true(hits[0] > hits[1] && hits[1] > 0); /* the loaded one only when drawn twice */
-    assert_ptr_equal(balance_pick(&c, active, NULL, UINT64_MAX), &e[2]);
+    ask.tried_len = 0;
+    ask.random = UINT64_MAX;
+    assert_ptr_equal(balance_pick(&c, &ask), &e[2]);
 }
 
 #define ID "URI:spiffe://cluster.local/ns/default/sa/a"

@@ -93,6 +93,7 @@ static void assert_span(const struct span *s, const struct exchange *x)
     assert_true(sv_eq(attrs_str(&s->attrs, SV("tls_state")), SV("mutual")));
     assert_int_equal(int_attr(s, "server.port"), 9080);
     assert_int_equal(int_attr(s, "http.response.status_code"), 200);
+    assert_int_equal(int_attr(s, "http.request.resend_count"), 2);
     assert_int_equal(int_attr(s, "http.response.body.size"), 295);
     const struct attrs *who = &s->resource->attrs;
     assert_true(sv_eq(attrs_str(who, SV("service.name")), SV("reviews")));
