@@ -220,6 +220,17 @@ static int set_up(struct load *l)
     return 0;
 }
 
+static void load_done(struct load *l)
+{
+    for (size_t i = l->ahead_at; l->ahead && i < l->ahead_len; i++)
+        buf_done(&l->ahead[i]);
+    exports_done(&l->exports);
+    free(l->ahead);
+    free(l->latency_ns);
+    free(l->lines);
+}
+DEFINE_AUTO_DONE(load);
+
 static int ascending(const void *a, const void *b)
 {
     const int64_t *x = a, *y = b;
@@ -233,7 +244,7 @@ static double quantile_ms(const struct load *l, double q)
 
 int main(int argc, char **argv)
 {
-    struct load l = { 0 };
+    AUTO_DONE(load) l = { 0 };
     AUTO_DONE(arena) mem = { 0 };
     struct err err = { 0 };
     const struct flag_table table = { "bench-ingest", "sends mesh spans over OTLP/HTTP", NULL, rows,
