@@ -229,7 +229,6 @@ static void load_done(struct load *l)
     free(l->latency_ns);
     free(l->lines);
 }
-DEFINE_AUTO_DONE(load);
 
 static int ascending(const void *a, const void *b)
 {
@@ -244,7 +243,7 @@ static double quantile_ms(const struct load *l, double q)
 
 int main(int argc, char **argv)
 {
-    AUTO_DONE(load) l = { 0 };
+    struct load l = { 0 };
     AUTO_DONE(arena) mem = { 0 };
     struct err err = { 0 };
     const struct flag_table table = { "bench-ingest", "sends mesh spans over OTLP/HTTP", NULL, rows,
@@ -258,6 +257,7 @@ int main(int argc, char **argv)
     }
     if (set_up(&l) < 0 || run(&l) < 0) {
         fprintf(stderr, "bench-ingest: %s\n", strerror(errno));
+        load_done(&l);
         return 1;
     }
     double wall_s = (double)(clock_mono_ns() - l.start_ns) / 1e9;
@@ -267,5 +267,6 @@ int main(int argc, char **argv)
         "\"body_bytes_per_span\":%.1f}\n",
         l.acked * EXPORT_SPANS, wall_s, quantile_ms(&l, 0.5), quantile_ms(&l, 0.99),
         (unsigned long long)l.refused, (double)l.exports.body_bytes / (double)l.exports.spans);
+    load_done(&l);
     return 0;
 }
