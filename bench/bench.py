@@ -1,8 +1,9 @@
-"""bench.py --build DIR [memory|proxy ...] - what the programs cost, measured on this machine.
+"""bench.py --build DIR [memory|proxy|ingest ...] - what the programs cost, measured on this machine.
 
 memory  resident memory of one sidecar and of the collector, at rest
 proxy   requests per second of CPU time through one sidecar (outbound role, plaintext, keep-alive,
         answers of 1 KiB, telemetry on), beside nginx as a plain proxy, in turn, medians
+ingest  spans per second of the collector's CPU time over OTLP/HTTP into SQLite, see ingest.py
 
 CPU time is the proxy process's own (user and system, from /proc), so a busy machine disturbs it
 little. Prints a table, and one JSON line a measurement to DIR/bench.jsonl.
@@ -19,7 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+
+import ingest
 
 NET = "127.1.200"
 PORTS = {"backend": 9080, "nginx": 18080, "http": 27686, "otlp": 27318}
@@ -188,7 +190,7 @@ class Report:
             f.write(json.dumps({"bench": bench, **values}) + "\n")
 
 
-def bench_memory(programs, folder, children, report):
+def bench_memory(programs, folder, children, report, _args):
     collector = start_collector(programs, folder, children)
     sidecar = start_sidecar(programs, folder, children)
     time.sleep(3)
@@ -217,7 +219,7 @@ def start_nginx(folder, children):
     return child
 
 
-def bench_proxy(programs, folder, children, report, runs=5, seconds=4):
+def bench_proxy(programs, folder, children, report, _args, runs=5, seconds=4):
     build = os.path.dirname(programs)
     start_collector(programs, folder, children)
     backend = children.start("backend", f"{build}/bench/bench-backend", f"{NET}.2", "9080")
@@ -247,7 +249,11 @@ def bench_proxy(programs, folder, children, report, runs=5, seconds=4):
     print(f"after it: sidecar {rss_kib(sidecar.pid) / 1024:.1f} MiB")
 
 
-BENCHES = {"memory": bench_memory, "proxy": bench_proxy}
+def bench_ingest(programs, folder, children, report, args):
+    ingest.bench_ingest(programs, folder, children, report, args, wait_for)
+
+
+BENCHES = {"memory": bench_memory, "proxy": bench_proxy, "ingest": bench_ingest}
 
 
 def main():
@@ -255,6 +261,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build")
     parser.add_argument("names", nargs="*", choices=[[], *BENCHES])
+    ingest.arguments(parser)
     args = parser.parse_args()
     build = os.path.abspath(args.build)
     report = Report(os.path.join(build, "bench.jsonl"))
@@ -262,7 +269,7 @@ def main():
         folder = tempfile.mkdtemp(prefix="tulle-bench-")
         children = Children(folder)
         try:
-            BENCHES[name](os.path.join(build, "bin"), folder, children, report)
+            BENCHES[name](os.path.join(build, "bin"), folder, children, report, args)
         finally:
             children.stop()
             shutil.rmtree(folder, ignore_errors=True)

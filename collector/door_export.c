@@ -11,7 +11,8 @@
 #include <stdarg.h>
 
 #define CHARGE_STEP   ((size_t)16384)
-#define KEY_BYTES_MAX 256 /* an idempotency key is a UUID or a hash */
+#define KEY_BYTES_MAX 256                 /* an idempotency key is a UUID or a hash */
+#define BODY_ROOM_MAX ((uint64_t)1 << 20) /* exports of 512 spans are a quarter of that */
 #define RETRY_AFTER   "Retry-After: 1\r\n"
 
 void export_refuse(struct caller *c, unsigned status, enum rpc_code code, const char *fmt, ...)
@@ -167,6 +168,16 @@ static void refuse_overload(struct caller *c)
     export_refuse(c, 429, RPC_RESOURCE_EXHAUSTED, "too much in flight, try again");
 }
 
+/* Room for the announced body at once, so that it is not moved while it grows. Room is not memory
+ * yet: pages are taken as bytes arrive, which is what is charged. A body announced as larger than
+ * usual has to grow: announcing must not be a way to use up addresses either. */
+static void make_room(struct caller *c)
+{
+    const struct http_head *h = &c->h1.head;
+    if (h->has_length && h->content_length <= BODY_ROOM_MAX)
+        (void)buf_reserve(&c->req.body, (size_t)h->content_length);
+}
+
 void export_body(struct caller *c, struct sv part)
 {
     struct export_request *r = &c->req;
@@ -175,8 +186,11 @@ void export_body(struct caller *c, struct sv part)
         export_refuse(c, 413, RPC_RESOURCE_EXHAUSTED, "a body of more than %zu bytes", body_max);
     else if (!charge_up_to(c, want))
         refuse_overload(c);
-    else
+    else {
+        if (r->body.len == 0)
+            make_room(c);
         buf_put(&r->body, part);
+    }
     if (r->body.failed)
         refuse_overload(c);
     if (r->refusal.status)

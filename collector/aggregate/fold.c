@@ -154,8 +154,7 @@ void fold_batch(struct fold *f, const struct batch *b, bool is_counted)
         pairer_expire(f->pairer, MIN(b->received_ns, f->progress.time_ns), false);
     for (size_t i = 0; i < b->calls_len && is_counted; i++)
         add_call(f, &b->calls[i], -1);
-    for (size_t i = 0; i < b->spans_len; i++)
-        pairer_add(f->pairer, &b->spans[i], b->received_ns, is_counted);
+    pairer_add(f->pairer, b->spans, b->spans_len, b->received_ns, is_counted);
     if (is_counted)
         f->progress.seq = MAX(f->progress.seq, b->seq);
     publish_pair_stats(f);

@@ -57,24 +57,20 @@ bool gather_record_ends(struct gather *g)
     return false;
 }
 
-int pile_add(struct gather *g, struct pile *p, const void *element, size_t size, size_t at)
+int pile_grow(struct pile *p)
 {
-    if (p->len >= g->lim->list * size) {
-        gather_bad(g, ERR_LIMIT, at, "more than %zu elements in the lists of one record",
-                   g->lim->list);
-        return 0;
-    }
-    if (p->cap - p->len < size) {
-        size_t cap = MAX(PILE_FIRST_BYTES, p->cap * 2);
-        char *mem = mem_resize(p->mem, cap);
-        if (!mem)
-            return ERR_NOMEM;
-        p->mem = mem;
-        p->cap = cap;
-    }
-    memcpy(p->mem + p->len, element, size);
-    p->len += size;
+    size_t cap = MAX(PILE_FIRST_BYTES, p->cap * 2);
+    char *mem = mem_resize(p->mem, cap);
+    if (!mem)
+        return ERR_NOMEM;
+    p->mem = mem;
+    p->cap = cap;
     return 0;
+}
+
+void pile_is_full(struct gather *g, size_t at)
+{
+    gather_bad(g, ERR_LIMIT, at, "more than %zu elements in the lists of one record", g->lim->list);
 }
 
 static bool is_too_much(const struct gather *g, size_t more)

@@ -36,10 +36,23 @@ void gather_bad(struct gather *g, enum err_code code, size_t at, const char *fmt
 /* Whether the record just read is kept; when not, counts it as rejected. Ready for the next one. */
 bool gather_record_ends(struct gather *g);
 
+void pile_is_full(struct gather *g, size_t at); /* the rare ways of pile_add() */
+int pile_grow(struct pile *p) MUST_USE;
 /* Adds a copy of an element of size bytes. Beyond limits.list it is left out and the record is
  * bad. 0, ERR_NOMEM. */
-int pile_add(struct gather *g, struct pile *p, const void *element, size_t size, size_t at)
-    MUST_USE;
+static inline MUST_USE int pile_add(struct gather *g, struct pile *p, const void *element,
+                                    size_t size, size_t at)
+{
+    if (p->len >= g->lim->list * size) {
+        pile_is_full(g, at);
+        return 0;
+    }
+    if (p->cap - p->len < size && pile_grow(p) < 0)
+        return ERR_NOMEM;
+    memcpy(p->mem + p->len, element, size);
+    p->len += size;
+    return 0;
+}
 /* Moves what lies above mark into the batch's arena and off the pile: *ret_list (NULL when there
  * is nothing) and *ret_len elements. 0, ERR_NOMEM, ERR_LIMIT (limits.decoded_bytes). */
 int pile_take(struct gather *g, struct pile *p, size_t mark, size_t size, const void **ret_list,

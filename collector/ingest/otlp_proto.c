@@ -35,11 +35,41 @@ int64_t proto_time(struct rd *r, struct pb_tag t, struct gather *g, const char *
     return (int64_t)ns;
 }
 
+/* The usual KeyValue: key then value, a string or a small integer, every length one byte. *at stands
+ * on its first byte, len bytes long. False, with nothing read, when it is anything else. */
+static bool read_short_attr(const uint8_t *at, size_t len, struct attr *ret_a)
+{
+    enum { KEY = OTLP_KEY_VALUE_KEY << 3 | PB_BYTES, VALUE = OTLP_KEY_VALUE_VALUE << 3 | PB_BYTES };
+    enum { STRING = OTLP_VALUE_STRING << 3 | PB_BYTES, INT = OTLP_VALUE_INT << 3 | PB_VARINT };
+    /* tag and length of the key, the key, tag and length of the value, tag and first byte in it */
+    if (len < 6 || len > 0x7f || at[0] != KEY || at[1] > len - 6)
+        return false;
+    size_t key_len = at[1];
+    const uint8_t *value = at + 2 + key_len;
+    size_t value_len = len - 2 - key_len - 2; /* behind its own tag and length */
+    if (value[0] != VALUE || value[1] != value_len)
+        return false;
+    *ret_a = (struct attr){ .key = sv_of(at + 2, key_len) };
+    if (value[2] == STRING && value[3] == value_len - 2) {
+        ret_a->value.type = VALUE_STR;
+        ret_a->value.str = sv_of(value + 4, value_len - 2);
+        return true;
+    }
+    if (value[2] == INT && value_len == 2 && value[3] < 0x80) {
+        ret_a->value.type = VALUE_INT;
+        ret_a->value.integer = value[3];
+        return true;
+    }
+    return false;
+}
+
 static void read_key_value(struct rd *r, struct pb_tag t, struct gather *g, unsigned depth)
 {
     struct attr a = { .key = SV_NONE };
     size_t at = rd_offset(r);
     const uint8_t *outer = pb_enter(r, t);
+    if (read_short_attr(r->at, rd_left(r), &a))
+        r->at = r->end;
     for (struct pb_tag u; pb_next(r, &u);) {
         switch (u.field) {
         case OTLP_KEY_VALUE_KEY: a.key = pb_bytes(r, u); break;

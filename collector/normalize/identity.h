@@ -5,6 +5,12 @@
 #include "model/identity.h"
 #include "normalize/semconv.h"
 
+/* What an identity is made of. */
+#define IDENTITY_ROLES                                                                             \
+    (ROLE_BIT(ROLE_CLUSTER) | ROLE_BIT(ROLE_NAMESPACE) | ROLE_BIT(ROLE_WORKLOAD) |                 \
+     ROLE_BIT(ROLE_SERVICE) | ROLE_BIT(ROLE_VERSION) | ROLE_BIT(ROLE_POD) |                        \
+     ROLE_BIT(ROLE_CANONICAL))
+
 /* is_envoy: service.name may be "name.namespace", as Istio's bootstrap makes it. */
 struct identity identity_from_roles(const struct roles *r, bool is_envoy);
 /* "reviews.default.svc.cluster.local": "reviews" and namespace "default"; other hosts as they are. */

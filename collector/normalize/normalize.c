@@ -146,12 +146,35 @@ static void read_peer(const struct roles *r, struct span_facts *f)
         f->peer_kind = PEER_NONE;
 }
 
-void span_facts_of(const struct span *s, struct span_facts *ret_facts)
+void normalizer_init(struct normalizer *n)
+{
+    semconv_init(&n->names);
+    normalizer_forget(n);
+}
+
+void normalizer_forget(struct normalizer *n)
+{
+    n->resource = NULL;
+}
+
+static const struct roles *roles_of_resource(struct normalizer *n, const struct resource *resource)
+{
+    if (n->resource != resource) {
+        n->resource_roles = (struct roles){ 0 };
+        roles_add(&n->names, &n->resource_roles, &resource->attrs);
+        n->resource = resource;
+    }
+    return &n->resource_roles;
+}
+
+void span_facts_of(struct normalizer *n, const struct span *s, struct span_facts *ret_facts)
 {
     struct roles r = { 0 };
-    roles_add(&r, &s->attrs);
-    roles_add(&r, &s->resource->attrs);
+    roles_add(&n->names, &r, &s->attrs);
+    uint32_t of_span = r.played;
+    roles_join(&r, roles_of_resource(n, s->resource));
     struct span_facts f = { .emitter = emitter_of(&r) };
+    f.is_who_of_resource = !(of_span & IDENTITY_ROLES);
     f.who = identity_from_roles(&r, f.emitter == EMITTER_PROXY);
     f.kind = kind_of(s, &r);
     if (__builtin_sub_overflow(s->end_ns, s->start_ns, &f.duration_ns) || f.duration_ns < 0)

@@ -1,11 +1,12 @@
 /* normalize.h - what one span says about a call, in the collector's own words.
  *
- * Pure functions; everything they give points into the span. */
+ * Everything that is given points into the span. */
 #ifndef COLLECTOR_NORMALIZE_NORMALIZE_H
 #define COLLECTOR_NORMALIZE_NORMALIZE_H
 
 #include "model/call.h"
 #include "model/span.h"
+#include "normalize/semconv.h"
 
 /* Who sent the telemetry; decides what a lone half means. */
 enum emitter {
@@ -21,7 +22,8 @@ enum peer_kind {
 };
 
 struct span_facts {
-    struct identity who; /* no part is empty */
+    struct identity who;     /* no part is empty */
+    bool is_who_of_resource; /* who follows from the resource and whether emitter is PROXY */
     enum emitter emitter;
     enum span_kind kind; /* span.kind attribute where the field itself says nothing */
     enum protocol protocol;
@@ -40,7 +42,18 @@ struct span_facts {
 /* The text that stands in response_flags when a span that has no response code says ERROR. */
 #define SPAN_ERROR_FLAG SV("error")
 
-void span_facts_of(const struct span *s, struct span_facts *ret_facts);
+/* What the spans of one export share is worked out once a resource. One thread owns it; no memory
+ * of its own. */
+struct normalizer {
+    struct semconv names;
+    const struct resource *resource; /* the last span's, NULL at first */
+    struct roles resource_roles;
+};
+void normalizer_init(struct normalizer *n);
+/* Before resources it has seen are freed. */
+void normalizer_forget(struct normalizer *n);
+
+void span_facts_of(struct normalizer *n, const struct span *s, struct span_facts *ret_facts);
 /* The node that others speak of and that says nothing itself: workload and service are name, the
  * version stays "unknown", by which a virtual node is recognized. */
 struct identity identity_of_peer(struct sv name, struct sv namespace);

@@ -2,7 +2,7 @@
  *
  * Two dozen questions are asked of each span, most with several possible names. Searching the
  * attributes once for each name would compare hundreds of strings; instead each attribute is
- * looked up once in the sorted table (about six comparisons), and the best rank for a role stays. */
+ * looked up once by a hash of its ends, and the best rank for a role stays. */
 #include "normalize/semconv.h"
 
 struct row {
@@ -17,19 +17,41 @@ static const struct row rows[] = {
 #undef SEMCONV
 };
 
-static const struct row *row_find(struct sv name)
+_Static_assert(NELEMS(rows) < SEMCONV_SLOTS / 2, "chains stay short, and 255 rows fit in a byte");
+
+static uint32_t load32(const char *p)
 {
-    size_t lo = 0, hi = NELEMS(rows);
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        int order = sv_cmp(name, rows[mid].name);
-        if (order == 0)
-            return &rows[mid];
-        if (order < 0)
-            hi = mid;
-        else
-            lo = mid + 1;
+    uint32_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+/* Both ends and the length tell nearly all names apart, ours and those we do not know. */
+static size_t slot_of(struct sv name)
+{
+    uint64_t ends = load32(name.p) | (uint64_t)load32(name.p + name.len - 4) << 32;
+    return (ends + name.len) * UINT64_C(0x9e3779b97f4a7c15) >> 56 & (SEMCONV_SLOTS - 1);
+}
+
+void semconv_init(struct semconv *names)
+{
+    memset(names, 0, sizeof(*names));
+    for (size_t i = 0; i < NELEMS(rows); i++) {
+        INVARIANT(rows[i].name.len >= SEMCONV_NAME_MIN);
+        size_t at = slot_of(rows[i].name);
+        while (names->row[at])
+            at = (at + 1) & (SEMCONV_SLOTS - 1);
+        names->row[at] = (uint8_t)(i + 1);
     }
+}
+
+static const struct row *row_find(const struct semconv *names, struct sv name)
+{
+    if (name.len < SEMCONV_NAME_MIN)
+        return NULL;
+    for (size_t at = slot_of(name); names->row[at]; at = (at + 1) & (SEMCONV_SLOTS - 1))
+        if (sv_eq(rows[names->row[at] - 1].name, name))
+            return &rows[names->row[at] - 1];
     return NULL;
 }
 
@@ -38,17 +60,29 @@ static bool says_something(const struct value *v)
     return v->type != VALUE_EMPTY && (v->type != VALUE_STR || v->str.len > 0);
 }
 
-void roles_add(struct roles *to, const struct attrs *a)
+static void take_role(struct roles *to, enum role role, const struct value *v, uint8_t rank)
+{
+    if (to->value[role] && to->rank[role] <= rank)
+        return;
+    to->value[role] = v;
+    to->rank[role] = rank;
+    to->played |= ROLE_BIT(role);
+}
+
+void roles_add(const struct semconv *names, struct roles *to, const struct attrs *a)
 {
     for (uint32_t i = 0; i < a->len; i++) {
-        const struct row *row = row_find(a->list[i].key);
-        if (!row || !says_something(&a->list[i].value))
-            continue;
-        if (to->value[row->role] && to->rank[row->role] <= row->rank)
-            continue;
-        to->value[row->role] = &a->list[i].value;
-        to->key[row->role] = a->list[i].key;
-        to->rank[row->role] = row->rank;
+        const struct row *row = row_find(names, a->list[i].key);
+        if (row && says_something(&a->list[i].value))
+            take_role(to, row->role, &a->list[i].value, row->rank);
+    }
+}
+
+void roles_join(struct roles *to, const struct roles *more)
+{
+    for (uint32_t left = more->played; left; left &= left - 1) {
+        enum role role = (enum role)__builtin_ctz(left);
+        take_role(to, role, more->value[role], more->rank[role]);
     }
 }
 

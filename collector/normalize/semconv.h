@@ -37,15 +37,27 @@ enum role {
     ROLES_LEN
 };
 
+#define ROLE_BIT(role) (UINT32_C(1) << (role))
+_Static_assert(ROLES_LEN <= 32, "a bit each");
+
+enum { SEMCONV_SLOTS = 256, SEMCONV_NAME_MIN = 7 };
+/* The names of semconv.def by hash; made once, read by any thread. */
+struct semconv {
+    uint8_t row[SEMCONV_SLOTS]; /* its number + 1; 0: free */
+};
+void semconv_init(struct semconv *names);
+
 /* The attribute that counts for each role; borrowed from the span. */
 struct roles {
     const struct value *value[ROLES_LEN]; /* NULL: nothing played it */
-    struct sv key[ROLES_LEN];             /* which attribute it was */
     uint8_t rank[ROLES_LEN];
+    uint32_t played; /* ROLE_BITs of those that are not NULL */
 };
 
 /* Adds the attributes of a to *to (all-zero at first). Empty texts play no role. */
-void roles_add(struct roles *to, const struct attrs *a);
+void roles_add(const struct semconv *names, struct roles *to, const struct attrs *a);
+/* Adds what roles_add() made of other attributes; of equal rank those in *to stay. */
+void roles_join(struct roles *to, const struct roles *more);
 /* The role's text, empty when it is missing or no text. */
 struct sv roles_str(const struct roles *r, enum role role);
 /* The role's number, also from text (Envoy sends every attribute as text); false when neither. */

@@ -22,6 +22,12 @@
 #include "pair/marks.h"
 
 struct pairer {
+    struct normalizer normalizer;
+    struct {
+        const struct resource *of;
+        bool is_proxy;
+        const struct identity *who;
+    } sender; /* of the last span whose resource alone said who it was; for one batch */
     struct halves halves;
     struct identities identities;
     struct marks marks;
@@ -37,6 +43,7 @@ struct pairer *pairer_new(const struct pair_conf *c, pair_emit_fn *emit, void *t
     struct pairer *p = mem_zalloc(sizeof(*p));
     if (!p)
         return NULL;
+    normalizer_init(&p->normalizer);
     halves_init(&p->halves, c->halves_max);
     identities_init(&p->identities, c->identities_max);
     p->wait_ns = c->wait_ns;
@@ -262,6 +269,20 @@ static void set_key(struct half *h, const struct span *s)
     }
 }
 
+static const struct identity *sender_of(struct pairer *p, const struct span *s,
+                                        const struct span_facts *f)
+{
+    bool is_proxy = f->emitter == EMITTER_PROXY;
+    if (!f->is_who_of_resource)
+        return identities_get(&p->identities, &f->who);
+    if (p->sender.of != s->resource || p->sender.is_proxy != is_proxy || !p->sender.who) {
+        p->sender.of = s->resource;
+        p->sender.is_proxy = is_proxy;
+        p->sender.who = identities_get(&p->identities, &f->who);
+    }
+    return p->sender.who;
+}
+
 static int half_of(struct pairer *p, const struct span *s, const struct span_facts *f,
                    int64_t received_ns, struct half *ret_half)
 {
@@ -283,7 +304,7 @@ static int half_of(struct pairer *p, const struct span *s, const struct span_fac
         .has_failed = sv_eq(f->response_flags, SPAN_ERROR_FLAG),
     };
     set_key(&h, s);
-    h.who = identities_get(&p->identities, &f->who);
+    h.who = sender_of(p, s, f);
     if (f->peer_kind != PEER_NONE) {
         struct identity peer = identity_of_peer(f->peer, f->peer_namespace);
         h.peer = identities_get(&p->identities, &peer);
@@ -294,14 +315,13 @@ static int half_of(struct pairer *p, const struct span *s, const struct span_fac
     return 0;
 }
 
-void pairer_add(struct pairer *p, const struct span *s, int64_t received_ns, bool is_counted)
+static void add_span(struct pairer *p, const struct span *s, int64_t received_ns)
 {
     struct span_facts f;
     struct half h;
     if (s->kind == SPAN_KIND_INTERNAL)
         return;
-    p->is_counted = is_counted;
-    span_facts_of(s, &f);
+    span_facts_of(&p->normalizer, s, &f);
     if (f.kind == SPAN_KIND_UNSPECIFIED || f.kind == SPAN_KIND_INTERNAL)
         return;
     if (!trace_id_is_set(s->trace_id) || !span_id_is_set(s->span_id)) {
@@ -316,6 +336,16 @@ void pairer_add(struct pairer *p, const struct span *s, int64_t received_ns, boo
         add_calling(p, &h, s, f.peer_kind);
     else
         add_called(p, &h);
+}
+
+void pairer_add(struct pairer *p, const struct span *spans, size_t n, int64_t received_ns,
+                bool is_counted)
+{
+    p->is_counted = is_counted;
+    for (size_t i = 0; i < n; i++)
+        add_span(p, &spans[i], received_ns);
+    normalizer_forget(&p->normalizer); /* the batch and its resources go */
+    p->sender.of = NULL;
 }
 
 void pairer_expire(struct pairer *p, int64_t now_ns, bool is_counted)

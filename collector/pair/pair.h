@@ -38,9 +38,10 @@ struct pair_conf {
 struct pairer;
 struct pairer *pairer_new(const struct pair_conf *c, pair_emit_fn *emit, void *to) MUST_USE;
 struct pairer *pairer_free(struct pairer *p); /* takes; halves that wait are dropped */
-/* Takes in one span; borrows s. is_counted false (refilling after a restart): what it completes was
+/* Takes in n spans of one batch; borrows them. is_counted false (refilling after a restart): what it completes was
  * counted before, so nothing is emitted and no statistic moves. */
-void pairer_add(struct pairer *p, const struct span *s, int64_t received_ns, bool is_counted);
+void pairer_add(struct pairer *p, const struct span *spans, size_t n, int64_t received_ns,
+                bool is_counted);
 /* Gives up what waits since now_ns - wait_ns or longer; is_counted as above. */
 void pairer_expire(struct pairer *p, int64_t now_ns, bool is_counted);
 struct pair_stats pairer_stats(const struct pairer *p);

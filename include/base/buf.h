@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 struct buf {
     char *mem;        /* start of the allocation */
@@ -27,12 +28,35 @@ static inline struct sv buf_sv(const struct buf *b)
 }
 /* Room for at least `bytes` more at the returned place, NULL when memory is out; follow with
  * buf_commit() for what was really written. */
-char *buf_reserve(struct buf *b, size_t bytes);
-void buf_commit(struct buf *b, size_t bytes);
+char *buf_reserve_slow(struct buf *b, size_t bytes); /* makes room; use buf_reserve() */
+static inline char *buf_reserve(struct buf *b, size_t bytes)
+{
+    if (b->mem && b->cap - b->from - b->len >= bytes)
+        return b->mem + b->from + b->len;
+    return buf_reserve_slow(b, bytes);
+}
+static inline void buf_commit(struct buf *b, size_t bytes)
+{
+    b->len += bytes;
+    INVARIANT(b->from + b->len <= b->cap);
+}
 void buf_consume(struct buf *b, size_t bytes); /* drops bytes from the front */
-void buf_append(struct buf *b, const void *p, size_t bytes);
-void buf_put(struct buf *b, struct sv s);
-void buf_putc(struct buf *b, char c);
+static inline void buf_append(struct buf *b, const void *p, size_t bytes)
+{
+    char *to = bytes ? buf_reserve(b, bytes) : NULL;
+    if (!to)
+        return;
+    memcpy(to, p, bytes);
+    b->len += bytes;
+}
+static inline void buf_put(struct buf *b, struct sv s)
+{
+    buf_append(b, s.p, s.len);
+}
+static inline void buf_putc(struct buf *b, char c)
+{
+    buf_append(b, &c, 1);
+}
 void buf_put_u64(struct buf *b, uint64_t v); /* decimal */
 void buf_put_i64(struct buf *b, int64_t v);  /* decimal */
 /* Shortest decimal text that reads back as v; "NaN", "+Inf", "-Inf" as Prometheus spells them. */

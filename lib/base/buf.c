@@ -1,7 +1,8 @@
 /* buf.c - growable bytes.
  *
  * Sockets append at the end and parsers consume at the front; moving the rest down is put off
- * until room is needed, so a steady stream costs one memmove per filled buffer. */
+ * until room is needed, so a steady stream costs one memmove per filled buffer. The short ways are
+ * inline in the header: encoders append a few bytes at a time, a hundred times a span. */
 #include "base/buf.h"
 #include "base/mem.h"
 #include <math.h>
@@ -19,10 +20,8 @@ void buf_clear(struct buf *b)
     b->failed = false;
 }
 
-char *buf_reserve(struct buf *b, size_t bytes)
+char *buf_reserve_slow(struct buf *b, size_t bytes)
 {
-    if (b->cap - b->from - b->len >= bytes && b->mem)
-        return b->mem + b->from + b->len;
     if (b->mem && b->from && b->cap - b->len >= bytes && b->from >= b->len) {
         memmove(b->mem, b->mem + b->from, b->len);
         b->from = 0;
@@ -50,12 +49,6 @@ char *buf_reserve(struct buf *b, size_t bytes)
     return b->mem + b->len;
 }
 
-void buf_commit(struct buf *b, size_t bytes)
-{
-    b->len += bytes;
-    INVARIANT(b->from + b->len <= b->cap);
-}
-
 void buf_consume(struct buf *b, size_t bytes)
 {
     INVARIANT(bytes <= b->len);
@@ -63,27 +56,6 @@ void buf_consume(struct buf *b, size_t bytes)
     b->len -= bytes;
     if (b->len == 0)
         b->from = 0;
-}
-
-void buf_append(struct buf *b, const void *p, size_t bytes)
-{
-    if (bytes == 0)
-        return;
-    char *to = buf_reserve(b, bytes);
-    if (!to)
-        return;
-    memcpy(to, p, bytes);
-    b->len += bytes;
-}
-
-void buf_put(struct buf *b, struct sv s)
-{
-    buf_append(b, s.p, s.len);
-}
-
-void buf_putc(struct buf *b, char c)
-{
-    buf_append(b, &c, 1);
 }
 
 void buf_put_u64(struct buf *b, uint64_t v)

@@ -26,12 +26,13 @@ void interner_start(struct interner *t)
 }
 
 /* The slot of s: either its own or the free one where it belongs. */
-static struct interner_slot *find_slot(const struct interner *t, struct sv s)
+static struct interner_slot *find_slot(const struct interner *t, struct sv s, uint64_t hash)
 {
     size_t mask = t->slots_cap - 1;
-    for (size_t i = hash_sv(s) & mask;; i = (i + 1) & mask) {
+    for (size_t i = hash & mask;; i = (i + 1) & mask) {
         struct interner_slot *slot = &t->slots[i];
-        if (slot->round != t->round || sv_eq(t->list[slot->index], s))
+        if (slot->round != t->round ||
+            (slot->tag == (uint32_t)(hash >> 32) && sv_eq(t->list[slot->index], s)))
             return slot;
     }
 }
@@ -50,8 +51,11 @@ static bool grow(struct interner *t)
     t->slots_cap = cap;
     t->list = list;
     t->cap = cap / 2;
-    for (uint32_t i = 0; i < t->len; i++)
-        *find_slot(t, list[i]) = (struct interner_slot){ t->round, i };
+    for (uint32_t i = 0; i < t->len; i++) {
+        uint64_t hash = hash_sv(list[i]);
+        *find_slot(t, list[i], hash) = (struct interner_slot){ t->round, i,
+                                                               (uint32_t)(hash >> 32) };
+    }
     return true;
 }
 
@@ -59,9 +63,10 @@ uint32_t interner_add(struct interner *t, struct sv s)
 {
     if (t->len == t->cap && (t->len >= INTERNER_FULL / 2 || !grow(t)))
         return INTERNER_FULL;
-    struct interner_slot *slot = find_slot(t, s);
+    uint64_t hash = hash_sv(s);
+    struct interner_slot *slot = find_slot(t, s, hash);
     if (slot->round != t->round) {
-        *slot = (struct interner_slot){ t->round, (uint32_t)t->len };
+        *slot = (struct interner_slot){ t->round, (uint32_t)t->len, (uint32_t)(hash >> 32) };
         t->list[t->len++] = s;
     }
     return slot->index;
@@ -71,6 +76,6 @@ uint32_t interner_find(const struct interner *t, struct sv s)
 {
     if (t->len == 0)
         return INTERNER_FULL;
-    const struct interner_slot *slot = find_slot(t, s);
+    const struct interner_slot *slot = find_slot(t, s, hash_sv(s));
     return slot->round == t->round ? slot->index : INTERNER_FULL;
 }

@@ -11,6 +11,7 @@
 struct interner_slot {
     uint32_t round; /* of interner_start(); older ones are free */
     uint32_t index;
+    uint32_t tag; /* upper half of the hash: texts are compared when theirs agree */
 };
 struct interner {
     struct interner_slot *slots; /* open addressing, at most half full */

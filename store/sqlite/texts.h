@@ -15,10 +15,13 @@
 /* Values nest at most this deep; the decoders stop at 32. */
 #define VALUE_DEPTH_MAX   64
 
+/* The numbers that a list's texts got last time. */
+#define TEXTS_LIKELY 64
 struct texts_w {
     struct buf *out;
     struct interner table;
-    bool failed;      /* memory ran out */
+    uint32_t likely_key[TEXTS_LIKELY], likely_value[TEXTS_LIKELY]; /* by place in the list */
+    bool failed;                                                   /* memory ran out */
     bool is_too_deep; /* a value nests deeper than VALUE_DEPTH_MAX */
 };
 void texts_w_done(struct texts_w *w);

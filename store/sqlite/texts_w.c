@@ -20,12 +20,13 @@ void texts_w_start(struct texts_w *w, struct buf *out)
     interner_start(&w->table);
 }
 
-void text_put(struct texts_w *w, struct sv s)
+/* The text's number, INTERNER_FULL when it has none. */
+static uint32_t text_put_numbered(struct texts_w *w, struct sv s)
 {
     if (s.len > TEXT_INTERNED_MAX) {
         buf_put_varint(w->out, TEXT_PLAIN);
         buf_put_text(w->out, s);
-        return;
+        return INTERNER_FULL;
     }
     size_t known = w->table.len;
     uint32_t number = interner_add(&w->table, s);
@@ -37,6 +38,12 @@ void text_put(struct texts_w *w, struct sv s)
         buf_put_varint(w->out, TEXT_NEW);
         buf_put_text(w->out, s);
     }
+    return number;
+}
+
+void text_put(struct texts_w *w, struct sv s)
+{
+    (void)text_put_numbered(w, s);
 }
 
 static void value_put_at(struct texts_w *w, const struct value *v, unsigned depth);
@@ -89,12 +96,31 @@ void value_body_put(struct texts_w *w, const struct value *v)
     body_put_at(w, v, 0);
 }
 
+/* text_put() of a text that probably is the one with number *likely. */
+static void likely_text_put(struct texts_w *w, struct sv s, uint32_t *likely)
+{
+    const struct interner *t = &w->table;
+    if (*likely < t->len && sv_eq(t->list[*likely], s)) {
+        buf_put_varint(w->out, (uint64_t)*likely + TEXT_FIRST_REF);
+        return;
+    }
+    *likely = text_put_numbered(w, s);
+}
+
+/* One span's attributes resemble the last one's: the same keys in the same places, and in some
+ * places the same texts. Comparing with those costs a fraction of looking the text up. */
 void attrs_put(struct texts_w *w, const struct attrs *a)
 {
     buf_put_varint(w->out, a->len);
     buf_put_varint(w->out, a->dropped);
     for (uint32_t i = 0; i < a->len; i++) {
-        text_put(w, a->list[i].key);
-        value_put_at(w, &a->list[i].value, 0);
+        const struct value *v = &a->list[i].value;
+        likely_text_put(w, a->list[i].key, &w->likely_key[i % TEXTS_LIKELY]);
+        if (v->type == VALUE_STR) {
+            buf_putc(w->out, VALUE_STR);
+            likely_text_put(w, v->str, &w->likely_value[i % TEXTS_LIKELY]);
+        } else {
+            value_put_at(w, v, 0);
+        }
     }
 }

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "random_batch.h"
 
-enum { SERVICES = 25, HOPS = 5, TAGS = 14, TRACES_MIXED = 8 };
+enum { SERVICES = 25, HOPS = 5, TAGS = 14, RICH_TAGS = 30, TRACES_MIXED = 8 };
 
 static struct sv printed(struct arena *mem, const char *fmt, uint64_t a, uint64_t b)
 {
@@ -17,6 +17,12 @@ static struct sv printed(struct arena *mem, const char *fmt, uint64_t a, uint64_
 static struct attr str_tag(const char *key, struct sv text)
 {
     return (struct attr){ sv_z(key), { .type = VALUE_STR, .str = text } };
+}
+
+static void random_id(struct random_source *r, uint8_t *to, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        to[i] = (uint8_t)(random_next(r) >> 7);
 }
 
 struct mesh_trace {
@@ -56,6 +62,48 @@ static void mesh_tags(struct random_source *r, struct arena *mem, struct span *s
     s->attrs = (struct attrs){ t, TAGS, 0 };
 }
 
+static struct value rich_value(struct random_source *r, struct arena *mem, uint64_t nth)
+{
+    switch (nth % 4) {
+    case 1: return (struct value){ .type = VALUE_INT, .integer = (int64_t)random_below(r, 50) };
+    case 2: return (struct value){ .type = VALUE_BOOL, .boolean = random_below(r, 2) };
+    case 3: return (struct value){ .type = VALUE_DOUBLE, .real = (double)random_below(r, 800) / 8 };
+    default: break;
+    }
+    struct sv text = printed(mem, "value-%llu-%llu", nth, random_below(r, nth % 8 ? 20 : 100000));
+    return (struct value){ .type = VALUE_STR, .str = text };
+}
+
+static struct span_event rich_event(struct random_source *r, struct arena *mem, int64_t time_ns)
+{
+    struct attr *a = arena_array(mem, 2, sizeof(*a));
+    a[0] = str_tag("message.type", random_below(r, 2) ? SV("RECEIVED") : SV("SENT"));
+    a[1] = (struct attr){ SV("message.id"), rich_value(r, mem, 1) };
+    return (struct span_event){ time_ns, SV("message"), { a, 2, 0 } };
+}
+
+/* What an instrumented application adds: more tags, often an event or two, now and then a link. */
+static void make_rich(struct random_source *r, struct arena *mem, struct span *s)
+{
+    struct attr *t = arena_array(mem, RICH_TAGS, sizeof(*t));
+    memcpy(t, s->attrs.list, TAGS * sizeof(*t));
+    for (uint64_t i = TAGS; i < RICH_TAGS; i++)
+        t[i] = (struct attr){ printed(mem, "app.tag.%llu", i, 0), rich_value(r, mem, i) };
+    s->attrs = (struct attrs){ t, RICH_TAGS, 0 };
+    struct span_event *e = arena_array(mem, 2, sizeof(*e));
+    s->events_len = (uint32_t)random_below(r, 3);
+    for (uint32_t i = 0; i < s->events_len; i++)
+        e[i] = rich_event(r, mem, s->start_ns + 1000 * (int64_t)(i + 1));
+    s->events = e;
+    if (random_below(r, 20) == 0) {
+        struct span_link *l = arena_array(mem, 1, sizeof(*l));
+        random_id(r, l->trace_id.b, sizeof(l->trace_id.b));
+        random_id(r, l->span_id.b, sizeof(l->span_id.b));
+        s->links = l;
+        s->links_len = 1;
+    }
+}
+
 static struct resource *mesh_resources(struct arena *mem)
 {
     struct resource *list = arena_array(mem, SERVICES, sizeof(*list));
@@ -67,12 +115,6 @@ static struct resource *mesh_resources(struct arena *mem)
         list[i].attrs = (struct attrs){ a, 3, 0 };
     }
     return list;
-}
-
-static void random_id(struct random_source *r, uint8_t *to, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        to[i] = (uint8_t)(random_next(r) >> 7);
 }
 
 static void next_span(struct random_source *r, struct arena *mem, struct mesh_trace *t,
@@ -123,5 +165,13 @@ struct batch *mesh_batch(struct random_source *r, size_t spans, int64_t start_ns
         s->scope = scope;
         next_span(r, &b->mem, t, resources, s);
     }
+    return b;
+}
+
+struct batch *rich_batch(struct random_source *r, size_t spans, int64_t start_ns)
+{
+    struct batch *b = mesh_batch(r, spans, start_ns);
+    for (size_t i = 0; i < b->spans_len; i++)
+        make_rich(r, &b->mem, &b->spans[i]);
     return b;
 }

@@ -16,6 +16,8 @@ struct batch *random_batch(struct random_source *r, size_t spans, size_t calls,
                            int64_t received_ns);
 /* Ordinary mesh spans, client and server pairs, about ten a trace, 14 attributes each. */
 struct batch *mesh_batch(struct random_source *r, size_t spans, int64_t start_ns);
+/* The same mesh with instrumented applications: 30 attributes of four types, events, links. */
+struct batch *rich_batch(struct random_source *r, size_t spans, int64_t start_ns);
 
 /* Every field. */
 bool call_eq(const struct call *a, const struct call *b);

@@ -1,6 +1,7 @@
 /* otlp_write.h - for tests: spans back into OTLP, in both spellings.
  *
- * Each span is written in a group of its own. Borrows everything; the only error is the buf's. */
+ * Protobuf: neighbours with the same resource and scope (by address) share a group. JSON: each span is
+ * a group of its own. Borrows everything; the only error is the buf's. */
 #ifndef SUPPORT_OTLP_WRITE_H
 #define SUPPORT_OTLP_WRITE_H
 

@@ -39,12 +39,24 @@ static void put_attr(struct buf *to, uint32_t field, const struct attr *a)
     pb_close(to, mark);
 }
 
+/* As exporters do: nothing where there is nothing to tell. */
+static void put_count(struct buf *to, uint32_t field, uint32_t n)
+{
+    if (n)
+        pb_put_varint(to, field, n);
+}
+
+static void put_text(struct buf *to, uint32_t field, struct sv text)
+{
+    if (text.len)
+        pb_put_bytes(to, field, text);
+}
+
 static void put_attrs(struct buf *to, uint32_t field, uint32_t dropped_field, const struct attrs *a)
 {
     for (uint32_t i = 0; i < a->len; i++)
         put_attr(to, field, &a->list[i]);
-    if (a->dropped)
-        pb_put_varint(to, dropped_field, a->dropped);
+    put_count(to, dropped_field, a->dropped);
 }
 
 static void put_event(struct buf *to, const struct span_event *e)
@@ -72,7 +84,7 @@ static void put_span(struct buf *to, const struct span *s)
     size_t mark = pb_open(to, OTLP_SCOPE_SPANS_SPANS);
     pb_put_bytes(to, OTLP_SPAN_TRACE_ID, sv_of(s->trace_id.b, 16));
     pb_put_bytes(to, OTLP_SPAN_SPAN_ID, sv_of(s->span_id.b, 8));
-    pb_put_bytes(to, OTLP_SPAN_TRACE_STATE, s->trace_state);
+    put_text(to, OTLP_SPAN_TRACE_STATE, s->trace_state);
     if (span_id_is_set(s->parent_id))
         pb_put_bytes(to, OTLP_SPAN_PARENT_SPAN_ID, sv_of(s->parent_id.b, 8));
     pb_put_bytes(to, OTLP_SPAN_NAME, s->name);
@@ -82,37 +94,53 @@ static void put_span(struct buf *to, const struct span *s)
     put_attrs(to, OTLP_SPAN_ATTRIBUTES, OTLP_SPAN_DROPPED_ATTRIBUTES, &s->attrs);
     for (uint32_t i = 0; i < s->events_len; i++)
         put_event(to, &s->events[i]);
-    pb_put_varint(to, OTLP_SPAN_DROPPED_EVENTS, s->dropped_events);
+    put_count(to, OTLP_SPAN_DROPPED_EVENTS, s->dropped_events);
     for (uint32_t i = 0; i < s->links_len; i++)
         put_link(to, &s->links[i]);
-    pb_put_varint(to, OTLP_SPAN_DROPPED_LINKS, s->dropped_links);
+    put_count(to, OTLP_SPAN_DROPPED_LINKS, s->dropped_links);
     size_t status = pb_open(to, OTLP_SPAN_STATUS);
-    pb_put_bytes(to, OTLP_STATUS_MESSAGE, s->status_message);
-    pb_put_varint(to, OTLP_STATUS_CODE, s->status);
+    put_text(to, OTLP_STATUS_MESSAGE, s->status_message);
+    put_count(to, OTLP_STATUS_CODE, s->status);
     pb_close(to, status);
     pb_put_fixed32(to, OTLP_SPAN_FLAGS, s->flags);
     pb_close(to, mark);
 }
 
+/* The spans from here on that share a resource and a scope stand in one group. */
+static size_t group_len(const struct span *spans, size_t n)
+{
+    size_t len = 1;
+    while (len < n && spans[len].resource == spans->resource && spans[len].scope == spans->scope)
+        len++;
+    return len;
+}
+
+static void put_group(struct buf *to, const struct span *spans, size_t n)
+{
+    const struct resource *of = spans->resource;
+    const struct scope *by = spans->scope;
+    size_t group = pb_open(to, OTLP_TRACE_REQUEST_RESOURCE_SPANS);
+    size_t resource = pb_open(to, OTLP_RESOURCE_SPANS_RESOURCE);
+    put_attrs(to, OTLP_RESOURCE_ATTRIBUTES, OTLP_RESOURCE_DROPPED_ATTRIBUTES, &of->attrs);
+    pb_close(to, resource);
+    size_t scopes = pb_open(to, OTLP_RESOURCE_SPANS_SCOPE_SPANS);
+    size_t scope = pb_open(to, OTLP_SCOPE_SPANS_SCOPE);
+    pb_put_bytes(to, OTLP_SCOPE_NAME, by->name);
+    pb_put_bytes(to, OTLP_SCOPE_VERSION, by->version);
+    put_attrs(to, OTLP_SCOPE_ATTRIBUTES, OTLP_SCOPE_DROPPED_ATTRIBUTES, &by->attrs);
+    pb_close(to, scope);
+    for (size_t i = 0; i < n; i++)
+        put_span(to, &spans[i]);
+    pb_put_bytes(to, OTLP_SCOPE_SPANS_SCHEMA_URL, by->schema_url);
+    pb_close(to, scopes);
+    pb_put_bytes(to, OTLP_RESOURCE_SPANS_SCHEMA_URL, of->schema_url);
+    pb_close(to, group);
+}
+
 void otlp_write_proto(const struct span *spans, size_t n, struct buf *to)
 {
-    for (size_t i = 0; i < n; i++) {
-        const struct span *s = &spans[i];
-        size_t group = pb_open(to, OTLP_TRACE_REQUEST_RESOURCE_SPANS);
-        size_t resource = pb_open(to, OTLP_RESOURCE_SPANS_RESOURCE);
-        put_attrs(to, OTLP_RESOURCE_ATTRIBUTES, OTLP_RESOURCE_DROPPED_ATTRIBUTES,
-                  &s->resource->attrs);
-        pb_close(to, resource);
-        size_t scopes = pb_open(to, OTLP_RESOURCE_SPANS_SCOPE_SPANS);
-        size_t scope = pb_open(to, OTLP_SCOPE_SPANS_SCOPE);
-        pb_put_bytes(to, OTLP_SCOPE_NAME, s->scope->name);
-        pb_put_bytes(to, OTLP_SCOPE_VERSION, s->scope->version);
-        put_attrs(to, OTLP_SCOPE_ATTRIBUTES, OTLP_SCOPE_DROPPED_ATTRIBUTES, &s->scope->attrs);
-        pb_close(to, scope);
-        put_span(to, s);
-        pb_put_bytes(to, OTLP_SCOPE_SPANS_SCHEMA_URL, s->scope->schema_url);
-        pb_close(to, scopes);
-        pb_put_bytes(to, OTLP_RESOURCE_SPANS_SCHEMA_URL, s->resource->schema_url);
-        pb_close(to, group);
+    for (size_t i = 0, len; i < n; i += len) {
+        len = group_len(spans + i, n - i);
+        put_group(to, spans + i, len);
     }
 }

@@ -66,9 +66,11 @@ static struct span_facts facts_of(struct span s, const struct attr *resource,
 {
     struct resource r = { .attrs = attrs_of(resource) };
     struct span_facts f;
+    struct normalizer n;
     s.attrs = attrs_of(attrs);
     s.resource = &r;
-    span_facts_of(&s, &f);
+    normalizer_init(&n);
+    span_facts_of(&n, &s, &f);
     return f;
 }
 
@@ -235,7 +237,7 @@ static void test_host(void **state)
 }
 
 /* Every row is found by the binary search, so the table is in order. */
-static void test_table_order(void **state)
+static void test_every_name(void **state)
 {
     static const struct {
         const char *name;
@@ -245,24 +247,66 @@ static void test_table_order(void **state)
 #include "normalize/semconv.def"
 #undef SEMCONV
     };
+    struct semconv names;
     (void)state;
+    semconv_init(&names);
     for (size_t i = 0; i < NELEMS(rows); i++) {
         struct attr one = { sv_z(rows[i].name), { .type = VALUE_STR, .str = SV("v") } };
         struct attrs a = { &one, 1, 0 };
         struct roles r = { 0 };
-        roles_add(&r, &a);
-        if (!r.value[rows[i].role])
-            fail_msg("%s is not found: out of order", rows[i].name);
+        roles_add(&names, &r, &a);
+        if (!r.value[rows[i].role] || r.played != ROLE_BIT(rows[i].role))
+            fail_msg("%s is not found", rows[i].name);
     }
+}
+
+/* Spans of one resource in a row: what one span adds stays with it. */
+static void test_shared_resource(void **state)
+{
+    static const struct attr of_resource[ATTRS] = { TEXT("service.name", "cart.shop") };
+    static const struct attr as_proxy[ATTRS] = { TEXT("component", "proxy") };
+    static const struct attr as_other[ATTRS] = { TEXT("service.name", "other"),
+                                                 TEXT("service.version", "2") };
+    static const struct attr none[ATTRS] = { { { NULL, 0 }, { 0 } } };
+    struct resource r = { .attrs = attrs_of(of_resource) }, other = r;
+    static const struct {
+        const struct attr *attrs;
+        const char *service, *version;
+        bool is_of_resource;
+    } cases[] = {
+        { none, "cart.shop", "latest", true }, { as_proxy, "cart", "latest", true },
+        { as_other, "other", "2", false },     { none, "cart.shop", "latest", true },
+        { as_proxy, "cart", "latest", true },
+    };
+    struct normalizer n;
+    (void)state;
+    normalizer_init(&n);
+    for (size_t i = 0; i < 2 * NELEMS(cases); i++) {
+        size_t at = i % NELEMS(cases);
+        struct span s = { .attrs = attrs_of(cases[at].attrs), .resource = i % 3 ? &r : &other };
+        struct span_facts f;
+        span_facts_of(&n, &s, &f);
+        assert_sv(f.who.service, cases[at].service);
+        assert_sv(f.who.version, cases[at].version);
+        assert_int_equal(f.is_who_of_resource, cases[at].is_of_resource);
+    }
+    /* another batch may have its resource at the same place */
+    struct attr renamed[ATTRS] = { TEXT("service.name", "basket") };
+    struct span s = { .attrs = attrs_of(none), .resource = &r };
+    struct span_facts f;
+    r.attrs = attrs_of(renamed);
+    normalizer_forget(&n);
+    span_facts_of(&n, &s, &f);
+    assert_sv(f.who.service, "basket");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_who),         cmocka_unit_test(test_result),
-        cmocka_unit_test(test_peer),        cmocka_unit_test(test_kind_and_time),
-        cmocka_unit_test(test_tls),         cmocka_unit_test(test_host),
-        cmocka_unit_test(test_table_order),
+        cmocka_unit_test(test_who),        cmocka_unit_test(test_result),
+        cmocka_unit_test(test_peer),       cmocka_unit_test(test_kind_and_time),
+        cmocka_unit_test(test_tls),        cmocka_unit_test(test_host),
+        cmocka_unit_test(test_every_name), cmocka_unit_test(test_shared_resource),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

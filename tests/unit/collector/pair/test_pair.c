@@ -129,7 +129,7 @@ static void add(struct pairer *p, const struct step *s, bool is_counted)
         span.attrs.len++;
     int64_t now_ns = T0 + s->at_s * NS_PER_S;
     pairer_expire(p, now_ns, is_counted);
-    pairer_add(p, &span, now_ns, is_counted);
+    pairer_add(p, &span, 1, now_ns, is_counted);
 }
 
 static void describe(const struct pair_stats *s, struct buf *out)
@@ -242,7 +242,7 @@ static void test_many(void **state)
             attrs[0].value.str = side ? SV("b") : SV("a");
             memset(&s.span_id, side + 1, sizeof(s.span_id));
             memset(&s.parent_id, side ? 1 : 9, sizeof(s.parent_id));
-            pairer_add(p, &s, T0, true);
+            pairer_add(p, &s, 1, T0, true);
         }
     assert_int_equal(pairer_stats(p).paired, MANY);
     assert_int_equal(pairer_stats(p).waiting, 0);
