@@ -8,6 +8,8 @@
 static const struct flag rows[] = {
     { "data",            FLAG_STR,    OFF(data),            "./tulle-data", "folder that holds everything; made when missing", NULL },
     { "store",           FLAG_STR,    OFF(store),           "",             "where spans and edges live: sqlite:FILE or memory: (default sqlite:DATA/tulle.db)", NULL },
+    { "open",            FLAG_STR,    OFF(open),            "",             "show this file (a snapshot, say) and change nothing: no door for exports", NULL },
+    { "check",           FLAG_BOOL,   OFF(is_check),        "false",        "read and check everything in the store, print what is wrong, end", NULL },
     { "durability",      FLAG_CHOICE, OFF(durability_name), "process",      "what an acknowledged export survives: kill -9, a power cut, nothing", "process|power|none" },
     { "listen",          FLAG_STR,    OFF(listen),          "127.0.0.1",    "address of every door", NULL },
     { "otlp-http-port",  FLAG_PORT,   OFF(otlp_http_port),  "4318",         "OTLP/HTTP: traces and logs; 0 turns a door off", NULL },
@@ -37,12 +39,12 @@ static int work_out_url(struct options *o, struct arena *mem, struct err *err)
         o->store_url = sv_z(o->store);
         return 0;
     }
-    static const char format[] = "sqlite:%s/tulle.db";
-    size_t size = sizeof(format) + strlen(o->data);
+    const char *name = o->open[0] ? o->open : o->data, *rest = o->open[0] ? "" : "/tulle.db";
+    size_t size = sizeof("sqlite:") + strlen(name) + strlen(rest);
     char *url = arena_alloc(mem, size);
     if (!url)
         return err_set(err, ERR_NOMEM, "store url");
-    o->store_url = sv_of(url, (size_t)snprintf(url, size, format, o->data));
+    o->store_url = sv_of(url, (size_t)snprintf(url, size, "sqlite:%s%s", name, rest));
     return 0;
 }
 
@@ -56,6 +58,8 @@ static int check(struct options *o, struct err *err)
         return err_set(err, ERR_USAGE, "--max-connections: 1 to 1000000");
     if (o->queue == 0 || o->queue > 1000000)
         return err_set(err, ERR_USAGE, "--queue: 1 to 1000000");
+    if (o->open[0] && o->store[0])
+        return err_set(err, ERR_USAGE, "--open names the file, so --store must not be given");
     if (o->otlp_http_port && o->otlp_http_port == o->http_port)
         return err_set(err, ERR_USAGE, "--otlp-http-port and --http-port are the same");
     return 0;

@@ -10,7 +10,8 @@
 
 struct options {
     /* as given */
-    const char *data, *store, *durability_name, *listen, *log_level_name;
+    const char *data, *store, *open, *durability_name, *listen, *log_level_name;
+    bool is_check;
     uint16_t otlp_http_port, http_port, grpc_port, zipkin_port, thrift_port;
     uint64_t max_body, max_inflight, max_connections, queue;
     int64_t drain_ns;

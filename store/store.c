@@ -100,6 +100,20 @@ int store_calls(struct store *s, const struct window *w, size_t limit, store_cal
     return s->ops->calls(s, w, limit, sink, to, err);
 }
 
+int store_check(struct store *s, store_finding_sink *sink, void *to,
+                struct store_checked *ret_checked, struct err *err)
+{
+    return s->ops->check(s, sink, to, ret_checked, err);
+}
+
+int store_snapshot(struct store *s, const char *file, struct err *err)
+{
+    if (!s->ops->snapshot)
+        return err_set(err, ERR_UNSUPPORTED, "a %s: store cannot be copied to a file",
+                       s->ops->scheme);
+    return s->ops->snapshot(s, file, err);
+}
+
 int store_get_stats(struct store *s, struct store_stats *ret_stats, struct err *err)
 {
     return s->ops->stats(s, ret_stats, err);

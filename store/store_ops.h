@@ -35,6 +35,9 @@ struct store_ops {
     int (*operations)(struct store *s, store_operation_sink *sink, void *to, struct err *err);
     int (*calls)(struct store *s, const struct window *w, size_t limit, store_call_sink *sink,
                  void *to, struct err *err);
+    int (*check)(struct store *s, store_finding_sink *sink, void *to,
+                 struct store_checked *ret_checked, struct err *err);
+    int (*snapshot)(struct store *s, const char *file, struct err *err); /* may be NULL */
     int (*stats)(struct store *s, struct store_stats *ret_stats, struct err *err);
 };
 

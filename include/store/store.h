@@ -108,6 +108,24 @@ typedef int store_call_sink(void *to, const struct call *c);
 int store_calls(struct store *s, const struct window *w, size_t limit, store_call_sink *sink,
                 void *to, struct err *err) MUST_USE;
 
+/* One thing that is not as it should be: "segment 17", "its checksum is wrong". */
+typedef int store_finding_sink(void *to, struct sv where, struct sv what);
+struct store_checked {
+    uint64_t segments, journal_rows, spans, calls, edge_buckets; /* looked at */
+    uint64_t findings;
+};
+/* Reads everything there is, decodes it and compares it with what is said of it elsewhere. Changes
+ * nothing. Damage is a finding, not an error: errors are that checking itself failed (ERR_IO,
+ * ERR_NOMEM). Any thread; takes as long as reading the whole store does. */
+int store_check(struct store *s, store_finding_sink *sink, void *to,
+                struct store_checked *ret_checked, struct err *err) MUST_USE;
+
+/* Copies everything that is committed now into a new file of one moment, which a read-only store
+ * opens. In steps: puts go on meanwhile. Any thread, read-only stores too. ERR_CONFLICT: file is
+ * there already; ERR_UNSUPPORTED: the backend has no files; ERR_BUSY (disk full), ERR_IO,
+ * ERR_NOMEM. On failure nothing is left of the copy. */
+int store_snapshot(struct store *s, const char *file, struct err *err) MUST_USE;
+
 struct store_stats {
     uint64_t batches, spans, calls, edge_buckets, disk_bytes;
 };

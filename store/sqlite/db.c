@@ -110,6 +110,9 @@ int db_open(struct db *db, const char *file, enum db_mode mode, enum store_durab
         rc = db_fail(db, file, err);
     else
         sqlite3_busy_timeout(db->handle, BUSY_WAIT_MS);
+    /* Who only reads must not change the file by being the last to close it. */
+    if (rc == 0 && mode == DB_READER)
+        sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (rc == 0)
         rc = check_and_configure(db, mode, durability, err);
     if (rc < 0)

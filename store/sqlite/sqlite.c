@@ -153,5 +153,7 @@ const struct store_ops store_sqlite_ops = {
     .search = sqlite_search,
     .operations = sqlite_operations,
     .calls = sqlite_calls,
+    .check = sqlite_check,
+    .snapshot = sqlite_snapshot,
     .stats = sqlite_stats,
 };

@@ -106,6 +106,11 @@ int sqlite_trace(struct store *s, struct trace_id id, store_span_sink *sink, voi
                  struct err *err);
 int sqlite_calls(struct store *s, const struct window *w, size_t limit, store_call_sink *sink,
                  void *to, struct err *err);
+/* check.c */
+int sqlite_check(struct store *s, store_finding_sink *sink, void *to,
+                 struct store_checked *ret_checked, struct err *err);
+/* snapshot.c */
+int sqlite_snapshot(struct store *s, const char *file, struct err *err);
 /* search.c */
 int sqlite_search(struct store *s, const struct span_query *q, store_trace_sink *sink, void *to,
                   bool *ret_incomplete, struct err *err);

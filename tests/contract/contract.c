@@ -21,7 +21,7 @@ struct store *world_open(const struct world *w, bool is_read_only, struct err *e
 {
     struct store_conf conf = { .url = sv_z(w->url), .is_read_only = is_read_only };
     struct store *s = store_open(&conf, err);
-    if (s && w->segment_records)
+    if (s && w->segment_records && !is_read_only)
         sqlite_set_segment_records((struct sqlite_store *)s, w->segment_records);
     return s;
 }
@@ -227,7 +227,7 @@ static void run_job(void **state)
     run_in_world(job->c, &backends[job->backend]);
 }
 
-enum { JOBS_MAX = 128 };
+enum { JOBS_MAX = 192 };
 static struct job jobs[JOBS_MAX];
 static struct CMUnitTest tests[JOBS_MAX];
 static char names[JOBS_MAX][80];
@@ -252,5 +252,6 @@ int main(void)
     len = add_jobs(len, find_cases, find_cases_len);
     len = add_jobs(len, edge_cases, edge_cases_len);
     len = add_jobs(len, safety_cases, safety_cases_len);
+    len = add_jobs(len, file_cases, file_cases_len);
     return _cmocka_run_group_tests("store contract", tests, len, NULL, NULL);
 }

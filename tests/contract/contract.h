@@ -24,8 +24,9 @@ struct contract_case {
     const char *name;
     void (*run)(struct world *w);
 };
-extern const struct contract_case put_cases[], find_cases[], edge_cases[], safety_cases[];
-extern const size_t put_cases_len, find_cases_len, edge_cases_len, safety_cases_len;
+extern const struct contract_case put_cases[], find_cases[], edge_cases[], safety_cases[],
+    file_cases[];
+extern const size_t put_cases_len, find_cases_len, edge_cases_len, safety_cases_len, file_cases_len;
 
 void world_reopen(struct world *w); /* close and open; nothing for a backend that forgets */
 struct store *world_open(const struct world *w, bool is_read_only, struct err *err);
