@@ -81,6 +81,7 @@ static int start_store(struct collector *c, struct err *err)
 {
     struct store_conf sc = { .url = c->opt.store_url,
                              .durability = c->opt.durability,
+                             .keep = c->opt.keep,
                              .is_read_only = is_read_only(c) };
     struct fold_conf fc = fold_conf_default();
     int rc = make_data_folder(&c->opt, err);

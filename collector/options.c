@@ -2,12 +2,19 @@
 #include "options.h"
 #include "base/flag.h"
 
+/* What the store's write-ahead log takes of --max-disk: the size SQLite cuts it back to. */
+#define LOG_BYTES      (UINT64_C(64) << 20)
+#define MAX_DISK_LEAST (UINT64_C(256) << 20)
+
 #define OFF(field) offsetof(struct options, field)
 
 /* clang-format off */
 static const struct flag rows[] = {
     { "data",            FLAG_STR,    OFF(data),            "./tulle-data", "folder that holds everything; made when missing", NULL },
     { "store",           FLAG_STR,    OFF(store),           "",             "where spans and edges live: sqlite:FILE or memory: (default sqlite:DATA/tulle.db)", NULL },
+    { "retention",       FLAG_NSEC,   OFF(retention_ns),    "72h",          "how long spans and access records are kept; 0 for ever", NULL },
+    { "edge-retention",  FLAG_NSEC,   OFF(edge_retention_ns), "30d",        "how long the history of edges is kept; 0 for ever", NULL },
+    { "max-disk",        FLAG_BYTES,  OFF(max_disk),        "0",            "size of the store; beyond it the oldest spans go early; 0 no limit", NULL },
     { "open",            FLAG_STR,    OFF(open),            "",             "show this file (a snapshot, say) and change nothing: no door for exports", NULL },
     { "check",           FLAG_BOOL,   OFF(is_check),        "false",        "read and check everything in the store, print what is wrong, end", NULL },
     { "durability",      FLAG_CHOICE, OFF(durability_name), "process",      "what an acknowledged export survives: kill -9, a power cut, nothing", "process|power|none" },
@@ -58,6 +65,10 @@ static int check(struct options *o, struct err *err)
         return err_set(err, ERR_USAGE, "--max-connections: 1 to 1000000");
     if (o->queue == 0 || o->queue > 1000000)
         return err_set(err, ERR_USAGE, "--queue: 1 to 1000000");
+    if (o->edge_retention_ns && (!o->retention_ns || o->edge_retention_ns < o->retention_ns))
+        return err_set(err, ERR_USAGE, "--edge-retention must not be less than --retention");
+    if (o->max_disk && o->max_disk < MAX_DISK_LEAST)
+        return err_set(err, ERR_USAGE, "--max-disk: 0, or 256 MiB and more");
     if (o->open[0] && o->store[0])
         return err_set(err, ERR_USAGE, "--open names the file, so --store must not be given");
     if (o->otlp_http_port && o->otlp_http_port == o->http_port)
@@ -78,6 +89,9 @@ int options_parse(struct options *o, struct arena *mem, int argc, char **argv, s
                     : sv_eq(durability, SV("none")) ? STORE_DURABILITY_NONE
                                                     : STORE_DURABILITY_PROCESS;
     INVARIANT(log_level_from_sv(sv_z(o->log_level_name), &o->log_level)); /* a FLAG_CHOICE */
+    o->keep = (struct store_keep){ .raw_ns = o->retention_ns,
+                                   .edges_ns = o->edge_retention_ns,
+                                   .disk_bytes = o->max_disk ? o->max_disk - LOG_BYTES : 0 };
     o->limits = limits_for(o->max_body);
     return work_out_url(o, mem, err);
 }

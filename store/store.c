@@ -52,6 +52,13 @@ int store_put_edges(struct store *s, const struct edge_bucket *buckets, size_t n
     return s->ops->put_edges(s, buckets, n, progress, err);
 }
 
+int store_retain(struct store *s, int64_t now_ns, struct store_dropped *ret_dropped,
+                 struct err *err)
+{
+    int rc = refuse_read_only(s, err);
+    return rc < 0 ? rc : s->ops->retain(s, now_ns, ret_dropped, err);
+}
+
 int store_get_progress(struct store *s, struct store_progress *ret_p, struct err *err)
 {
     return s->ops->get_progress(s, ret_p, err);

@@ -23,7 +23,14 @@ enum store_durability {
     STORE_DURABILITY_POWER,   /* and a power cut: fsync before store_put() returns */
     STORE_DURABILITY_NONE,    /* benchmarks */
 };
+/* How long things are kept; 0: for ever. */
+struct store_keep {
+    int64_t raw_ns;      /* spans and access records, by the time they were received */
+    int64_t edges_ns;    /* the history of edges */
+    uint64_t disk_bytes; /* in use; over it raw data goes early, see store_retain() */
+};
 struct store_conf {
+    struct store_keep keep;
     struct sv url; /* "memory:", "sqlite:FILE" */
     enum store_durability durability;
     bool is_read_only; /* refuse every put; no lock taken */
@@ -53,6 +60,18 @@ struct store_progress {
 int store_put_edges(struct store *s, const struct edge_bucket *buckets, size_t n,
                     const struct store_progress *progress, struct err *err) MUST_USE;
 int store_get_progress(struct store *s, struct store_progress *ret_p, struct err *err) MUST_USE;
+
+/* What store_retain() has dropped since the store was opened. */
+struct store_dropped {
+    uint64_t batches, spans, calls, edge_buckets; /* buckets of 10 s */
+};
+/* Tells the store what time it is, so that it drops what conf.keep does not cover any more, now or
+ * soon in the background. Only batches that are folded (store_progress) are dropped. A backend that
+ * stores batches together may keep an old one for as long as its neighbours. Over disk_bytes, of
+ * the older half of these groups the oldest without errors goes first, then the oldest. *ret_dropped
+ * is what is dropped so far. Writer thread. */
+int store_retain(struct store *s, int64_t now_ns, struct store_dropped *ret_dropped,
+                 struct err *err) MUST_USE;
 
 /* A sink returns 0 to go on, anything else stops the reading (which still returns 0). What it is
  * given is borrowed until it returns. A sink must not call the same store. */

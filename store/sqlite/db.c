@@ -95,6 +95,12 @@ static int check_and_configure(struct db *db, enum db_mode mode, enum store_dura
     int rc = schema_check(db, &is_fresh, err);
     if (rc == 0 && is_fresh && mode == DB_READER)
         rc = err_set(err, ERR_UNSUPPORTED, "an empty file, not a Tulle store");
+    bool is_current = true;
+    if (rc == 0 && mode == DB_READER)
+        rc = schema_is_current(db, &is_current, err);
+    if (rc == 0 && !is_current)
+        rc = err_set(err, ERR_UNSUPPORTED,
+                     "written by an older version: start a collector on it once");
     return rc < 0 ? rc : configure(db, mode, durability, err);
 }
 

@@ -8,6 +8,7 @@
 #include "store/sqlite/db.h"
 #include "store/sqlite/rows.h"
 #include "store/store_ops.h"
+#include <stdatomic.h>
 
 #define READERS_IDLE_MAX 8 /* connections kept open between questions */
 
@@ -40,8 +41,11 @@ struct sqlite_store {
     struct chunks chunks; /* has its own lock */
 
     struct sealer *sealer; /* NULL when read-only */
+    struct store_keep keep;
+    _Atomic int64_t now_ns;       /* as store_retain() was told last; 0: never */
+    struct store_dropped dropped; /* guarded by chunks.lock */
 
-    int64_t newest[3]; /* read-only: what ST_NEWEST said when the lists were read */
+    int64_t newest[4]; /* read-only: what ST_NEWEST said when the lists were read */
 
     pthread_mutex_t readers_lock; /* guards idle and idle_len */
     struct db idle[READERS_IDLE_MAX];
@@ -80,6 +84,13 @@ int reload_if_changed(struct sqlite_store *s, struct db *db, struct err *err) MU
 struct sealer *sealer_start(struct sqlite_store *s) MUST_USE; /* NULL when memory is out */
 struct sealer *sealer_stop(struct sealer *sealer);            /* takes; waits for its thread */
 void sealer_wake(struct sealer *sealer); /* a segment's worth is in the journal */
+
+/* retain.c */
+int sqlite_retain(struct store *s, int64_t now_ns, struct store_dropped *ret_dropped,
+                  struct err *err);
+/* One small step of dropping what should go, in a transaction of its own; false when there is
+ * nothing more, or it failed. The sealing thread's. */
+bool retain_step(struct sqlite_store *s) MUST_USE;
 
 /* replay.c */
 int sqlite_replay(struct store *s, uint64_t after_seq, int64_t since_ns, store_batch_sink *sink,
