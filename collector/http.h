@@ -11,8 +11,8 @@
 #include "store/store.h"
 #include <stdint.h>
 
-/* True when the collector can take and serve data. False: writes a short reason into why. Called
- * from any of the door's threads. */
+/* True when the collector can serve data, and take it; why may then say what is special (it is empty
+ * before). False: writes a short reason into why. Called from any of the door's threads. */
 typedef bool http_is_ready_fn(void *to, char *why, size_t why_size);
 
 struct http_conf {

@@ -7,6 +7,7 @@
 #include "aggregate/fold.h"
 #include "base/flag.h"
 #include "base/log.h"
+#include "check.h"
 #include "door.h"
 #include "http.h"
 #include "options.h"
@@ -32,12 +33,19 @@ struct collector {
     _Atomic bool is_open; /* everything is started and nothing is stopping */
 };
 
+static bool is_read_only(const struct collector *c)
+{
+    return c->opt.open[0] != '\0';
+}
+
 static bool is_ready(void *to, char *why, size_t why_size)
 {
     struct collector *c = to;
     const char *reason = NULL;
     if (!atomic_load(&c->is_open))
         reason = "starting or stopping";
+    else if (is_read_only(c))
+        snprintf(why, why_size, "read-only, nothing is taken in");
     else if (pipeline_is_failing(c->pipeline))
         reason = "the store does not take data";
     if (reason)
@@ -64,14 +72,17 @@ static void on_signal(void *to, int signum)
 
 static int make_data_folder(const struct options *o, struct err *err)
 {
-    if (o->store[0] || mkdir(o->data, 0750) == 0 || errno == EEXIST)
+    if (o->store[0] || o->open[0] || mkdir(o->data, 0750) == 0 || errno == EEXIST)
         return 0;
     return err_set(err, ERR_IO, "%s: %s", o->data, strerror(errno));
 }
 
 static int start_store(struct collector *c, struct err *err)
 {
-    struct store_conf sc = { .url = c->opt.store_url, .durability = c->opt.durability };
+    struct store_conf sc = { .url = c->opt.store_url,
+                             .durability = c->opt.durability,
+                             .keep = c->opt.keep,
+                             .is_read_only = is_read_only(c) };
     struct fold_conf fc = fold_conf_default();
     int rc = make_data_folder(&c->opt, err);
     if (rc < 0)
@@ -105,6 +116,8 @@ static int start_query(struct collector *c, struct err *err)
 static int start_ingest(struct collector *c, struct err *err)
 {
     const struct options *o = &c->opt;
+    if (is_read_only(c))
+        return 0;
     struct pipeline_conf pc = { .store = c->store,
                                 .fold = c->fold,
                                 .loop = c->loop,
@@ -159,6 +172,8 @@ static void say_ready(const struct collector *c)
         if (unbuilt[i].port)
             LOG_WARN("door.not_built_yet", KV_STR("option", unbuilt[i].option),
                      KV_UINT("port", unbuilt[i].port));
+    if (is_read_only(c))
+        LOG_INFO("store.read_only", KV_STR("file", o->open), KV_STR("exports", "not taken"));
     LOG_INFO("collector.ready", KV_STR("dashboard", dashboard), KV_STR("otlp_http", otlp),
              KV_SV("store", o->store_url), KV_STR("durability", o->durability_name));
 }
@@ -216,6 +231,11 @@ int main(int argc, char **argv)
     int rc = options_parse(&c.opt, &c.mem, argc, argv, &err);
     if (rc == FLAG_RUN) {
         log_set_level(c.opt.log_level);
+        if (c.opt.is_check) {
+            bool is_sound = check_store(c.opt.store_url, stdout);
+            arena_done(&c.mem);
+            return is_sound ? EXIT_CLEAN : EXIT_RUNTIME;
+        }
         rc = start(&c, &err);
         if (rc == 0) {
             loop_run(c.loop);

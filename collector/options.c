@@ -2,12 +2,21 @@
 #include "options.h"
 #include "base/flag.h"
 
+/* What the store's write-ahead log takes of --max-disk: the size SQLite cuts it back to. */
+#define LOG_BYTES      (UINT64_C(64) << 20)
+#define MAX_DISK_LEAST (UINT64_C(256) << 20)
+
 #define OFF(field) offsetof(struct options, field)
 
 /* clang-format off */
 static const struct flag rows[] = {
     { "data",            FLAG_STR,    OFF(data),            "./tulle-data", "folder that holds everything; made when missing", NULL },
     { "store",           FLAG_STR,    OFF(store),           "",             "where spans and edges live: sqlite:FILE or memory: (default sqlite:DATA/tulle.db)", NULL },
+    { "retention",       FLAG_NSEC,   OFF(retention_ns),    "72h",          "how long spans and access records are kept; 0 for ever", NULL },
+    { "edge-retention",  FLAG_NSEC,   OFF(edge_retention_ns), "30d",        "how long the history of edges is kept; 0 for ever", NULL },
+    { "max-disk",        FLAG_BYTES,  OFF(max_disk),        "0",            "size of the store; beyond it the oldest spans go early; 0 no limit", NULL },
+    { "open",            FLAG_STR,    OFF(open),            "",             "show this file (a snapshot, say) and change nothing: no door for exports", NULL },
+    { "check",           FLAG_BOOL,   OFF(is_check),        "false",        "read and check everything in the store, print what is wrong, end", NULL },
     { "durability",      FLAG_CHOICE, OFF(durability_name), "process",      "what an acknowledged export survives: kill -9, a power cut, nothing", "process|power|none" },
     { "listen",          FLAG_STR,    OFF(listen),          "127.0.0.1",    "address of every door", NULL },
     { "otlp-http-port",  FLAG_PORT,   OFF(otlp_http_port),  "4318",         "OTLP/HTTP: traces and logs; 0 turns a door off", NULL },
@@ -37,12 +46,12 @@ static int work_out_url(struct options *o, struct arena *mem, struct err *err)
         o->store_url = sv_z(o->store);
         return 0;
     }
-    static const char format[] = "sqlite:%s/tulle.db";
-    size_t size = sizeof(format) + strlen(o->data);
+    const char *name = o->open[0] ? o->open : o->data, *rest = o->open[0] ? "" : "/tulle.db";
+    size_t size = sizeof("sqlite:") + strlen(name) + strlen(rest);
     char *url = arena_alloc(mem, size);
     if (!url)
         return err_set(err, ERR_NOMEM, "store url");
-    o->store_url = sv_of(url, (size_t)snprintf(url, size, format, o->data));
+    o->store_url = sv_of(url, (size_t)snprintf(url, size, "sqlite:%s%s", name, rest));
     return 0;
 }
 
@@ -56,6 +65,12 @@ static int check(struct options *o, struct err *err)
         return err_set(err, ERR_USAGE, "--max-connections: 1 to 1000000");
     if (o->queue == 0 || o->queue > 1000000)
         return err_set(err, ERR_USAGE, "--queue: 1 to 1000000");
+    if (o->edge_retention_ns && (!o->retention_ns || o->edge_retention_ns < o->retention_ns))
+        return err_set(err, ERR_USAGE, "--edge-retention must not be less than --retention");
+    if (o->max_disk && o->max_disk < MAX_DISK_LEAST)
+        return err_set(err, ERR_USAGE, "--max-disk: 0, or 256 MiB and more");
+    if (o->open[0] && o->store[0])
+        return err_set(err, ERR_USAGE, "--open names the file, so --store must not be given");
     if (o->otlp_http_port && o->otlp_http_port == o->http_port)
         return err_set(err, ERR_USAGE, "--otlp-http-port and --http-port are the same");
     return 0;
@@ -74,6 +89,9 @@ int options_parse(struct options *o, struct arena *mem, int argc, char **argv, s
                     : sv_eq(durability, SV("none")) ? STORE_DURABILITY_NONE
                                                     : STORE_DURABILITY_PROCESS;
     INVARIANT(log_level_from_sv(sv_z(o->log_level_name), &o->log_level)); /* a FLAG_CHOICE */
+    o->keep = (struct store_keep){ .raw_ns = o->retention_ns,
+                                   .edges_ns = o->edge_retention_ns,
+                                   .disk_bytes = o->max_disk ? o->max_disk - LOG_BYTES : 0 };
     o->limits = limits_for(o->max_body);
     return work_out_url(o, mem, err);
 }

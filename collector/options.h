@@ -10,15 +10,18 @@
 
 struct options {
     /* as given */
-    const char *data, *store, *durability_name, *listen, *log_level_name;
+    const char *data, *store, *open, *durability_name, *listen, *log_level_name;
+    bool is_check;
     uint16_t otlp_http_port, http_port, grpc_port, zipkin_port, thrift_port;
     uint64_t max_body, max_inflight, max_connections, queue;
-    int64_t drain_ns;
+    int64_t drain_ns, retention_ns, edge_retention_ns;
+    uint64_t max_disk;
     /* worked out */
     struct sv store_url; /* in the arena */
     enum store_durability durability;
     enum log_level log_level;
     struct limits limits;
+    struct store_keep keep;
 };
 
 /* FLAG_RUN, FLAG_EXIT, or an error as flag_parse(); also ERR_USAGE when options contradict each

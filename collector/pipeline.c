@@ -19,6 +19,7 @@
 #define TICK_NS          NS_PER_S           /* how often edges are committed */
 #define FAILING_NS       (5 * NS_PER_S)     /* how long a failed commit keeps us unready */
 #define LAST_FLUSH_TRIES 100 /* of 50 ms: readers may still be in the way at the end */
+#define RETAIN_TICKS     5   /* seconds between looks at what is too old */
 #define TRIM_AFTER_TICKS 3   /* quiet seconds before free memory goes back to the system */
 
 struct pipeline {
@@ -33,7 +34,7 @@ struct pipeline {
     struct parcel *done, **done_end;
     /* writer thread only */
     bool is_dirty; /* folded since the last flush */
-    unsigned quiet_ticks;
+    unsigned quiet_ticks, ticks;
 };
 
 bool pipeline_charge(struct pipeline *p, size_t bytes)
@@ -181,8 +182,23 @@ static int flush(struct pipeline *p)
     return rc;
 }
 
+static void retain(struct pipeline *p)
+{
+    struct store_dropped dropped = { 0 };
+    struct err err = { 0 };
+    if (store_retain(p->conf.store, clock_wall_ns(), &dropped, &err) < 0) {
+        LOG_EVERY(60 * NS_PER_S, LOG_WARN, "store.retain_failed", KV_STR("why", err.why));
+        return;
+    }
+    tally_set(TALLY_DROPPED_SPANS, dropped.spans);
+    tally_set(TALLY_DROPPED_CALLS, dropped.calls);
+    tally_set(TALLY_DROPPED_BUCKETS, dropped.edge_buckets);
+}
+
 static void tick(struct pipeline *p, bool was_active)
 {
+    if (p->ticks++ % RETAIN_TICKS == 0)
+        retain(p);
     fold_tick(p->conf.fold, clock_wall_ns());
     if (has_something_to_flush(p))
         (void)flush(p);

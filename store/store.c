@@ -52,6 +52,13 @@ int store_put_edges(struct store *s, const struct edge_bucket *buckets, size_t n
     return s->ops->put_edges(s, buckets, n, progress, err);
 }
 
+int store_retain(struct store *s, int64_t now_ns, struct store_dropped *ret_dropped,
+                 struct err *err)
+{
+    int rc = refuse_read_only(s, err);
+    return rc < 0 ? rc : s->ops->retain(s, now_ns, ret_dropped, err);
+}
+
 int store_get_progress(struct store *s, struct store_progress *ret_p, struct err *err)
 {
     return s->ops->get_progress(s, ret_p, err);
@@ -98,6 +105,20 @@ int store_calls(struct store *s, const struct window *w, size_t limit, store_cal
     if (limit == 0)
         return err_set(err, ERR_USAGE, "reading calls needs a limit");
     return s->ops->calls(s, w, limit, sink, to, err);
+}
+
+int store_check(struct store *s, store_finding_sink *sink, void *to,
+                struct store_checked *ret_checked, struct err *err)
+{
+    return s->ops->check(s, sink, to, ret_checked, err);
+}
+
+int store_snapshot(struct store *s, const char *file, struct err *err)
+{
+    if (!s->ops->snapshot)
+        return err_set(err, ERR_UNSUPPORTED, "a %s: store cannot be copied to a file",
+                       s->ops->scheme);
+    return s->ops->snapshot(s, file, err);
 }
 
 int store_get_stats(struct store *s, struct store_stats *ret_stats, struct err *err)

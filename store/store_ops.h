@@ -24,6 +24,8 @@ struct store_ops {
     int (*put_edges)(struct store *s, const struct edge_bucket *buckets, size_t n,
                      const struct store_progress *progress, struct err *err);
     int (*get_progress)(struct store *s, struct store_progress *ret_p, struct err *err);
+    int (*retain)(struct store *s, int64_t now_ns, struct store_dropped *ret_dropped,
+                  struct err *err);
     int (*replay)(struct store *s, uint64_t after_seq, int64_t since_ns, store_batch_sink *sink,
                   void *to, struct err *err);
     int (*edges)(struct store *s, const struct window *w, int64_t width_ns, store_edge_sink *sink,
@@ -35,6 +37,9 @@ struct store_ops {
     int (*operations)(struct store *s, store_operation_sink *sink, void *to, struct err *err);
     int (*calls)(struct store *s, const struct window *w, size_t limit, store_call_sink *sink,
                  void *to, struct err *err);
+    int (*check)(struct store *s, store_finding_sink *sink, void *to,
+                 struct store_checked *ret_checked, struct err *err);
+    int (*snapshot)(struct store *s, const char *file, struct err *err); /* may be NULL */
     int (*stats)(struct store *s, struct store_stats *ret_stats, struct err *err);
 };
 

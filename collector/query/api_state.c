@@ -145,10 +145,13 @@ void api_healthz(const struct api *api, struct query *q, struct answer *a)
 
 void api_readyz(const struct api *api, struct query *q, struct answer *a)
 {
-    char why[160] = "not ready";
+    char why[160] = "";
     (void)q;
     bool is_ready = !api->is_ready || api->is_ready(api->is_ready_to, why, sizeof(why));
     a->content_type = "text/plain; charset=utf-8";
     a->status = is_ready ? 200 : 503;
-    buf_printf(&a->body, "%s\n", is_ready ? "ready" : why);
+    if (is_ready)
+        buf_printf(&a->body, "ready%s%s\n", why[0] ? ": " : "", why);
+    else
+        buf_printf(&a->body, "%s\n", why[0] ? why : "not ready");
 }

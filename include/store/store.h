@@ -23,7 +23,14 @@ enum store_durability {
     STORE_DURABILITY_POWER,   /* and a power cut: fsync before store_put() returns */
     STORE_DURABILITY_NONE,    /* benchmarks */
 };
+/* How long things are kept; 0: for ever. */
+struct store_keep {
+    int64_t raw_ns;      /* spans and access records, by the time they were received */
+    int64_t edges_ns;    /* the history of edges */
+    uint64_t disk_bytes; /* in use; over it raw data goes early, see store_retain() */
+};
 struct store_conf {
+    struct store_keep keep;
     struct sv url; /* "memory:", "sqlite:FILE" */
     enum store_durability durability;
     bool is_read_only; /* refuse every put; no lock taken */
@@ -53,6 +60,18 @@ struct store_progress {
 int store_put_edges(struct store *s, const struct edge_bucket *buckets, size_t n,
                     const struct store_progress *progress, struct err *err) MUST_USE;
 int store_get_progress(struct store *s, struct store_progress *ret_p, struct err *err) MUST_USE;
+
+/* What store_retain() has dropped since the store was opened. */
+struct store_dropped {
+    uint64_t batches, spans, calls, edge_buckets; /* buckets of 10 s */
+};
+/* Tells the store what time it is, so that it drops what conf.keep does not cover any more, now or
+ * soon in the background. Only batches that are folded (store_progress) are dropped. A backend that
+ * stores batches together may keep an old one for as long as its neighbours. Over disk_bytes, of
+ * the older half of these groups the oldest without errors goes first, then the oldest. *ret_dropped
+ * is what is dropped so far. Writer thread. */
+int store_retain(struct store *s, int64_t now_ns, struct store_dropped *ret_dropped,
+                 struct err *err) MUST_USE;
 
 /* A sink returns 0 to go on, anything else stops the reading (which still returns 0). What it is
  * given is borrowed until it returns. A sink must not call the same store. */
@@ -107,6 +126,24 @@ int store_operations(struct store *s, store_operation_sink *sink, void *to, stru
 typedef int store_call_sink(void *to, const struct call *c);
 int store_calls(struct store *s, const struct window *w, size_t limit, store_call_sink *sink,
                 void *to, struct err *err) MUST_USE;
+
+/* One thing that is not as it should be: "segment 17", "its checksum is wrong". */
+typedef int store_finding_sink(void *to, struct sv where, struct sv what);
+struct store_checked {
+    uint64_t segments, journal_rows, spans, calls, edge_buckets; /* looked at */
+    uint64_t findings;
+};
+/* Reads everything there is, decodes it and compares it with what is said of it elsewhere. Changes
+ * nothing. Damage is a finding, not an error: errors are that checking itself failed (ERR_IO,
+ * ERR_NOMEM). Any thread; takes as long as reading the whole store does. */
+int store_check(struct store *s, store_finding_sink *sink, void *to,
+                struct store_checked *ret_checked, struct err *err) MUST_USE;
+
+/* Copies everything that is committed now into a new file of one moment, which a read-only store
+ * opens. In steps: puts go on meanwhile. Any thread, read-only stores too. ERR_CONFLICT: file is
+ * there already; ERR_UNSUPPORTED: the backend has no files; ERR_BUSY (disk full), ERR_IO,
+ * ERR_NOMEM. On failure nothing is left of the copy. */
+int store_snapshot(struct store *s, const char *file, struct err *err) MUST_USE;
 
 struct store_stats {
     uint64_t batches, spans, calls, edge_buckets, disk_bytes;

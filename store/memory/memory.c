@@ -31,6 +31,7 @@ static struct store *memory_open(const struct store_conf *conf, struct sv where,
         return NULL;
     }
     m->super = (struct store){ &store_memory_ops, conf->is_read_only };
+    m->keep = conf->keep;
     pthread_rwlockattr_t attr; /* readers that keep coming must not keep the writer out */
     pthread_rwlockattr_init(&attr);
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -59,7 +60,7 @@ static int append_copies(struct memory_store *m, struct batch *const *batches, s
         bool is_repeat;
         struct batch *copy = take_in(m, batches[i], &is_repeat);
         if (copy) {
-            copy->seq = m->batches_len + added + 1;
+            copy->seq = m->last_seq + added + 1;
             m->batches[m->batches_len + added++] = copy;
             batches[i]->seq = copy->seq;
         } else if (!is_repeat) {
@@ -90,6 +91,7 @@ static int put_locked(struct memory_store *m, struct batch *const *batches, size
         return -1;
     }
     keys_settle(&m->keys, STORE_KEYS_KEPT);
+    m->last_seq += added;
     for (; added; added--) {
         const struct batch *copy = m->batches[m->batches_len++];
         m->spans_len += copy->spans_len;
@@ -105,6 +107,39 @@ static int memory_put(struct store *s, struct batch *const *batches, size_t n, s
     int rc = put_locked(m, batches, n);
     pthread_rwlock_unlock(&m->all);
     return rc < 0 ? err_set(err, ERR_NOMEM, "%zu batches", n) : 0;
+}
+
+static void drop_batches(struct memory_store *m, int64_t before_ns)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < m->batches_len; i++) {
+        struct batch *b = m->batches[i];
+        if (b->received_ns >= before_ns || b->seq > m->progress.seq) {
+            m->batches[kept++] = b;
+            continue;
+        }
+        m->dropped.batches++;
+        m->dropped.spans += b->spans_len;
+        m->dropped.calls += b->calls_len;
+        m->spans_len -= b->spans_len;
+        m->calls_len -= b->calls_len;
+        batch_free(b);
+    }
+    m->batches_len = kept;
+}
+
+int memory_retain(struct store *s, int64_t now_ns, struct store_dropped *ret_dropped,
+                  struct err *err)
+{
+    struct memory_store *m = (struct memory_store *)s;
+    pthread_rwlock_wrlock(&m->all);
+    if (m->keep.raw_ns)
+        drop_batches(m, now_ns - m->keep.raw_ns);
+    int64_t buckets = m->keep.edges_ns ? memory_drop_buckets(m, now_ns - m->keep.edges_ns) : 0;
+    m->dropped.edge_buckets += (uint64_t)MAX(buckets, INT64_C(0));
+    *ret_dropped = m->dropped;
+    pthread_rwlock_unlock(&m->all);
+    return buckets < 0 ? err_set(err, ERR_NOMEM, "edge buckets to drop") : 0;
 }
 
 static int memory_get_progress(struct store *s, struct store_progress *ret_p, struct err *err)
@@ -149,6 +184,21 @@ static int memory_stats(struct store *s, struct store_stats *ret_stats, struct e
     return 0;
 }
 
+/* There is no file that could be damaged; only the counts are told. */
+static int memory_check(struct store *s, store_finding_sink *sink, void *to,
+                        struct store_checked *ret_checked, struct err *err)
+{
+    (void)sink;
+    (void)to;
+    struct store_stats stats = { 0 };
+    int rc = memory_stats(s, &stats, err);
+    if (rc == 0)
+        *ret_checked = (struct store_checked){ .spans = stats.spans,
+                                               .calls = stats.calls,
+                                               .edge_buckets = stats.edge_buckets };
+    return rc;
+}
+
 const struct store_ops store_memory_ops = {
     .scheme = "memory",
     .open = memory_open,
@@ -156,11 +206,13 @@ const struct store_ops store_memory_ops = {
     .put = memory_put,
     .put_edges = memory_put_edges,
     .get_progress = memory_get_progress,
+    .retain = memory_retain,
     .replay = memory_replay,
     .edges = memory_edges,
     .trace = memory_trace,
     .search = memory_search,
     .operations = memory_operations,
     .calls = memory_calls,
+    .check = memory_check,
     .stats = memory_stats,
 };

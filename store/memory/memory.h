@@ -17,8 +17,15 @@ struct memory_store {
     struct edge_book edges;
     struct map buckets; /* edge key, width, start -> struct edge_bucket, owned */
     struct store_progress progress;
+    struct store_keep keep;
+    struct store_dropped dropped;
+    uint64_t last_seq;
 };
 
+int memory_retain(struct store *s, int64_t now_ns, struct store_dropped *ret_dropped,
+                  struct err *err);
+/* Buckets that ended before then; the number of those of 10 s. -1 when memory is out. */
+int64_t memory_drop_buckets(struct memory_store *m, int64_t before_ns);
 int memory_put_edges(struct store *s, const struct edge_bucket *buckets, size_t n,
                      const struct store_progress *progress, struct err *err);
 int memory_edges(struct store *s, const struct window *w, int64_t width_ns, store_edge_sink *sink,

@@ -49,5 +49,5 @@ int cells_merge(struct sv in, struct edge_bucket *b, struct err *err)
         if (rc < 0)
             return rc;
     }
-    return 0;
+    return rd_finish(&r, err); /* a blob cut within its first number says nothing at all */
 }

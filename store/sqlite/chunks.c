@@ -185,6 +185,22 @@ void chunks_replace(struct chunks *c, size_t first, size_t n, const struct chunk
     c->len -= n - 1;
 }
 
+void chunks_remove(struct chunks *c, size_t first, size_t n)
+{
+    INVARIANT(first + n <= c->len);
+    for (size_t i = first; i < first + n; i++) {
+        const struct chunk *at = &c->list[i];
+        if (at->kind == CHUNK_JOURNAL) {
+            c->rows--;
+            c->row_spans -= at->spans;
+            c->row_calls -= at->calls;
+        }
+        mem_free(at->traces);
+    }
+    memmove(c->list + first, c->list + first + n, (c->len - first - n) * sizeof(*c->list));
+    c->len -= n;
+}
+
 static bool has_fingerprint(const struct chunk *c, uint32_t want)
 {
     return bsearch(&want, c->traces, c->traces_len, sizeof(want), u32_cmp) != NULL;

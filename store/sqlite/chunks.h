@@ -22,6 +22,7 @@ struct chunk {
     uint64_t batches, spans, calls;
     int64_t received_to_ns;
     struct chunk_range span_range, call_range;
+    bool has_errors;  /* a segment with a span that failed */
     uint32_t *traces; /* distinct fingerprints in order; owned */
     size_t traces_len;
 };
@@ -61,6 +62,9 @@ int chunk_of_chunks(const struct chunks *c, size_t first, size_t n, int64_t id, 
     MUST_USE;
 /* Puts `one` (whose traces it takes) in the place of the n from `first` on. */
 void chunks_replace(struct chunks *c, size_t first, size_t n, const struct chunk *one);
+
+/* Takes the n from `first` on out; they are of one kind. */
+void chunks_remove(struct chunks *c, size_t first, size_t n);
 
 uint32_t trace_fingerprint(struct trace_id id);
 /* Sorts and removes repeats; the new length. */

@@ -95,6 +95,12 @@ static int check_and_configure(struct db *db, enum db_mode mode, enum store_dura
     int rc = schema_check(db, &is_fresh, err);
     if (rc == 0 && is_fresh && mode == DB_READER)
         rc = err_set(err, ERR_UNSUPPORTED, "an empty file, not a Tulle store");
+    bool is_current = true;
+    if (rc == 0 && mode == DB_READER)
+        rc = schema_is_current(db, &is_current, err);
+    if (rc == 0 && !is_current)
+        rc = err_set(err, ERR_UNSUPPORTED,
+                     "written by an older version: start a collector on it once");
     return rc < 0 ? rc : configure(db, mode, durability, err);
 }
 
@@ -110,6 +116,9 @@ int db_open(struct db *db, const char *file, enum db_mode mode, enum store_durab
         rc = db_fail(db, file, err);
     else
         sqlite3_busy_timeout(db->handle, BUSY_WAIT_MS);
+    /* Who only reads must not change the file by being the last to close it. */
+    if (rc == 0 && mode == DB_READER)
+        sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (rc == 0)
         rc = check_and_configure(db, mode, durability, err);
     if (rc < 0)

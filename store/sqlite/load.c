@@ -67,9 +67,28 @@ static int each_row(struct sqlite_store *s, struct db *db, enum db_statement id,
     return rc;
 }
 
+/* Both lists are in order of id, which is first_seq. */
+static int load_errors(struct sqlite_store *s, sqlite3_stmt *st, struct err *err)
+{
+    (void)err;
+    int64_t id = sqlite3_column_int64(st, 0);
+    for (size_t from = 0, to = s->chunks.len; from < to;) {
+        size_t at = from + (to - from) / 2;
+        if (s->chunks.list[at].id == id)
+            s->chunks.list[at].has_errors = true;
+        if (s->chunks.list[at].id < id)
+            from = at + 1;
+        else
+            to = at;
+    }
+    return 0;
+}
+
 int chunks_load(struct sqlite_store *s, struct db *db, struct err *err)
 {
     int rc = each_row(s, db, ST_SEGMENT_HEADS, "read segments", load_segment, err);
+    if (rc == 0)
+        rc = each_row(s, db, ST_SEGMENT_ERRORS, "read segments with errors", load_errors, err);
     return rc < 0 ? rc : each_row(s, db, ST_JOURNAL_HEADS, "read journal", load_row, err);
 }
 

@@ -40,6 +40,12 @@ static const char *const migrations[] = {
     " span_from_ns INTEGER NOT NULL, span_to_ns INTEGER NOT NULL,"
     " call_from_ns INTEGER NOT NULL, call_to_ns INTEGER NOT NULL,"
     " traces BLOB NOT NULL, data BLOB NOT NULL);",
+    /* 3: which segments hold failed spans, and what was dropped */
+    "CREATE TABLE segment_error(id INTEGER PRIMARY KEY, spans INTEGER NOT NULL);"
+    "CREATE TABLE dropped("
+    " chunks INTEGER NOT NULL, batches INTEGER NOT NULL, spans INTEGER NOT NULL,"
+    " calls INTEGER NOT NULL, edge_buckets INTEGER NOT NULL);"
+    "INSERT INTO dropped VALUES(0, 0, 0, 0, 0);",
 };
 
 int schema_check(struct db *db, bool *ret_is_fresh, struct err *err)
@@ -85,5 +91,14 @@ int schema_migrate(struct db *db, struct err *err)
     int rc = db_integer(db, "PRAGMA user_version", &version, err);
     for (size_t i = (size_t)version; rc == 0 && i < NELEMS(migrations); i++)
         rc = migrate_one(db, i, err);
+    return rc;
+}
+
+int schema_is_current(struct db *db, bool *ret_is, struct err *err)
+{
+    int64_t version = 0;
+    int rc = db_integer(db, "PRAGMA user_version", &version, err);
+    if (rc == 0)
+        *ret_is = version == (int64_t)NELEMS(migrations);
     return rc;
 }

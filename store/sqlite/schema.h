@@ -9,5 +9,7 @@
 int schema_check(struct db *db, bool *ret_is_fresh, struct err *err) MUST_USE;
 /* Runs the migrations that are missing, each in a transaction of its own. */
 int schema_migrate(struct db *db, struct err *err) MUST_USE;
+/* Has it seen every migration? A reader cannot read older files, and must not change them. */
+int schema_is_current(struct db *db, bool *ret_is, struct err *err) MUST_USE;
 
 #endif

@@ -1,4 +1,4 @@
-/* seal.c - the thread that turns journal rows into segments.
+/* seal.c - the thread that turns journal rows into segments, and drops old ones (retain.c).
  *
  * When the journal holds a segment's worth, its oldest rows are read back, written as one segment,
  * and in one transaction the segment comes and the rows go. Reading and compressing happen beside
@@ -9,6 +9,7 @@
  * journal, where it is found as well: after a failure the sealer waits for the next batch, and
  * after one that would only repeat itself (a row that cannot be read) it rests until the next
  * start. */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/sqlite/segment.h"
 #include "store/sqlite/sqlite.h"
@@ -111,6 +112,26 @@ static int add_segment(struct sqlite_store *s, const struct chunk *c, struct sv 
     return db_run(&s->writer, st, "add segment", err);
 }
 
+/* Retention spares them a little, see retain.c. */
+static uint64_t failed_spans(const struct job *j)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < j->len; i++)
+        for (size_t k = 0; k < j->batches[i]->spans_len; k++)
+            n += j->batches[i]->spans[k].status == STATUS_ERROR;
+    return n;
+}
+
+static int add_errors(struct sqlite_store *s, int64_t segment, uint64_t spans, struct err *err)
+{
+    sqlite3_stmt *st = spans ? db_statement(&s->writer, ST_SEGMENT_ERRORS_ADD, err) : NULL;
+    if (!st)
+        return spans ? ERR_IO : 0;
+    db_bind_i64(st, 1, segment);
+    db_bind_i64(st, 2, (int64_t)spans);
+    return db_run(&s->writer, st, "note errors of a segment", err);
+}
+
 static int trim_journal(struct sqlite_store *s, uint64_t to_seq, struct err *err)
 {
     sqlite3_stmt *st = db_statement(&s->writer, ST_JOURNAL_TRIM, err);
@@ -144,10 +165,14 @@ static int commit_segment(struct sqlite_store *s, const struct job *j, struct sv
     int rc = describe(s, j, &first, &c, err);
     if (rc < 0)
         return rc;
+    uint64_t failed = failed_spans(j);
+    c.has_errors = failed > 0;
     pthread_mutex_lock(&s->writing);
     rc = db_begin(&s->writer, err);
     if (rc == 0)
         rc = add_segment(s, &c, data, err);
+    if (rc == 0)
+        rc = add_errors(s, c.id, failed, err);
     if (rc == 0)
         rc = trim_journal(s, c.last_seq, err);
     if (rc == 0) {
@@ -200,6 +225,13 @@ static bool is_over(struct sealer *sealer)
     return over;
 }
 
+/* A mutex is not fair: without a pause the writing thread might not get it between two steps. */
+static void pause_between_steps(void)
+{
+    struct timespec pause = { .tv_nsec = NS_PER_MS };
+    nanosleep(&pause, NULL);
+}
+
 static void *seal_on(void *arg)
 {
     struct sealer *sealer = arg;
@@ -211,6 +243,8 @@ static void *seal_on(void *arg)
             sealer->is_resting = rc == ERR_MALFORMED || rc == ERR_TRUNCATED || rc == ERR_LIMIT ||
                                  rc == ERR_UNSUPPORTED;
         }
+        while (!is_over(sealer) && retain_step(sealer->store))
+            pause_between_steps();
     }
     return NULL;
 }

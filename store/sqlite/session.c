@@ -72,12 +72,12 @@ void session_end(struct session *session)
 
 int reload_if_changed(struct sqlite_store *s, struct db *db, struct err *err)
 {
-    int64_t newest[3] = { 0 };
+    int64_t newest[4] = { 0 };
     sqlite3_stmt *st = db_statement(db, ST_NEWEST, err);
     int rc = st ? db_step(db, st, "look for news", err) : ERR_IO;
     if (rc <= 0)
         return rc < 0 ? rc : err_set(err, ERR_IO, "no answer about news");
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         newest[i] = sqlite3_column_int64(st, i);
     sqlite3_reset(st);
     if (memcmp(newest, s->newest, sizeof(newest)) == 0)

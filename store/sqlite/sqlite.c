@@ -30,9 +30,21 @@ static struct store *sqlite_close(struct store *store)
     return mem_free(s);
 }
 
+/* Numbers go on behind the newest batch even when it was dropped: only what is folded ever is. */
+static int load_last_seq(struct sqlite_store *s, struct db *db, struct err *err)
+{
+    int64_t seq = 0;
+    int rc = db_integer(db, "SELECT seq FROM progress", &seq, err);
+    if (rc == 0)
+        s->last_seq = MAX(s->last_seq, (uint64_t)seq);
+    return rc;
+}
+
 static int load_all(struct sqlite_store *s, struct db *db, struct err *err)
 {
     int rc = chunks_load(s, db, err);
+    if (rc == 0)
+        rc = load_last_seq(s, db, err);
     if (rc == 0)
         rc = keys_load(s, db, err);
     if (rc == 0)
@@ -79,6 +91,7 @@ static struct store *sqlite_open(const struct store_conf *conf, struct sv where,
     s->owner_fd = -1;
     s->super = (struct store){ &store_sqlite_ops, conf->is_read_only };
     s->durability = conf->durability;
+    s->keep = conf->keep;
     chunks_init(&s->chunks);
     pthread_mutex_init(&s->writing, NULL);
     pthread_mutex_init(&s->edges_lock, NULL);
@@ -147,11 +160,14 @@ const struct store_ops store_sqlite_ops = {
     .put = sqlite_put,
     .put_edges = sqlite_put_edges,
     .get_progress = sqlite_get_progress,
+    .retain = sqlite_retain,
     .replay = sqlite_replay,
     .edges = sqlite_edges,
     .trace = sqlite_trace,
     .search = sqlite_search,
     .operations = sqlite_operations,
     .calls = sqlite_calls,
+    .check = sqlite_check,
+    .snapshot = sqlite_snapshot,
     .stats = sqlite_stats,
 };

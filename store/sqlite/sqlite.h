@@ -8,6 +8,7 @@
 #include "store/sqlite/db.h"
 #include "store/sqlite/rows.h"
 #include "store/store_ops.h"
+#include <stdatomic.h>
 
 #define READERS_IDLE_MAX 8 /* connections kept open between questions */
 
@@ -40,8 +41,11 @@ struct sqlite_store {
     struct chunks chunks; /* has its own lock */
 
     struct sealer *sealer; /* NULL when read-only */
+    struct store_keep keep;
+    _Atomic int64_t now_ns;       /* as store_retain() was told last; 0: never */
+    struct store_dropped dropped; /* guarded by chunks.lock */
 
-    int64_t newest[3]; /* read-only: what ST_NEWEST said when the lists were read */
+    int64_t newest[4]; /* read-only: what ST_NEWEST said when the lists were read */
 
     pthread_mutex_t readers_lock; /* guards idle and idle_len */
     struct db idle[READERS_IDLE_MAX];
@@ -81,6 +85,13 @@ struct sealer *sealer_start(struct sqlite_store *s) MUST_USE; /* NULL when memor
 struct sealer *sealer_stop(struct sealer *sealer);            /* takes; waits for its thread */
 void sealer_wake(struct sealer *sealer); /* a segment's worth is in the journal */
 
+/* retain.c */
+int sqlite_retain(struct store *s, int64_t now_ns, struct store_dropped *ret_dropped,
+                  struct err *err);
+/* One small step of dropping what should go, in a transaction of its own; false when there is
+ * nothing more, or it failed. The sealing thread's. */
+bool retain_step(struct sqlite_store *s) MUST_USE;
+
 /* replay.c */
 int sqlite_replay(struct store *s, uint64_t after_seq, int64_t since_ns, store_batch_sink *sink,
                   void *to, struct err *err);
@@ -106,6 +117,11 @@ int sqlite_trace(struct store *s, struct trace_id id, store_span_sink *sink, voi
                  struct err *err);
 int sqlite_calls(struct store *s, const struct window *w, size_t limit, store_call_sink *sink,
                  void *to, struct err *err);
+/* check.c */
+int sqlite_check(struct store *s, store_finding_sink *sink, void *to,
+                 struct store_checked *ret_checked, struct err *err);
+/* snapshot.c */
+int sqlite_snapshot(struct store *s, const char *file, struct err *err);
 /* search.c */
 int sqlite_search(struct store *s, const struct span_query *q, store_trace_sink *sink, void *to,
                   bool *ret_incomplete, struct err *err);

@@ -19,16 +19,18 @@ static const struct backend {
 
 struct store *world_open(const struct world *w, bool is_read_only, struct err *err)
 {
-    struct store_conf conf = { .url = sv_z(w->url), .is_read_only = is_read_only };
+    struct store_conf conf = { .url = sv_z(w->url), .is_read_only = is_read_only, .keep = w->keep };
     struct store *s = store_open(&conf, err);
-    if (s && w->segment_records)
+    if (s && w->segment_records && !is_read_only)
         sqlite_set_segment_records((struct sqlite_store *)s, w->segment_records);
     return s;
 }
 
 /* Waits until the sealing thread has done what is due. */
-static void settle(struct world *w)
+void world_settle(struct world *w)
 {
+    if (!w->is_durable)
+        return;
     struct chunks *c = &((struct sqlite_store *)w->store)->chunks;
     for (bool is_due = true; is_due; usleep(500)) {
         pthread_mutex_lock(&c->lock);
@@ -41,7 +43,7 @@ void world_reopen(struct world *w)
 {
     if (!w->is_durable)
         return;
-    settle(w);
+    world_settle(w);
     w->store = store_close(w->store);
     struct err err = { 0 };
     w->store = world_open(w, false, &err);
@@ -227,7 +229,7 @@ static void run_job(void **state)
     run_in_world(job->c, &backends[job->backend]);
 }
 
-enum { JOBS_MAX = 128 };
+enum { JOBS_MAX = 192 };
 static struct job jobs[JOBS_MAX];
 static struct CMUnitTest tests[JOBS_MAX];
 static char names[JOBS_MAX][80];
@@ -252,5 +254,7 @@ int main(void)
     len = add_jobs(len, find_cases, find_cases_len);
     len = add_jobs(len, edge_cases, edge_cases_len);
     len = add_jobs(len, safety_cases, safety_cases_len);
+    len = add_jobs(len, file_cases, file_cases_len);
+    len = add_jobs(len, retain_cases, retain_cases_len);
     return _cmocka_run_group_tests("store contract", tests, len, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 struct world {
     bool is_durable;          /* the backend keeps things across world_reopen() */
     uint64_t segment_records; /* sqlite: a segment's worth; 0 as it comes */
+    struct store_keep keep;   /* for the next world_open() */
     char dir[64];
     char file[96]; /* of the store; empty for memory */
     char url[128];
@@ -24,10 +25,13 @@ struct contract_case {
     const char *name;
     void (*run)(struct world *w);
 };
-extern const struct contract_case put_cases[], find_cases[], edge_cases[], safety_cases[];
-extern const size_t put_cases_len, find_cases_len, edge_cases_len, safety_cases_len;
+extern const struct contract_case put_cases[], find_cases[], edge_cases[], safety_cases[],
+    file_cases[], retain_cases[];
+extern const size_t put_cases_len, find_cases_len, edge_cases_len, safety_cases_len, file_cases_len,
+    retain_cases_len;
 
 void world_reopen(struct world *w); /* close and open; nothing for a backend that forgets */
+void world_settle(struct world *w); /* waits until the sealing thread has sealed what is due */
 struct store *world_open(const struct world *w, bool is_read_only, struct err *err);
 /* An in-memory store beside the world's, fed with the same things. */
 struct store *oracle_open(void);

@@ -21,6 +21,9 @@ static void test_defaults(void **state)
     assert_int_equal(o.durability, STORE_DURABILITY_PROCESS);
     assert_int_equal(o.limits.body_bytes, LIMIT_BODY_BYTES);
     assert_int_equal(o.limits.inflated_bytes, 4 * LIMIT_BODY_BYTES);
+    assert_int_equal(o.keep.raw_ns / 1000000000, 72 * 3600);
+    assert_int_equal(o.keep.edges_ns / 1000000000, 30 * 86400);
+    assert_int_equal(o.keep.disk_bytes, 0);
 }
 
 static void test_given(void **state)
@@ -54,6 +57,9 @@ static void test_contradictions(void **state)
         { "--max-connections=0", "--max-connections: 1 to 1000000" },
         { "--queue=0", "--queue: 1 to 1000000" },
         { "--http-port=4318", "--otlp-http-port and --http-port are the same" },
+        { "--edge-retention=1h", "--edge-retention must not be less than --retention" },
+        { "--retention=0", "--edge-retention must not be less than --retention" },
+        { "--max-disk=255MiB", "--max-disk: 0, or 256 MiB and more" },
         { "--durability=maybe", "--durability: 'maybe' is not one of process|power|none" },
     };
     for (size_t i = 0; i < NELEMS(cases); i++) {

@@ -57,10 +57,17 @@ static int gate_replay(struct store *s, uint64_t after_seq, int64_t since_ns,
     return store_replay(((struct gate *)(void *)s)->inner, after_seq, since_ns, sink, to, err);
 }
 
+static int gate_retain(struct store *s, int64_t now_ns, struct store_dropped *ret_dropped,
+                       struct err *err)
+{
+    return store_retain(((struct gate *)(void *)s)->inner, now_ns, ret_dropped, err);
+}
+
 static const struct store_ops gate_ops = { .scheme = "gate",
                                            .put = gate_put,
                                            .put_edges = gate_put_edges,
                                            .get_progress = gate_get_progress,
+                                           .retain = gate_retain,
                                            .replay = gate_replay };
 
 static void gate_set(struct gate *g, bool is_shut, int fail_with)

@@ -1,0 +1,258 @@
+/* retain_cases.c - what goes by age and for disk space, and what stays in any case. */
+#include "base/clock.h"
+#include "contract.h"
+#include "store/sqlite/sqlite.h"
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define HOUR_NS (3600 * NS_PER_S)
+
+static void reopen_with(struct world *w, struct store_keep keep)
+{
+    w->keep = keep;
+    store_close(w->store);
+    struct err err = { 0 };
+    w->store = world_open(w, false, &err);
+    if (!w->store)
+        fail_msg("open: %s", err.why);
+}
+
+/* n traces of one span, from number `first` on, all received at t; the fold has seen them. */
+static void put_traces(struct store *s, uint8_t first, uint8_t n, int64_t t_ns, bool is_failed)
+{
+    struct store_progress p = { 0 };
+    for (uint8_t i = first; i < first + n; i++) {
+        AUTO_FREE(batch) b = one_span_batch(i, 1, t_ns);
+        if (is_failed)
+            b->spans[0].status = STATUS_ERROR;
+        put_one(s, b);
+        p.seq = b->seq;
+    }
+    assert_int_equal(store_put_edges(s, NULL, 0, &p, NULL), 0);
+}
+
+static uint64_t batches_of(struct store *s)
+{
+    struct store_stats stats = { 0 };
+    assert_int_equal(store_get_stats(s, &stats, NULL), 0);
+    return stats.batches;
+}
+
+static int ignore_span(void *to, const struct span *s)
+{
+    (void)to;
+    (void)s;
+    return 0;
+}
+
+static bool has(struct store *s, uint8_t trace)
+{
+    int rc = store_trace(s, trace_of(trace), ignore_span, NULL, NULL);
+    assert_true(rc == 0 || rc == ERR_NOT_FOUND);
+    return rc == 0;
+}
+
+/* Tells the time and waits until so many batches are left. */
+static struct store_dropped retain_until(struct world *w, int64_t now_ns, uint64_t batches)
+{
+    struct store_dropped dropped = { 0 };
+    world_settle(w);
+    for (int i = 0; i < 10000; i++) {
+        assert_int_equal(store_retain(w->store, now_ns, &dropped, NULL), 0);
+        if (batches_of(w->store) == batches) {
+            assert_int_equal(store_retain(w->store, now_ns, &dropped, NULL), 0);
+            return dropped;
+        }
+        usleep(500);
+    }
+    fail_msg("%d batches left, not %d", (int)batches_of(w->store), (int)batches);
+    return dropped;
+}
+
+static void old_goes_fresh_stays(struct world *w)
+{
+    reopen_with(w, (struct store_keep){ .raw_ns = HOUR_NS });
+    put_traces(w->store, 1, 16, HOUR_NS, false);
+    put_traces(w->store, 17, 16, 3 * HOUR_NS, false);
+    retain_until(w, 2 * HOUR_NS, 32); /* exactly as old as allowed */
+    struct store_dropped d = retain_until(w, 3 * HOUR_NS, 16);
+    assert_int_equal(d.spans, 16);
+    assert_int_equal(d.batches, 16);
+    for (uint8_t i = 1; i <= 32; i++)
+        assert_int_equal(has(w->store, i), i > 16);
+    world_reopen(w);
+    if (w->is_durable)
+        assert_int_equal(batches_of(w->store), 16);
+}
+
+static void nothing_unfolded_goes(struct world *w)
+{
+    reopen_with(w, (struct store_keep){ .raw_ns = HOUR_NS });
+    put_traces(w->store, 1, 8, 1, false);
+    for (uint8_t i = 9; i <= 24; i++) {
+        AUTO_FREE(batch) b = one_span_batch(i, 1, 1); /* as old, but not folded */
+        put_one(w->store, b);
+    }
+    retain_until(w, 9 * HOUR_NS, 16);
+    for (int i = 0; i < 20; i++)
+        retain_until(w, 9 * HOUR_NS, 16);
+    assert_true(has(w->store, 9));
+    assert_false(has(w->store, 8));
+}
+
+static void numbers_go_on(struct world *w)
+{
+    reopen_with(w, (struct store_keep){ .raw_ns = HOUR_NS });
+    put_traces(w->store, 1, 16, 1, false);
+    retain_until(w, 9 * HOUR_NS, 0);
+    world_reopen(w);
+    AUTO_FREE(batch) b = one_span_batch(50, 1, 9 * HOUR_NS);
+    put_one(w->store, b);
+    assert_int_equal(b->seq, 17);
+}
+
+static int count_bucket(void *to, const struct edge_bucket *b)
+{
+    (void)b;
+    ++*(size_t *)to;
+    return 0;
+}
+
+static size_t buckets_of(struct store *s, int64_t width_ns)
+{
+    size_t n = 0;
+    struct window all = { 0, INT64_MAX };
+    assert_int_equal(store_edges(s, &all, width_ns, count_bucket, &n, NULL), 0);
+    return n;
+}
+
+static void edges_outlive_spans(struct world *w)
+{
+    reopen_with(w, (struct store_keep){ .raw_ns = HOUR_NS, .edges_ns = 10 * HOUR_NS });
+    put_traces(w->store, 1, 8, 1, false);
+    struct edge e = { .source = identity_unknown(), .destination = identity_unknown() };
+    for (int i = 0; i < 4; i++) {
+        struct edge_bucket b = { .edge = &e, .width_ns = BUCKET_NS };
+        b.start_ns = i * 5 * HOUR_NS;
+        struct store_progress p = { .seq = 8 };
+        assert_non_null(edge_bucket_cell(&b, REPORTER_SPAN));
+        assert_int_equal(store_put_edges(w->store, &b, 1, &p, NULL), 0);
+        edge_bucket_done(&b);
+    }
+    retain_until(w, 9 * HOUR_NS, 0);
+    assert_int_equal(buckets_of(w->store, BUCKET_NS), 4);
+    /* The hour from 5 to 6 just ended ten hours before. */
+    struct store_dropped d = { 0 };
+    for (int i = 0; i < 10000 && buckets_of(w->store, 360 * BUCKET_NS) != 2; i++) {
+        assert_int_equal(store_retain(w->store, 16 * HOUR_NS, &d, NULL), 0);
+        usleep(500);
+    }
+    assert_int_equal(store_retain(w->store, 16 * HOUR_NS, &d, NULL), 0);
+    assert_int_equal(buckets_of(w->store, 360 * BUCKET_NS), 2);
+    assert_int_equal(buckets_of(w->store, BUCKET_NS), 2);
+    assert_int_equal(d.edge_buckets, 2);
+}
+
+/* Eight segments, of which the first and the third have errors, and a disk that is too small. */
+static void for_disk_errors_go_last(struct world *w)
+{
+    if (!w->is_durable || !w->segment_records)
+        return;
+    reopen_with(w, (struct store_keep){ 0 });
+    for (uint8_t i = 0; i < 8; i++)
+        put_traces(w->store, (uint8_t)(1 + i * 8), 8, i + 1, i == 0 || i == 2);
+    world_reopen(w); /* which segments have errors is known again */
+    struct sqlite_store *s = (struct sqlite_store *)w->store;
+    static const uint8_t order[] = { 1, 3, 4, 5, 0, 6, 2, 7 }; /* going: half of those left */
+    bool is_gone[8] = { false };
+    atomic_store(&s->now_ns, 0);
+    for (size_t i = 0; i < NELEMS(order); i++) {
+        pthread_mutex_lock(&s->writing);
+        s->keep.disk_bytes = 1;
+        pthread_mutex_unlock(&s->writing);
+        atomic_store(&s->now_ns, 100);
+        assert_true(retain_step(s)); /* the sealing thread sleeps: nothing wakes it */
+        atomic_store(&s->now_ns, 0);
+        is_gone[order[i]] = true;
+        for (uint8_t k = 0; k < 8; k++)
+            if (has(w->store, (uint8_t)(1 + k * 8)) == is_gone[k])
+                fail_msg("step %zu: segment %d is %s", i, k, is_gone[k] ? "there" : "gone");
+    }
+    atomic_store(&s->now_ns, 100);
+    assert_false(retain_step(s)); /* nothing more to give, though it is over still */
+}
+
+/* Room that became free is used again: what is in use falls, and the file does not grow. */
+static void freed_pages_are_used_again(struct world *w)
+{
+    if (!w->is_durable)
+        return;
+    reopen_with(w, (struct store_keep){ .raw_ns = 1 });
+    int64_t t = 1;
+    struct store_stats first = { 0 }, last = { 0 };
+    for (int round = 0; round < 6; round++, t += 10) {
+        put_traces(w->store, 1, 160, t, false);
+        retain_until(w, t + 5, 0);
+        world_reopen(w); /* empties the log */
+        assert_int_equal(store_get_stats(w->store, round == 1 ? &first : &last, NULL), 0);
+    }
+    assert_true(last.disk_bytes <= first.disk_bytes * 5 / 4);
+}
+
+static void a_reader_follows(struct world *w)
+{
+    if (!w->is_durable)
+        return;
+    reopen_with(w, (struct store_keep){ .raw_ns = HOUR_NS });
+    put_traces(w->store, 1, 16, 1, false);
+    put_traces(w->store, 17, 16, 9 * HOUR_NS, false);
+    world_settle(w);
+    struct store *beside = world_open(w, true, NULL);
+    assert_non_null(beside);
+    assert_true(has(beside, 1));
+    retain_until(w, 9 * HOUR_NS, 16);
+    assert_false(has(beside, 1));
+    assert_true(has(beside, 32));
+    assert_int_equal(batches_of(beside), 16);
+    struct store_dropped d;
+    assert_int_equal(store_retain(beside, 1, &d, NULL), ERR_UNSUPPORTED);
+    store_close(beside);
+}
+
+/* A file as version 2 left it. */
+static void an_older_file_is_migrated(struct world *w)
+{
+    if (!w->is_durable)
+        return;
+    put_traces(w->store, 1, 16, 1, true);
+    world_reopen(w);
+    w->store = store_close(w->store);
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(w->file, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db,
+                                  "DROP TABLE segment_error; DROP TABLE dropped;"
+                                  "PRAGMA user_version = 2",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    struct err err = { 0 };
+    assert_null(world_open(w, true, &err)); /* a reader changes nothing */
+    assert_int_equal(err.code, ERR_UNSUPPORTED);
+    reopen_with(w, (struct store_keep){ .raw_ns = HOUR_NS });
+    assert_true(has(w->store, 1));
+    retain_until(w, 9 * HOUR_NS, 0);
+}
+
+const struct contract_case retain_cases[] = {
+    { "old goes, fresh stays", old_goes_fresh_stays },
+    { "nothing unfolded goes", nothing_unfolded_goes },
+    { "numbers go on", numbers_go_on },
+    { "edges outlive spans", edges_outlive_spans },
+    { "for disk, errors go last", for_disk_errors_go_last },
+    { "freed pages are used again", freed_pages_are_used_again },
+    { "a reader follows", a_reader_follows },
+    { "an older file is migrated", an_older_file_is_migrated },
+};
+const size_t retain_cases_len = NELEMS(retain_cases);
