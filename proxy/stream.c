@@ -5,9 +5,9 @@
  *
  * with `reply` (an answer of our own) reachable from each before done, backoff (again.c: a retry)
  * from connect and relay, and connect at once from relay when a reused connection was closed unread.
- * Connections report
- * what happened as flags and run the stream; a step does one thing and sets the next state. Only the
- * driver ends a stream, as its last act, so no step ever touches one that is gone. */
+ * Connections report what happened as flags and run the stream; a step does one thing and sets the
+ * next state. Only the driver ends a stream, as its last act, so no step ever touches one that is
+ * gone. */
 #include "proxy/stream.h"
 #include "base/mem.h"
 #include <stdarg.h>
