@@ -7,6 +7,7 @@
 #include "proxy/authz/policy.h"
 #include "proxy/authz/path_template.h"
 #include <stdarg.h>
+#include <stdio.h>
 
 struct compiler {
     struct arena *mem;
