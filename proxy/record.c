@@ -73,6 +73,7 @@ static void record_caller_hop(struct stream *s)
     const struct tls_info *tls = conn_tls(s->down->conn);
     const struct worker *w = s->worker;
     put_request(s, &x);
+    x.authz = &s->authz;
     x.call.reporter = REPORTER_DESTINATION;
     x.call.span_id = s->server_span;
     x.call.source = s->source;

@@ -1,8 +1,9 @@
 /* reply.c - answers the proxy makes itself: short, plain, and saying why.
  *
- * The body is one line for people; the same cause stands in x-tulle-reason and in the record, so that
- * a 503 seen by an application can be found again. A request whose body was not read to its end
- * cannot be followed by another one on the connection. */
+ * The body is one line for people (or Envoy's words where programs look for them); the same cause
+ * stands in x-tulle-reason and in the record, so that a 503 seen by an application can be found
+ * again. A request whose body was not read to its end cannot be followed by another one on the
+ * connection. */
 #include "proxy/stream.h"
 
 enum step_result reply_run(struct stream *s)
@@ -13,7 +14,8 @@ enum step_result reply_run(struct stream *s)
     int n = snprintf(body, sizeof(body), "%s: %s (%s%s%s)\n", http_reason(s->status),
                      s->why[0] ? s->why : s->details, s->flag ? s->flag : "", s->flag ? " " : "",
                      s->details);
-    struct sv text = sv_of(body, MIN((size_t)MAX(n, 0), sizeof(body) - 1));
+    struct sv text = s->own_body.p ? s->own_body
+                                   : sv_of(body, MIN((size_t)MAX(n, 0), sizeof(body) - 1));
     s->is_down_reusable = s->is_req_read && d->h1.head.is_keep_alive && !s->worker->is_draining;
     buf_clear(to);
     h1_put_status_line(to, s->status, SV_NONE);
@@ -23,6 +25,8 @@ enum step_result reply_run(struct stream *s)
     if (s->flag)
         buf_printf(to, "%s ", s->flag);
     buf_put(to, sv_z(s->details));
+    if (s->own_body.p)
+        buf_printf(to, " (%s)", s->why);
     buf_put(to, SV("\r\n"));
     if (!s->is_down_reusable)
         h1_put_field(to, SV("connection"), SV("close"));

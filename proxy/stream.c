@@ -1,13 +1,13 @@
 /* stream.c - a request's steps, as a table.
  *
- *   head -> route -> connect -> send -> relay -> done
- *                       ^--- backoff <----'
+ *   head -> authz -> route -> connect -> send -> relay -> done
+ *                                ^--- backoff <----'
  *
  * with `reply` (an answer of our own) reachable from each before done, backoff (again.c: a retry)
  * from connect and relay, and connect at once from relay when a reused connection was closed unread.
- * Connections report
- * what happened as flags and run the stream; a step does one thing and sets the next state. Only the
- * driver ends a stream, as its last act, so no step ever touches one that is gone. */
+ * Connections report what happened as flags and run the stream; a step does one thing and sets the
+ * next state. Only the driver ends a stream, as its last act, so no step ever touches one that is
+ * gone. */
 #include "proxy/stream.h"
 #include "base/mem.h"
 #include <stdarg.h>
@@ -149,7 +149,7 @@ static void head_is_complete(struct stream *s, struct sv rest)
     look_at_fields(s);
     begin_trace(s);
     who_is_calling(s);
-    s->state = ST_ROUTE;
+    s->state = ST_AUTHZ;
     bool has_body = h->is_chunked || (h->has_length && h->content_length > 0);
     if (has_body) {
         conn_pause(d->conn); /* until somebody takes it */
@@ -362,7 +362,8 @@ static const struct step {
     const char *name;
     enum step_result (*run)(struct stream *s);
 } steps[STATES_LEN] = {
-    [ST_HEAD] = { "head", on_head },          /* -> route | reply | done */
+    [ST_HEAD] = { "head", on_head },          /* -> authz | reply | done */
+    [ST_AUTHZ] = { "authz", authorize_run },  /* -> route | reply */
     [ST_ROUTE] = { "route", on_route },       /* -> connect | reply */
     [ST_CONNECT] = { "connect", on_connect }, /* -> send | backoff | reply */
     [ST_BACKOFF] = { "backoff", again_wait }, /* -> connect */

@@ -6,6 +6,7 @@
 #define PROXY_STREAM_H
 
 #include "base/clock.h"
+#include "proxy/authz/authz.h"
 #include "proxy/downstream.h"
 #include "proxy/fields.h"
 #include "proxy/tallies.h"
@@ -18,10 +19,11 @@
 #define HEADERS_MAX  100 /* fields of a head, as Envoy's default */
 #define TRIED_MAX    5   /* endpoints that a retry avoids, as many as Istio's proxies draw again */
 #define KEPT_MAX     65536 /* of a request's body, kept for a retry; a longer one is sent once */
-#define DETAILS_SIZE 160
+#define DETAILS_SIZE 400   /* namespace and name of a policy are up to 316 bytes */
 
 enum stream_state {
     ST_HEAD,
+    ST_AUTHZ,
     ST_ROUTE,
     ST_CONNECT,
     ST_BACKOFF,
@@ -93,6 +95,8 @@ struct stream {
     struct timer timer;                      /* head timeout, then the route's */
     struct timer try_timer;                  /* perTryTimeout; in ST_BACKOFF the wait */
 
+    struct authz_decision authz; /* views into the mesh; all-zero when nobody was asked */
+
     /* who and which trace */
     struct identity source, destination;     /* views into certificates and peer caches */
     struct trace_ctx trace;                  /* parent_id: the caller's span or zero */
@@ -107,7 +111,8 @@ struct stream {
     enum tally_id flag_tally;
     char details[DETAILS_SIZE];
     char failure[sizeof(((struct err *)0)->why)]; /* of the upstream transport */
-    char why[256];                                /* for the body of our own answer */
+    struct sv own_body; /* of our own answer, when it is not to be made of why */
+    char why[256];      /* for the body of our own answer */
 };
 
 /* Begins with the first byte of a head. NULL when memory is out. */
@@ -130,6 +135,9 @@ enum step_result stream_fail(struct stream *s, unsigned status, enum tally_id ta
 /* heads.c: writes the request head for upstream, and the response head for the caller, into to. */
 void head_for_upstream(struct stream *s, struct buf *to);
 void head_for_caller(struct stream *s, const struct http_head *from, struct buf *to);
+
+/* authorize.c: the path normalised, and may this be served? */
+enum step_result authorize_run(struct stream *s); /* ST_AUTHZ */
 
 /* relay.c */
 enum step_result relay_send(struct stream *s); /* ST_SEND */

@@ -1,11 +1,12 @@
 /* catalog.h - Kubernetes objects as read: typed, checked one by one, not yet related to each other.
  *
- * Objects are linked in the order they were read. Services, endpoints and pods live in the
- * loader's scratch arena and die when the mesh is resolved; the traffic and security objects live
- * in the mesh's arena, because its routes keep looking into them. */
+ * Objects are linked in the order they were read. Services, endpoints, pods and
+ * authorization policies live in the loader's scratch arena and die when the mesh is resolved; the
+ * other objects live in the mesh's arena, because its routes keep looking into them. */
 #ifndef PROXY_CONFIG_CATALOG_H
 #define PROXY_CONFIG_CATALOG_H
 
+#include "proxy/authz/policy.h"
 #include "proxy/config/field.h"
 #include "proxy/config/mesh.h"
 #include "proxy/route/match.h"
@@ -137,6 +138,13 @@ struct peer_authentication {
     struct peer_authentication *next;
 };
 
+struct authorization_policy {
+    struct meta meta;
+    struct labels selector; /* empty: every workload */
+    struct authz_written written;
+    struct authorization_policy *next;
+};
+
 #define CATALOG_LIST(type, name)                                                                   \
     struct {                                                                                       \
         struct type *first, *last;                                                                 \
@@ -168,6 +176,7 @@ struct catalog {
     CATALOG_LIST(destination_rule, destination_rules);
     CATALOG_LIST(gateway, gateways);
     CATALOG_LIST(peer_authentication, peer_authentications);
+    CATALOG_LIST(authorization_policy, authorization_policies);
     struct owned_regex *regexes; /* the catalog's until it is resolved, then the mesh's */
 };
 
@@ -185,6 +194,7 @@ void read_virtual_service(struct catalog *c, struct node *root, const struct met
 void read_destination_rule(struct catalog *c, struct node *root, const struct meta *meta);
 void read_gateway(struct catalog *c, struct node *root, const struct meta *meta);
 void read_peer_authentication(struct catalog *c, struct node *root, const struct meta *meta);
+void read_authorization_policy(struct catalog *c, struct node *root, const struct meta *meta);
 
 /* Zeroed memory in the reader's arena; NULL is noted in the findings. */
 void *read_array(struct reader *r, size_t n, size_t size);

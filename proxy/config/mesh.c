@@ -67,8 +67,8 @@ static void resolve_all(struct resolve *r, const struct mesh_conf *conf)
     r->trust_domain = or_else(conf->trust_domain, SV("cluster.local"));
     r->self_labels = parse_labels(r, conf->self_labels);
     static void (*const steps[])(struct resolve *) = {
-        resolve_pods,   resolve_services, resolve_rules,
-        resolve_routes, resolve_security, resolve_publish,
+        resolve_pods,     resolve_services,      resolve_rules,   resolve_routes,
+        resolve_security, resolve_authorization, resolve_publish,
     };
     for (size_t i = 0; i < NELEMS(steps) && !r->catalog->findings.is_nomem; i++)
         steps[i](r);
@@ -234,6 +234,11 @@ enum mtls_mode mesh_inbound_mtls(const struct mesh *m, uint16_t port)
         if (m->mtls_ports[i].port == port && m->mtls_ports[i].mode != MTLS_UNSET)
             return (enum mtls_mode)m->mtls_ports[i].mode;
     return m->mtls;
+}
+
+const struct authz *mesh_authz(const struct mesh *m)
+{
+    return m->authz;
 }
 
 size_t mesh_gateway_ports(const struct mesh *m, const struct gateway_port **ret_list)

@@ -1,10 +1,11 @@
 /* mesh.h - what the configuration folder says, resolved, checked and immutable.
  *
  * Read from Kubernetes-format YAML: Service, EndpointSlice, Pod (core/discovery v1), VirtualService,
- * DestinationRule, Gateway (networking.istio.io), PeerAuthentication (security.istio.io). Names are
- * resolved once, so that a request costs a host lookup and a walk over its own rules. Nothing
- * changes after mesh_load(): reload builds another one. Reference counted (one thread owns the
- * counts); a stream keeps the mesh it began with. Semantics: Istio's networking/v1 API docs. */
+ * DestinationRule, Gateway (networking.istio.io), PeerAuthentication, AuthorizationPolicy
+ * (security.istio.io). Names are resolved once, so that a request costs a host lookup and a walk
+ * over its own rules. Nothing changes after mesh_load(): reload builds another one. Reference
+ * counted (one thread owns the counts); a stream keeps the mesh it began with. Semantics: Istio's
+ * networking/v1 and security/v1 API docs. */
 #ifndef PROXY_CONFIG_MESH_H
 #define PROXY_CONFIG_MESH_H
 
@@ -13,6 +14,7 @@
 #include "wire/http_msg.h"
 #include <netinet/in.h>
 
+struct authz; /* proxy/authz/authz.h */
 struct mesh;
 
 /* One pod behind a service. */
@@ -127,6 +129,9 @@ const struct endpoint *mesh_endpoint_by_ip(const struct mesh *m, struct sv ip);
 struct sv mesh_service_fqdn(const struct mesh *m, struct sv authority);
 /* What PeerAuthentication asks of this workload's port: mesh < namespace < workload < port. */
 enum mtls_mode mesh_inbound_mtls(const struct mesh *m, uint16_t port);
+
+/* The AuthorizationPolicies of this workload; NULL when there are none: everything is allowed. */
+const struct authz *mesh_authz(const struct mesh *m);
 
 /* Listeners a gateway opens, from its Gateway objects. */
 struct gateway_port {

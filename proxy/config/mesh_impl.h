@@ -2,6 +2,7 @@
 #ifndef PROXY_CONFIG_MESH_IMPL_H
 #define PROXY_CONFIG_MESH_IMPL_H
 
+#include "proxy/authz/authz.h"
 #include "proxy/config/catalog.h"
 #include "proxy/config/mesh.h"
 #include "proxy/route/hosts.h"
@@ -20,6 +21,7 @@ struct mesh {
     enum mtls_mode mtls;
     const struct port_mtls *mtls_ports;
     size_t mtls_ports_len;
+    const struct authz *authz;
     const struct gateway_port *gateway_ports;
     size_t gateway_ports_len;
     const struct sv *warnings;

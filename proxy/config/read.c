@@ -14,14 +14,15 @@ static const struct kind {
     enum life life;
     read_fn *read;
 } kinds[] = {
-    { "",                    "Service",            SCRATCH, read_service },
-    { "discovery.k8s.io",    "EndpointSlice",      SCRATCH, read_endpoint_slice },
-    { "",                    "Endpoints",          SCRATCH, read_endpoints },
-    { "",                    "Pod",                SCRATCH, read_pod },
-    { "networking.istio.io", "VirtualService",     MESH,    read_virtual_service },
-    { "networking.istio.io", "DestinationRule",    MESH,    read_destination_rule },
-    { "networking.istio.io", "Gateway",            MESH,    read_gateway },
-    { "security.istio.io",   "PeerAuthentication", MESH,    read_peer_authentication },
+    { "",                    "Service",             SCRATCH, read_service },
+    { "discovery.k8s.io",    "EndpointSlice",       SCRATCH, read_endpoint_slice },
+    { "",                    "Endpoints",           SCRATCH, read_endpoints },
+    { "",                    "Pod",                 SCRATCH, read_pod },
+    { "networking.istio.io", "VirtualService",      MESH,    read_virtual_service },
+    { "networking.istio.io", "DestinationRule",     MESH,    read_destination_rule },
+    { "networking.istio.io", "Gateway",             MESH,    read_gateway },
+    { "security.istio.io",   "PeerAuthentication",  MESH,    read_peer_authentication },
+    { "security.istio.io",   "AuthorizationPolicy", SCRATCH, read_authorization_policy },
 };
 /* clang-format on */
 

@@ -1,7 +1,8 @@
 /* resolve.h - from objects to a mesh: the steps of mesh_load() after reading.
  *
  * Order: resolve_pods, resolve_services (endpoints), resolve_rules (DestinationRules by host),
- * resolve_routes (virtual hosts; makes clusters on demand), resolve_security, resolve_publish.
+ * resolve_routes (virtual hosts; makes clusters on demand), resolve_security, resolve_authorization,
+ * resolve_publish.
  * Running out of memory is latched in the findings; everything else becomes a warning. */
 #ifndef PROXY_CONFIG_RESOLVE_H
 #define PROXY_CONFIG_RESOLVE_H
@@ -65,6 +66,7 @@ void resolve_services(struct resolve *r);
 void resolve_rules(struct resolve *r);
 void resolve_routes(struct resolve *r);
 void resolve_security(struct resolve *r);
+void resolve_authorization(struct resolve *r);
 void resolve_publish(struct resolve *r);
 
 void resolve_nomem(struct resolve *r);

@@ -6,6 +6,8 @@
 
 #include "model/call.h"
 
+struct authz_decision; /* proxy/authz/authz.h */
+
 struct exchange {
     struct call call; /* reporter SOURCE (outbound) or DESTINATION (inbound); its span_id is this
                          proxy's span */
@@ -18,8 +20,9 @@ struct exchange {
     struct sv upstream_cluster; /* "outbound|9080|v1|..." or "inbound|9080||" */
     struct sv upstream_local_address, downstream_local_address, downstream_remote_address;
     struct sv connection_termination_details, upstream_transport_failure_reason;
-    unsigned resends;                 /* how often it was sent again upstream */
-    int64_t upstream_service_time_ns; /* request sent .. response head; -1 when none */
+    const struct authz_decision *authz; /* NULL: nobody was asked */
+    unsigned resends;                   /* how often it was sent again upstream */
+    int64_t upstream_service_time_ns;   /* request sent .. response head; -1 when none */
 };
 
 #endif

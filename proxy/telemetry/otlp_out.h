@@ -12,6 +12,9 @@
 void otlp_put_text(struct buf *to, uint32_t field, struct sv key, struct sv value);
 void otlp_put_int(struct buf *to, uint32_t field, struct sv key, int64_t value);
 
+/* What authorization said, in this field; NULL: nothing. */
+void otlp_put_authz(struct buf *to, uint32_t field, const struct authz_decision *a);
+
 /* One LogRecord as an element of ScopeLogs, access_attrs.def's attributes. */
 void otlp_put_access_record(struct buf *to, const struct exchange *x);
 /* One Span as an element of ScopeSpans. */

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * authorize.c - the step behind the head: one spelling of the path, and may this request be served?
+ *
+ * The path is normalised where it lies, for every side, so that routes, policies, the record and
+ * the next hop all read the same one. Policies are asked where requests arrive for a workload: in
+ * front of an application and at a gateway. Only what mutual TLS has proven counts as who somebody
+ * is; what headers claim does not. */
+#include "proxy/authz/authz.h"
+#include "proxy/route/path.h"
+#include "proxy/stream.h"
+
+#define SPIFFE_PREFIX SV("spiffe://")
+
+static void normalize_path(struct stream *s)
+{
+    struct http_head *h = &s->down->h1.head;
+    const struct buf *b = &s->req_block;
+    if (h->path.p < b->mem || h->path.p >= b->mem + b->cap)
+        return; /* the codec's own "/" of a target without path */
+    h->path.len = path_normalize(b->mem + (h->path.p - b->mem), h->path.len);
+}
+
+static struct sv path_of(const struct stream *s)
+{
+    return s->down->h1.head.path;
+}
+
+/* A fragment is never sent (RFC 9112 section 3.2); some servers drop it, so that "/private#" is not
+ * "/private" to a rule and is to them. */
+static enum step_result refuse_fragment(struct stream *s)
+{
+    snprintf(s->why, sizeof(s->why), "the request target has a fragment");
+    return stream_fail(s, 400, TALLY_REPLIES_DPE, "DPE", "path_normalization_failed");
+}
+
+/* As Envoy has it: a gateway sees the caller itself; to a sidecar the last address that was
+ * forwarded is the caller's, when it is one. */
+static struct ip remote_ip(const struct stream *s)
+{
+    const struct http_head *h = &s->down->h1.head;
+    struct sv last = SV_NONE;
+    for (size_t i = 0; i < h->headers_len && s->side == SIDE_INBOUND; i++)
+        if (s->req_fields[i] == FIELD_XFF)
+            last = h->headers[i].value;
+    size_t comma = sv_rindex(last, ',');
+    struct ip ip = ip_of_text(sv_trim(comma < last.len ? sv_from(last, comma + 1) : last));
+    return ip.is_known ? ip : ip_of_addr(conn_peer(s->down->conn));
+}
+
+static void describe(const struct stream *s, struct authz_request *q)
+{
+    const struct down *d = s->down;
+    const struct tls_info *tls = conn_tls(d->conn);
+    *q = (struct authz_request){
+        .head = &d->h1.head,
+        .path = http_path_only(&d->h1.head),
+        .source_ip = ip_of_addr(conn_peer(d->conn)),
+        .destination_ip = ip_of_addr(conn_local(d->conn)),
+        .remote_ip = remote_ip(s),
+        .port = s->side == SIDE_INBOUND ? d->port->app_port : d->port->number,
+    };
+    if (!tls)
+        return;
+    q->sni = tls->sni;
+    if (tls->is_mutual &&
+        spiffe_parse(tls->peer_spiffe, &q->trust_domain, &q->namespace, &q->account))
+        q->principal = sv_from(tls->peer_spiffe, SPIFFE_PREFIX.len);
+}
+
+static enum step_result deny(struct stream *s)
+{
+    const struct authz_decision *a = &s->authz;
+    if (a->rule.len)
+        snprintf(s->why, sizeof(s->why), "denied by policy %.*s",
+                 (int)MIN(a->policy.len, (size_t)200), a->policy.p);
+    else
+        snprintf(s->why, sizeof(s->why), "no rule matches of %s %.*s%s",
+                 a->policies_len > 1 ? "policies" : "policy", (int)MIN(a->policy.len, (size_t)200),
+                 a->policy.p, a->policies_len > 1 ? " and others" : "");
+    s->own_body = SV("RBAC: access denied");
+    return stream_fail(s, 403, TALLY_AUTHZ_DENIED, NULL, "rbac_access_denied_matched_policy[%.*s]",
+                       SV_ARG(a->rule.len ? a->rule : SV("none")));
+}
+
+enum step_result authorize_run(struct stream *s)
+{
+    const struct authz *policies = mesh_authz(s->mesh);
+    struct authz_request q;
+    if (sv_index(path_of(s), '#') < path_of(s).len)
+        return refuse_fragment(s);
+    normalize_path(s);
+    s->state = ST_ROUTE;
+    if (s->side == SIDE_OUTBOUND || !policies)
+        return STEP_AGAIN;
+    describe(s, &q);
+    authz_decide(policies, &q, &s->authz);
+    if (s->authz.audit.len)
+        tally(TALLY_AUTHZ_AUDITED);
+    if (s->authz.would_deny.len || (s->authz.has_allow_dry_run && !s->authz.would_allow.len))
+        tally(TALLY_AUTHZ_WOULD_DENY);
+    return s->authz.is_allowed ? STEP_AGAIN : deny(s);
+}

@@ -1,0 +1,266 @@
+"""Who may call the database: the policy of the document, unchanged, in front of a real application.
+Usage: test_authz.py TULLE_PROXY POLICY.yaml"""
+import gzip
+import http.client
+import http.server
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+
+import support
+from support import check, folder, wait_until
+
+PROXY, POLICY = sys.argv[1:3]
+NET = "127.1.80"
+DATABASE, BACKEND, FRONTEND, NOTES, GATEWAY, COLLECTOR = (f"{NET}.{n}" for n in range(1, 7))
+OUT, IN, ADMIN, READY, PROM, APP, GW, OTLP = range(33001, 33009)
+
+OBJECTS = """apiVersion: v1
+kind: Service
+metadata: {{ name: {name}, namespace: default }}
+spec: {{ selector: {{ app: {name} }}, ports: [{{ name: http, port: 80, targetPort: {port} }}] }}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {name}-v1-7d4b9c-1
+  namespace: default
+  labels: {{ app: {name}, version: v1, security.istio.io/tlsMode: istio }}
+  ownerReferences: [{{ apiVersion: apps/v1, kind: ReplicaSet, name: {name}-v1-7d4b9c, controller: true }}]
+spec: {{ serviceAccountName: {name} }}
+status: {{ phase: Running, podIP: {ip} }}
+---
+"""
+MORE = """apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: public, namespace: default }
+spec:
+  selector: { matchLabels: { app: notes } }
+  rules: [{ to: [{ operation: { paths: ["/public*"] } }] }]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: no-secrets, namespace: default }
+spec:
+  selector: { matchLabels: { app: notes } }
+  action: DENY
+  rules: [{ to: [{ operation: { paths: ["/public/secret"] } }] }]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: trial, namespace: default, annotations: { istio.io/dry-run: "true" } }
+spec: { selector: { matchLabels: { app: notes } }, action: DENY, rules: [{}] }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: diary, namespace: default }
+spec: { selector: { matchLabels: { app: notes } }, action: AUDIT, rules: [{}] }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: shut, namespace: default }
+spec:
+  selector: { matchLabels: { app: gateway } }
+  action: DENY
+  rules: [{ to: [{ operation: { paths: ["/admin*"] } }] }]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: door, namespace: default }
+spec: { selector: { app: gateway }, servers: [{ port: { number: %d, name: http, protocol: HTTP }, hosts: ["*"] }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: door, namespace: default }
+spec: { hosts: ["*"], gateways: [door], http: [{ route: [{ destination: { host: notes } }] }] }
+""" % GW
+PODS = {"database": DATABASE, "backend": BACKEND, "frontend": FRONTEND, "notes": NOTES, "gateway": GATEWAY}
+served, told = [], []
+
+
+class App(http.server.BaseHTTPRequestHandler):
+    """Answers 200 to everything and remembers the paths."""
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        if self.server.server_port == OTLP:
+            told.append(gzip.decompress(body) if self.headers.get("content-encoding") else body)
+            body = b""
+        else:
+            served.append(self.path)
+            body = self.path.encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_DELETE = do_PUT = do_GET
+
+
+def openssl(*argv):
+    subprocess.run(["openssl", *argv], check=True, capture_output=True)
+
+
+def make_certs():
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    os.makedirs(f"{folder}/ca")
+    openssl("req", "-x509", *new_key, "-keyout", f"{folder}/ca/key.pem", "-out",
+            f"{folder}/ca/cert.pem", "-days", "1", "-subj", "/CN=root")
+    for name in PODS:
+        to = f"{folder}/certs/{name}"
+        os.makedirs(to)
+        with open(f"{to}/ext", "w", encoding="utf-8") as f:
+            f.write(f"subjectAltName=URI:spiffe://cluster.local/ns/default/sa/{name}\n"
+                    "extendedKeyUsage=serverAuth,clientAuth\n")
+        openssl("req", *new_key, "-keyout", f"{to}/key.pem", "-out", f"{to}/csr.pem", "-subj",
+                f"/CN={name}")
+        openssl("x509", "-req", "-in", f"{to}/csr.pem", "-CA", f"{folder}/ca/cert.pem", "-CAkey",
+                f"{folder}/ca/key.pem", "-CAcreateserial", "-out", f"{to}/cert-chain.pem", "-days",
+                "1", "-extfile", f"{to}/ext")
+        shutil.copy(f"{folder}/ca/cert.pem", f"{to}/root-cert.pem")
+
+
+def make_config():
+    os.makedirs(f"{folder}/config")
+    shutil.copy(POLICY, f"{folder}/config/policy.yaml")
+    with open(f"{folder}/config/mesh.yaml", "w", encoding="utf-8") as f:
+        for name, ip in PODS.items():
+            f.write(OBJECTS.format(name=name, ip=ip, port=IN))
+        f.write(MORE)
+
+
+def arguments(name, ip):
+    return [PROXY, f"--role={'gateway' if name == 'gateway' else 'sidecar'}",
+            f"--config={folder}/config", f"--workload={name}-v1", f"--service-account={name}",
+            f"--listen={ip}", f"--outbound-port={OUT}", f"--inbound-port={IN}",
+            f"--admin-port={ADMIN}", f"--readiness-port={READY}", f"--prometheus-port={PROM}",
+            f"--app={ip}:{APP}", f"--access-log={folder}/{name}.access",
+            f"--certs={folder}/certs/{name}", f"--collector=http://{COLLECTOR}:{OTLP}"]
+
+
+def call(method, path, host, ident, ip, port=OUT, headers=None):
+    c = http.client.HTTPConnection(ip, port, timeout=20)
+    c.putrequest(method, path, skip_host=True)
+    for key, value in {"Host": host, "x-request-id": ident, **(headers or {})}.items():
+        c.putheader(key, value)
+    c.endheaders()
+    r = c.getresponse()
+    body = r.read()
+    c.close()
+    return r.status, body, r.getheader("x-tulle-reason")
+
+
+def line_of(name, ident):
+    def find():
+        with open(f"{folder}/{name}.access", encoding="utf-8") as f:
+            return next((x for x in map(json.loads, f) if x["request_id"] == ident), None)
+    return wait_until(f"{name}'s line of {ident}", find)
+
+
+def wait_told(ident, *parts):
+    """Until one export has all of them: texts stand plainly in its bytes. The caller's own sidecar
+    tells of the request too, and knows nothing of policies."""
+    wanted = [part.encode() for part in (ident, *parts)]
+    wait_until(f"a record with {wanted}",
+               lambda: any(all(part in piece for part in wanted) for piece in told))
+
+
+def denied(who, method, path, ident, policy, details, host="database", server="database", **more):
+    before = list(served)
+    status, body, reason = call(method, path, host, ident, who, **more)
+    check((status, body) == (403, b"RBAC: access denied"), f"{ident}: {status} {body}")
+    check(policy in reason and details in reason, f"{ident}: {reason}")
+    check(served == before, f"{ident} reached the application: {served}")
+    line = line_of(server, ident)
+    check(line["response_code"] == 403 and line["response_flags"] == "-", line)
+    check(line["response_code_details"] == details, line)
+    wait_told(ident, "authorization_policy", policy)
+
+
+def test_the_document():
+    none = "rbac_access_denied_matched_policy[none]"
+    policy = "default/database-policy"
+    for method in ("GET", "POST"):
+        status, body, _ = call(method, "/api/query?q=1", "database", f"b-{method}", BACKEND)
+        check((status, body) == (200, b"/api/query?q=1"), f"backend {method}: {status} {body}")
+    denied(FRONTEND, "GET", "/api/query", "f-get", policy, none)
+    denied(BACKEND, "DELETE", "/api/data", "b-delete", policy, none)
+    denied(BACKEND, "DELETE", "/api/query", "b-delete-2", policy, none)
+    denied(BACKEND, "GET", "/api/query/", "b-slash", policy, none)
+    # plaintext has no identity, whatever it claims
+    denied(DATABASE, "GET", "/api/query", "plain", policy, none, port=IN, headers={
+        "x-forwarded-client-cert": "URI=spiffe://cluster.local/ns/default/sa/backend"})
+
+
+def test_paths():
+    public, secret = "default/public", "default/no-secrets"
+    none = "rbac_access_denied_matched_policy[none]"
+    rule = "rbac_access_denied_matched_policy[ns[default]-policy[no-secrets]-rule[0]]"
+    for i, path in enumerate(("/private", "/public/../private", "/public/%2E%2E/private",
+                              "/public/%2e/%2e%2e/private", "/public\\..\\private")):
+        for who, port in ((BACKEND, OUT), (NOTES, IN)):
+            denied(who, "GET", path, f"p-{i}-{port}", public, none, "notes", "notes", port=port)
+    for i, path in enumerate(("/public/secret", "/public/./secret", "/public/secret?x",
+                              "/public/secre%74", "/public/x/../secret")):
+        denied(NOTES, "GET", path, f"s-{i}", secret, rule, "notes", "notes", port=IN)
+    status, body, _ = call("GET", "/x/../public/./a?b=/../c", "notes", "ok", NOTES, port=IN)
+    check((status, body) == (200, b"/public/a?b=/../c"), f"the same path is sent on: {status} {body}")
+    status, body, _ = call("GET", "/public/a#/../b", "notes", "fragment", NOTES, port=IN)
+    check(status == 400, f"fragment: {status} {body}")
+
+
+def test_noted_only():
+    status, body, _ = call("GET", "/public/b", "notes", "noted", NOTES, port=IN)
+    check(status == 200, f"{status} {body}")
+    wait_told("noted", "authorization_audit", "ns[default]-policy[diary]-rule[0]",
+              "istio.authorization.dry_run.deny_policy.name", "ns[default]-policy[trial]-rule[0]")
+
+
+def test_gateway():
+    denied(GATEWAY, "GET", "/x/../admin", "gw", "default/shut",
+           "rbac_access_denied_matched_policy[ns[default]-policy[shut]-rule[0]]", "shop", "gateway",
+           port=GW)
+    status, body, _ = call("GET", "/public/./c", "shop", "gw-ok", GATEWAY, port=GW)
+    check((status, body) == (200, b"/public/c"), f"gateway: {status} {body}")
+
+
+def test_counted():
+    _, body, _ = call("GET", "/stats/prometheus", "x", "m", DATABASE, port=PROM)
+    check(b"tulle_proxy_authorization_denied_total 5" in body, "counted")
+
+
+def test_never_open():
+    """What cannot be compiled is refused: the proxy does not start without it."""
+    with open(f"{folder}/config/zz.yaml", "w", encoding="utf-8") as f:
+        f.write("apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: bad }\n"
+                "spec: { action: DENY, rules: [{ from: [{ source: { ipBlocks: [ten] } }] }] }\n")
+    r = subprocess.run(arguments("database", f"{NET}.9"), capture_output=True, text=True, timeout=20,
+                       check=False)
+    check(r.returncode != 0 and "zz.yaml:4:" in r.stderr and "ten" in r.stderr,
+          f"{r.returncode} {r.stderr}")
+
+
+make_certs()
+make_config()
+for address in ((DATABASE, APP), (NOTES, APP), (COLLECTOR, OTLP)):
+    server = http.server.ThreadingHTTPServer(address, App)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+for pod, pod_ip in PODS.items():
+    support.start(pod, *arguments(pod, pod_ip))
+for pod, pod_ip in PODS.items():
+    for port in (GW,) if pod == "gateway" else (IN, OUT):
+        wait_until(f"{pod}:{port}", lambda: socket.create_connection((pod_ip, port), 1).close() is None)
+for name, test in list(globals().items()):
+    if name.startswith("test_"):
+        print("case:", name, flush=True)
+        test()
+for child in support.children:
+    check(support.stop(child) == 0, f"{child.tulle_name}: exit status {child.returncode}")
