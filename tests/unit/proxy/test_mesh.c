@@ -44,7 +44,7 @@ static const struct cluster *target(const struct mesh *m, const char *authority,
 static void assert_text(struct sv got, const char *want)
 {
     if (!sv_eq(got, sv_z(want)))
-        print_message("got '%.*s', want '%s'\n", SV_ARG(got), want);
+        print_message("got '%.*s', want '%s'\n", SV_ARG(got), want ? want : "");
     assert_true(sv_eq(got, sv_z(want)));
 }
 
