@@ -208,8 +208,10 @@ static struct span_query query_about(struct random_source *r, const struct span 
 {
     struct span_query q = { .limit = 1 + random_below(r, 20) };
     if (random_below(r, 3) == 0)
-        q.window = (struct window){ s->start_ns - (int64_t)random_below(r, 1000),
-                                    s->start_ns + (int64_t)random_below(r, 1000) };
+        q.window = (struct window){
+            MAX(s->start_ns, INT64_MIN + 1000) - (int64_t)random_below(r, 1000),
+            MIN(s->start_ns, INT64_MAX - 1000) + (int64_t)random_below(r, 1000),
+        };
     if (random_below(r, 3) == 0)
         q.service = attrs_str(&s->resource->attrs, SV("service.name"));
     if (random_below(r, 3) == 0)
