@@ -38,8 +38,6 @@ struct conn *conn_connect(struct loop *l, const struct addr *to, int64_t timeout
  * reference to ctx. */
 int conn_start_tls(struct conn *c, struct tls_ctx *ctx, const struct tls_client *client,
                    int64_t timeout_ns, struct err *err) MUST_USE;
-/* A new owner, for connections handed over to a pool and back. */
-void conn_own(struct conn *c, conn_fn *fn, void *owner);
 
 /* >0: bytes read. 0: none now, wait for CONN_READABLE. ERR_CLOSED: the peer's stream has ended
  * cleanly. ERR_IO, ERR_TLS: broken; conn_error() says why. One call reads until the socket is dry
@@ -76,6 +74,5 @@ const struct addr *conn_peer(const struct conn *c);
 const struct addr *conn_local(const struct conn *c); /* looked up once */
 /* The facts of the finished handshake; NULL on a plain connection. Valid as long as c. */
 const struct tls_info *conn_tls(const struct conn *c);
-int conn_fd(const struct conn *c); /* borrowed: for socket options and tests */
 
 #endif

@@ -1,7 +1,7 @@
 /* loop.h - one event loop a thread: file events, timers, deferred work, wake-ups, signals.
  *
  * A turn is: due timers, one wait for file events, their callbacks, deferred work. Everything here
- * belongs to the thread that runs the loop, except wake_send() and loop_stop_async(). Callbacks
+ * belongs to the thread that runs the loop, except wake_send(). Callbacks
  * never block, and may close any object at any time: memory goes at the end of the turn. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H

@@ -308,12 +308,6 @@ int conn_start_tls(struct conn *c, struct tls_ctx *ctx, const struct tls_client 
     return 0;
 }
 
-void conn_own(struct conn *c, conn_fn *fn, void *owner)
-{
-    c->fn = fn;
-    c->owner = owner;
-}
-
 void conn_pause(struct conn *c)
 {
     c->is_paused = true;
@@ -426,9 +420,4 @@ const struct addr *conn_local(const struct conn *c)
 const struct tls_info *conn_tls(const struct conn *c)
 {
     return c->has_tls && c->tls.info_text ? &c->tls.info : NULL;
-}
-
-int conn_fd(const struct conn *c)
-{
-    return c->fd;
 }

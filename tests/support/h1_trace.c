@@ -1,3 +1,4 @@
+/* h1_trace.c - what the HTTP/1 codec tells about some bytes, as text that tests compare. */
 #include "h1_trace.h"
 #include "base/mem.h"
 

@@ -1,3 +1,4 @@
+/* test_certs.c - certificates with SPIFFE ids, made on the spot for tests of TLS. */
 #include "test_certs.h"
 #include "base/mem.h"
 #include <openssl/pem.h>

@@ -1,3 +1,4 @@
+/* test_trace_ctx.c - traceparent and tracestate: what is read, refused and written. */
 #include "wire/trace_ctx.h"
 #include <setjmp.h>
 #include <stdarg.h>
