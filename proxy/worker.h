@@ -60,7 +60,7 @@ struct worker {
     struct list downs; /* every caller's connection */
     struct list ups;   /* every upstream connection */
     size_t downs_len, ups_len;
-    struct map pools; /* key text to struct pool */
+    struct map pools; /* key of pool.c to struct pool */
     uint32_t *active; /* requests in flight by endpoint id */
     uint32_t endpoints_len;
     size_t streams_len;     /* in flight */

@@ -2,7 +2,8 @@
  *
  * access_attrs.def says which names exist, fields[] below where each one goes. A sender writes them
  * in the order of that list, so the search for the next name begins behind the last one found and
- * nearly always ends there. Senders that write every value as text (Envoy does) are understood:
+ * nearly always ends near there. Attributes of the scope are about every record in it (OTLP's rule),
+ * and are read once; a record's own come on top of them. Senders that write every value as text (Envoy does) are understood:
  * an INT may be a string of digits. */
 #include "ingest/access.h"
 #include "tallies.h"
@@ -124,10 +125,9 @@ static bool set_text(void *to, enum target target, const struct value *v)
     }
 }
 
-static void fill(struct gather *g, const struct log_record *rec, const struct attr *list, size_t n,
-                 struct call *c)
+/* The values of that list; bad: the first that is none. at: of the record, in the body. */
+static void fill(struct call *c, const struct attr *list, size_t n, size_t at, struct err *bad)
 {
-    bool has_reporter = false;
     size_t next = 0;
     for (size_t i = 0; i < n; i++) {
         const struct access_key *k = key_find(list[i].key, &next);
@@ -137,14 +137,25 @@ static void fill(struct gather *g, const struct log_record *rec, const struct at
         void *to = (char *)c + f->offset;
         bool is_set = k->type == FIELD_INT ? set_integer(to, f->to, &list[i].value)
                                            : set_text(to, f->to, &list[i].value);
-        if (!is_set)
-            gather_bad(g, ERR_MALFORMED, rec->at, "access record: no valid value in %.*s",
-                       SV_ARG(k->name));
-        has_reporter |= f->to == TO_REPORTER;
+        if (!is_set && !bad->code)
+            err_at(bad, ERR_MALFORMED, at, "access record: no valid value in %.*s",
+                   SV_ARG(k->name));
     }
-    if (!has_reporter || (c->reporter != REPORTER_SOURCE && c->reporter != REPORTER_DESTINATION))
-        gather_bad(g, ERR_MALFORMED, rec->at,
-                   "access record: reporter is neither source nor destination");
+}
+
+static void fill_from_scope(struct gather *g, const struct log_record *rec, struct call *c,
+                            struct err *bad)
+{
+    struct call_scope *s = &g->call_scope;
+    if (s->of != g->scope) {
+        *s = (struct call_scope){ .of = g->scope };
+        s->call.reporter = REPORTERS_LEN;
+        s->call.grpc_status = -1;
+        fill(&s->call, g->scope->attrs.list, g->scope->attrs.len, rec->at, &s->bad);
+    }
+    *c = s->call;
+    *bad = s->bad;
+    bad->at = rec->at;
 }
 
 static void or_unknown(struct identity *id, struct sv principal_seen)
@@ -163,11 +174,17 @@ static int keep(struct gather *g, const struct log_record *rec, const struct att
     int rc = gather_call(g, &c);
     if (rc < 0)
         return rc;
-    c->grpc_status = -1;
+    struct err bad;
+    fill_from_scope(g, rec, c, &bad);
     c->start_ns = rec->time_ns ? rec->time_ns : rec->observed_ns;
     c->trace_id = rec->trace_id;
     c->span_id = rec->span_id;
-    fill(g, rec, list, n, c);
+    fill(c, list, n, rec->at, &bad);
+    if (bad.code)
+        gather_bad(g, bad.code, rec->at, "%s", bad.why);
+    if (c->reporter != REPORTER_SOURCE && c->reporter != REPORTER_DESTINATION)
+        gather_bad(g, ERR_MALFORMED, rec->at,
+                   "access record: reporter is neither source nor destination");
     or_unknown(&c->source, c->source_principal_seen);
     or_unknown(&c->destination, c->destination_principal_seen);
     if (c->start_ns <= 0)

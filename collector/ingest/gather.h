@@ -14,6 +14,12 @@ struct pile {
     char *mem;
     size_t len, cap; /* bytes */
 };
+/* What the scope's attributes say of every access record in it, read at the first of them. */
+struct call_scope {
+    const struct scope *of; /* NULL: nothing is read */
+    struct call call;
+    struct err bad;
+};
 struct gather {
     struct batch *b;
     const struct limits *lim;
@@ -21,6 +27,7 @@ struct gather {
     struct err bad;            /* why the record being read is refused; code 0 while it is good */
     struct resource *resource; /* of the group being read, in the batch */
     struct scope *scope;
+    struct call_scope call_scope;
 };
 
 void gather_init(struct gather *g, struct batch *b, const struct limits *lim);

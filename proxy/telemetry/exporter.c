@@ -163,14 +163,14 @@ static void finish_head(struct exporter *e, enum batch_fate fate)
 
 static void on_answer(struct exporter *e)
 {
-    char why[32];
-    int n = snprintf(why, sizeof(why), "HTTP %u", e->status);
     timer_stop(&e->deadline);
     buf_done(&e->in);
     e->is_reused = true;
     if (!e->is_keep_alive)
         drop_conn(e);
     if (is_worth_repeating(e->status)) {
+        char why[32];
+        int n = snprintf(why, sizeof(why), "HTTP %u", e->status);
         again_later(e, sv_of(why, (size_t)n));
         return;
     }

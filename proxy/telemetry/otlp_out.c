@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * otlp_out.c - attributes, resource and the frame of an export request.
+ * otlp_out.c - attributes and the resource.
  *
  * An attribute is two nested messages whose lengths are known beforehand, so it is written forward,
  * without the length patching that pb_open() does, and into memory reserved once; a request has some
@@ -91,24 +91,4 @@ void otlp_put_resource(struct buf *to, const struct otlp_resource *r)
     };
     for (size_t i = 0; i < NELEMS(attrs); i++)
         otlp_put_text(to, OTLP_RESOURCE_ATTRIBUTES, sv_z(attrs[i].key), attrs[i].value);
-}
-
-void otlp_put_request(struct buf *to, struct sv resource, struct sv elements)
-{
-    /* logs and traces use the same numbers for request, resource, scope and elements */
-    _Static_assert((int)OTLP_LOGS_REQUEST_RESOURCE_LOGS == (int)OTLP_TRACE_REQUEST_RESOURCE_SPANS,
-                   "one frame serves both");
-    _Static_assert((int)OTLP_RESOURCE_LOGS_SCOPE_LOGS == (int)OTLP_RESOURCE_SPANS_SCOPE_SPANS,
-                   "one frame serves both");
-    AUTO_DONE(buf) scope = { 0 };
-    pb_put_bytes(&scope, OTLP_SCOPE_NAME, SV("tulle-proxy"));
-    pb_put_bytes(&scope, OTLP_SCOPE_VERSION, SV(TULLE_VERSION));
-    size_t outer = pb_open(to, OTLP_LOGS_REQUEST_RESOURCE_LOGS);
-    pb_put_bytes(to, OTLP_RESOURCE_LOGS_RESOURCE, resource);
-    size_t inner = pb_open(to, OTLP_RESOURCE_LOGS_SCOPE_LOGS);
-    pb_put_bytes(to, OTLP_SCOPE_LOGS_SCOPE, buf_sv(&scope));
-    buf_put(to, elements);
-    pb_close(to, inner);
-    pb_close(to, outer);
-    to->failed = to->failed || scope.failed;
 }

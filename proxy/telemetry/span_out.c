@@ -55,17 +55,20 @@ static struct sv known_method(struct sv method)
  * called what it is and a client by its method. */
 static void put_name(struct buf *to, const struct exchange *x)
 {
-    char name[320];
     struct sv host = x->call.destination_service, port = cluster_port(x->upstream_cluster);
     if (!host.len && x->call.reporter == REPORTER_DESTINATION)
         host = x->call.destination.service;
-    int n;
-    if (!host.len || sv_eq(host, IDENTITY_UNKNOWN))
-        n = snprintf(name, sizeof(name), "%.*s", SV_ARG(known_method(x->call.method)));
-    else
-        n = snprintf(name, sizeof(name), "%.*s%s%.*s/*", SV_ARG(sv_sub(host, 0, 256)),
-                     port.len ? ":" : "", SV_ARG(sv_sub(port, 0, 8)));
-    pb_put_bytes(to, OTLP_SPAN_NAME, sv_of(name, MIN((size_t)n, sizeof(name) - 1)));
+    size_t name = pb_open(to, OTLP_SPAN_NAME);
+    if (!host.len || sv_eq(host, IDENTITY_UNKNOWN)) {
+        buf_put(to, known_method(x->call.method));
+    } else {
+        buf_put(to, sv_sub(host, 0, 256));
+        if (port.len)
+            buf_putc(to, ':');
+        buf_put(to, sv_sub(port, 0, 8));
+        buf_put(to, SV("/*"));
+    }
+    pb_close(to, name);
 }
 
 static void put_http(struct buf *to, const struct exchange *x)

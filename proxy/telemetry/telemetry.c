@@ -14,19 +14,16 @@
 #include "base/mem.h"
 #include "proxy/telemetry/access_log.h"
 #include "proxy/telemetry/exporter.h"
+#include "proxy/telemetry/open_batch.h"
 #include "wire/trace_ctx.h"
 
-#define SEAL_RECORDS    512
-#define SEAL_BYTES      ((size_t)256 * 1024)
-#define FLUSH_NS        NS_PER_S
-#define LOG_BYTES       ((size_t)256 * 1024)
-#define GZIP_LEVEL      1 /* records repeat each other: level 6 is a fifth smaller, thrice the CPU */
-#define KEEP_OPEN_BYTES 8192 /* an open batch's memory kept over a seal */
+#define SEAL_RECORDS 512
+#define SEAL_BYTES   ((size_t)96 * 1024) /* with its copy it stays in the second-level cache */
+#define FLUSH_NS     NS_PER_S
+#define LOG_BYTES    ((size_t)256 * 1024)
+#define GZIP_LEVEL   1  /* records repeat each other: level 6 is a fifth smaller, thrice the CPU */
+#define BUSY_RECORDS 64 /* fewer in a batch: the memory for batches is given back */
 
-struct open_batch {
-    struct buf elements;
-    uint32_t records;
-};
 struct telemetry {
     struct loop *loop;
     struct arena mem; /* copies of the configuration */
@@ -37,6 +34,8 @@ struct telemetry {
     struct access_log log;
     struct exporter *exporter; /* NULL: no collector */
     struct open_batch open[OTLP_SIGNALS_LEN];
+    struct buf request, packed; /* of the batch being sealed; kept while busy */
+    struct gzip_writer *gzip;   /* likewise; NULL between */
     struct timer flush, drain;
     telemetry_drained_fn *drained;
     void *drained_arg;
@@ -57,7 +56,7 @@ static bool is_empty(const struct telemetry *t)
 
 static size_t queued_bytes(const struct telemetry *t)
 {
-    return t->open[OTLP_LOGS].elements.len + t->open[OTLP_SPANS].elements.len +
+    return t->open[OTLP_LOGS].bytes + t->open[OTLP_SPANS].bytes +
            (t->exporter ? exporter_bytes(t->exporter) : 0);
 }
 
@@ -80,39 +79,58 @@ static void on_fate(void *to, const struct batch_out *b, enum batch_fate fate)
         timer_after(&t->drain, 0);
 }
 
-static struct batch_out *make_batch(struct telemetry *t, enum otlp_signal signal)
+static int pack(struct telemetry *t, enum otlp_signal signal)
 {
-    AUTO_DONE(buf) request = { 0 };
+    buf_clear(&t->request);
+    buf_clear(&t->packed);
+    open_batch_take(&t->open[signal], t->resource, &t->request);
+    if (!t->gzip)
+        t->gzip = gzip_writer_new(GZIP_LEVEL);
+    if (t->request.failed || !t->gzip)
+        return ERR_NOMEM;
+    return gzip_write(t->gzip, buf_sv(&t->request), &t->packed, NULL);
+}
+
+static struct batch_out *make_batch(struct telemetry *t, enum otlp_signal signal, uint32_t records)
+{
     struct batch_out *b = mem_zalloc(sizeof(*b));
     if (!b)
         return NULL;
     uint64_t random[2] = { random_u64(), random_u64() };
     hex_encode(b->key, (const uint8_t *)random, sizeof(random));
     b->signal = signal;
-    b->records = t->open[signal].records;
-    otlp_put_request(&request, t->resource, buf_sv(&t->open[signal].elements));
-    if (request.failed || gzip_compress(buf_sv(&request), GZIP_LEVEL, &b->body, NULL) < 0)
+    b->records = records;
+    if (pack(t, signal) < 0)
         return batch_out_free(b);
-    return b;
+    buf_put(&b->body, buf_sv(&t->packed)); /* no bigger than it has to be: it may wait for long */
+    return b->body.failed ? batch_out_free(b) : b;
+}
+
+static void give_back(struct telemetry *t)
+{
+    for (enum otlp_signal s = 0; s < OTLP_SIGNALS_LEN; s++)
+        if (!t->open[s].records)
+            open_batch_done(&t->open[s]);
+    buf_done(&t->request);
+    buf_done(&t->packed);
+    t->gzip = gzip_writer_free(t->gzip);
 }
 
 static void seal(struct telemetry *t, enum otlp_signal signal)
 {
-    struct open_batch *open = &t->open[signal];
-    if (!open->records)
+    uint32_t records = t->open[signal].records;
+    if (!records)
         return;
-    struct batch_out *b = make_batch(t, signal);
+    struct batch_out *b = make_batch(t, signal, records);
     if (!b) {
-        count(signal, open->records, &t->stats.logs_dropped, &t->stats.spans_dropped);
-        *(signal == OTLP_LOGS ? &t->stats.queued_logs : &t->stats.queued_spans) -= open->records;
-    }
-    open->records = 0;
-    if (open->elements.cap > KEEP_OPEN_BYTES)
-        buf_done(&open->elements);
-    else
-        buf_clear(&open->elements);
-    if (b)
+        open_batch_done(&t->open[signal]);
+        count(signal, records, &t->stats.logs_dropped, &t->stats.spans_dropped);
+        *(signal == OTLP_LOGS ? &t->stats.queued_logs : &t->stats.queued_spans) -= records;
+    } else {
         exporter_push(t->exporter, b);
+    }
+    if (records < BUSY_RECORDS)
+        give_back(t);
 }
 
 void telemetry_flush(struct telemetry *t)
@@ -127,25 +145,17 @@ static void on_flush(struct timer *timer)
     telemetry_flush(CONTAINER_OF(timer, struct telemetry, flush));
 }
 
-typedef void put_fn(struct buf *to, const struct exchange *x);
-
-static void add(struct telemetry *t, enum otlp_signal signal, put_fn *put, const struct exchange *x)
+static void add(struct telemetry *t, enum otlp_signal signal, const struct exchange *x)
 {
     struct open_batch *open = &t->open[signal];
-    size_t before = open->elements.len;
-    if (queued_bytes(t) < t->queue_bytes)
-        put(&open->elements, x);
-    else
-        open->elements.failed = true;
-    if (open->elements.failed || queued_bytes(t) > t->queue_bytes) {
-        open->elements.len = before; /* the half-written record goes */
-        open->elements.failed = false;
+    size_t queued = queued_bytes(t);
+    if (queued >= t->queue_bytes ||
+        !open_batch_add(open, signal, x, open->bytes + t->queue_bytes - queued)) {
         count(signal, 1, &t->stats.logs_dropped, &t->stats.spans_dropped);
         return;
     }
-    open->records++;
     *(signal == OTLP_LOGS ? &t->stats.queued_logs : &t->stats.queued_spans) += 1;
-    if (open->records >= SEAL_RECORDS || open->elements.len >= SEAL_BYTES)
+    if (open->records >= SEAL_RECORDS || open->bytes >= SEAL_BYTES)
         seal(t, signal);
     else if (!timer_is_set(&t->flush))
         timer_after(&t->flush, t->flush_ns);
@@ -157,9 +167,9 @@ void telemetry_record(struct telemetry *t, const struct exchange *x)
     access_log_add(&t->log, x);
     if (!t->exporter)
         return;
-    add(t, OTLP_LOGS, otlp_put_access_record, x);
+    add(t, OTLP_LOGS, x);
     if (x->is_sampled && trace_id_is_set(x->call.trace_id))
-        add(t, OTLP_SPANS, otlp_put_span, x);
+        add(t, OTLP_SPANS, x);
 }
 
 static void on_drain(struct timer *timer)
@@ -237,7 +247,8 @@ struct telemetry *telemetry_free(struct telemetry *t)
     access_log_done(&t->log);
     exporter_free(t->exporter);
     for (enum otlp_signal s = 0; s < OTLP_SIGNALS_LEN; s++)
-        buf_done(&t->open[s].elements);
+        t->open[s].records = 0;
+    give_back(t);
     arena_done(&t->mem);
     mem_free(t);
     return NULL;

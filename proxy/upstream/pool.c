@@ -1,7 +1,7 @@
 /* pool.c - finds, makes, keeps and drops upstream connections.
  *
- * The pool of an endpoint is found by a text key (address, port, SNI), so it survives a reload of
- * the configuration. A waiting connection still reads: anything that comes means it cannot be used
+ * The pool of an endpoint is found by a key of address, port, SNI and SPIFFE id, so it survives a
+ * reload of the configuration. A waiting connection still reads: anything that comes means it cannot be used
  * again, because a server that speaks unasked is closing or confused. The race that remains (the
  * server closes while our request is on its way) is the stream's to repair: it knows what was sent.
  * Bound: --max-upstream connections an endpoint; beyond it pool_get() refuses. */
@@ -70,12 +70,20 @@ static void put(char *key, size_t *at, struct sv part)
     *at += bytes;
 }
 
-/* "address:port", with TLS "address:port|sni|spiffe": what differs here shares no connection. */
+static struct sv address_bytes(const struct addr *a)
+{
+    return a->sa.sa_family == AF_INET6 ? sv_of(&a->v6.sin6_addr, sizeof(a->v6.sin6_addr))
+                                       : sv_of(&a->v4.sin_addr, sizeof(a->v4.sin_addr));
+}
+
+/* Port and address in bytes, because printing them costs more than the whole search; with TLS also
+ * "|sni|spiffe": what differs here shares no connection. */
 static struct sv key_of(const struct target *t, const struct addr *a, char key[KEY_BYTES])
 {
-    char text[ADDR_TEXT_SIZE];
+    uint16_t port = addr_port(a);
     size_t at = 0;
-    put(key, &at, addr_text(a, text));
+    put(key, &at, sv_of(&port, sizeof(port)));
+    put(key, &at, address_bytes(a));
     if (t->is_mtls) {
         put(key, &at, SV("|"));
         put(key, &at, t->sni);

@@ -257,6 +257,40 @@ static void test_outage(void **state)
     loop_free(loop);
 }
 
+/* More edges in turn than a batch has groups: each record comes out as its own edge's. */
+static void test_many_edges(void **state)
+{
+    enum { EDGES = 50, RECORDS = 400 };
+    struct loop *loop = loop_new(NULL);
+    struct fake_collector *f = fake_collector_new(loop, 0, NULL, 0);
+    struct run run = start(loop, fake_collector_url(f), 0);
+    static struct exchange sent[RECORDS];
+    bool is_seen[RECORDS] = { false };
+    char names[EDGES][16];
+    const struct call *calls;
+    (void)state;
+    for (int i = 0; i < EDGES; i++)
+        snprintf(names[i], sizeof(names[i]), "edge-%d", i);
+    for (int i = 0; i < RECORDS; i++) {
+        sent[i] = exchange_fixture();
+        sent[i].call.destination.workload = sv_z(names[i * 7 % EDGES]);
+        sent[i].call.tls = i % 3 ? TLS_MUTUAL : TLS_PLAINTEXT;
+        sent[i].call.bytes_sent = (uint64_t)i;
+        telemetry_record(run.telemetry, &sent[i]);
+    }
+    assert_true(drain(&run, 10 * NS_PER_S));
+    assert_int_equal(fake_collector_calls(f, &calls), RECORDS);
+    for (int i = 0; i < RECORDS; i++) {
+        uint64_t n = calls[i].bytes_sent;
+        assert_true(n < RECORDS && !is_seen[n]);
+        is_seen[n] = true;
+        assert_same_call(&calls[i], &sent[n].call);
+    }
+    telemetry_free(run.telemetry);
+    fake_collector_free(f);
+    loop_free(loop);
+}
+
 static void test_queue_is_bounded(void **state)
 {
     struct loop *loop = loop_new(NULL);
@@ -299,10 +333,12 @@ static void test_allocations(void **state)
         struct telemetry_conf conf = { .collector_url = "http://127.0.0.1:1", .access_log_fd = -1 };
         mem_fail_nth(nth);
         struct telemetry *t = telemetry_new(loop, &conf, NULL);
-        if (t) {
+        for (int i = 0; t && i < 20; i++) { /* more groups than a batch has */
+            x.call.response_code_details = sv_of("abcdefghijklmnopqrstuvwxyz", (size_t)i + 1);
             telemetry_record(t, &x);
-            telemetry_flush(t);
         }
+        if (t)
+            telemetry_flush(t);
         bool was_reached = mem_count() >= nth;
         mem_fail_nth(0);
         telemetry_free(t);
@@ -315,13 +351,10 @@ static void test_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_spans),
-        cmocka_unit_test(test_outage),
-        cmocka_unit_test(test_queue_is_bounded),
-        cmocka_unit_test(test_url),
-        cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_spans),      cmocka_unit_test(test_outage),
+        cmocka_unit_test(test_many_edges), cmocka_unit_test(test_queue_is_bounded),
+        cmocka_unit_test(test_url),        cmocka_unit_test(test_allocations),
     };
     log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@ struct record {
     const char *event_name;
     uint64_t time_ns;
     const char *attrs;
+    const char *scope; /* NULL: a group without one */
 };
 
 static bool next_attr(struct sv *rest, struct sv *key, struct sv *value, bool *is_number)
@@ -31,17 +32,13 @@ static bool next_attr(struct sv *rest, struct sv *key, struct sv *value, bool *i
     return true;
 }
 
-static void put_proto(const struct record *rec, struct buf *to)
+static void proto_attrs(const char *attrs, uint32_t field, struct buf *to)
 {
-    struct sv rest = sv_z(rec->attrs), key, value;
+    struct sv rest = sv_z(attrs), key, value;
     bool is_number;
     int64_t n;
-    size_t group = pb_open(to, OTLP_LOGS_REQUEST_RESOURCE_LOGS);
-    size_t scopes = pb_open(to, OTLP_RESOURCE_LOGS_SCOPE_LOGS);
-    size_t log = pb_open(to, OTLP_SCOPE_LOGS_LOG_RECORDS);
-    pb_put_fixed64(to, OTLP_LOG_TIME, rec->time_ns);
     while (next_attr(&rest, &key, &value, &is_number)) {
-        size_t attr = pb_open(to, OTLP_LOG_ATTRIBUTES);
+        size_t attr = pb_open(to, field);
         pb_put_bytes(to, OTLP_KEY_VALUE_KEY, key);
         size_t any = pb_open(to, OTLP_KEY_VALUE_VALUE);
         if (is_number && sv_to_i64(value, &n))
@@ -51,6 +48,20 @@ static void put_proto(const struct record *rec, struct buf *to)
         pb_close(to, any);
         pb_close(to, attr);
     }
+}
+
+static void put_proto(const struct record *rec, struct buf *to)
+{
+    size_t group = pb_open(to, OTLP_LOGS_REQUEST_RESOURCE_LOGS);
+    size_t scopes = pb_open(to, OTLP_RESOURCE_LOGS_SCOPE_LOGS);
+    if (rec->scope) {
+        size_t scope = pb_open(to, OTLP_SCOPE_LOGS_SCOPE);
+        proto_attrs(rec->scope, OTLP_SCOPE_ATTRIBUTES, to);
+        pb_close(to, scope);
+    }
+    size_t log = pb_open(to, OTLP_SCOPE_LOGS_LOG_RECORDS);
+    pb_put_fixed64(to, OTLP_LOG_TIME, rec->time_ns);
+    proto_attrs(rec->attrs, OTLP_LOG_ATTRIBUTES, to);
     pb_put_bytes(to, OTLP_LOG_TRACE_ID, SV("0123456789abcdef"));
     pb_put_bytes(to, OTLP_LOG_SPAN_ID, SV("01234567"));
     pb_put_bytes(to, OTLP_LOG_EVENT_NAME, sv_z(rec->event_name));
@@ -59,32 +70,43 @@ static void put_proto(const struct record *rec, struct buf *to)
     pb_close(to, group);
 }
 
+static void json_attrs_of(struct json_out *j, const char *attrs)
+{
+    struct sv rest = sv_z(attrs), key, value;
+    bool is_number;
+    json_kv_open(j, "attributes", '[');
+    while (next_attr(&rest, &key, &value, &is_number)) {
+        json_open(j, '{');
+        json_kv_str(j, "key", key);
+        json_kv_open(j, "value", '{');
+        json_kv_str(j, is_number ? "intValue" : "stringValue", value);
+        json_close(j);
+        json_close(j);
+    }
+    json_close(j);
+}
+
 static void put_json(const struct record *rec, struct buf *to)
 {
-    struct sv rest = sv_z(rec->attrs), key, value;
-    bool is_number;
     struct json_out j = json_out_of(to);
     json_open(&j, '{');
     json_kv_open(&j, "resourceLogs", '[');
     json_open(&j, '{');
     json_kv_open(&j, "scopeLogs", '[');
     json_open(&j, '{');
+    if (rec->scope) {
+        json_kv_open(&j, "scope", '{');
+        json_attrs_of(&j, rec->scope);
+        json_close(&j);
+    }
     json_kv_open(&j, "logRecords", '[');
     json_open(&j, '{');
     json_kv_str(&j, "eventName", sv_z(rec->event_name));
     json_kv_u64(&j, "timeUnixNano", rec->time_ns);
     json_kv_str(&j, "traceId", SV("30313233343536373839616263646566"));
     json_kv_str(&j, "spanId", SV("3031323334353637"));
-    json_kv_open(&j, "attributes", '[');
-    while (next_attr(&rest, &key, &value, &is_number)) {
-        json_open(&j, '{');
-        json_kv_str(&j, "key", key);
-        json_kv_open(&j, "value", '{');
-        json_kv_str(&j, is_number ? "intValue" : "stringValue", value);
-        json_close(&j);
-        json_close(&j);
-    }
-    for (int i = 0; i < 8; i++)
+    json_attrs_of(&j, rec->attrs);
+    for (int i = 0; i < 7; i++)
         json_close(&j);
 }
 
@@ -92,20 +114,24 @@ static void put_json(const struct record *rec, struct buf *to)
 static const struct {
     const char *name; struct record rec; size_t calls, rejected, ignored;
 } cases[] = {
-    { "least",             { "tulle.access", 5, "reporter=source" },                              1, 0, 0 },
-    { "by attribute",      { "", 5, "event.name=tulle.access reporter=destination" },             1, 0, 0 },
-    { "something else",    { "app.started", 5, "reporter=source" },                               0, 0, 1 },
-    { "no event",          { "", 5, "reporter=source" },                                          0, 0, 1 },
-    { "no reporter",       { "tulle.access", 5, "method=GET" },                                   0, 1, 0 },
-    { "reporter unknown",  { "tulle.access", 5, "reporter=moon" },                                0, 1, 0 },
-    { "pair is not said",  { "tulle.access", 5, "reporter=pair" },                                0, 1, 0 },
-    { "no time",           { "tulle.access", 0, "reporter=source" },                              0, 1, 0 },
-    { "number as text",    { "tulle.access", 5, "reporter=source response_code=200" },            1, 0, 0 },
-    { "code is a word",    { "tulle.access", 5, "reporter=source response_code=ok" },             0, 1, 0 },
-    { "code too large",    { "tulle.access", 5, "reporter=source response_code#70000" },          0, 1, 0 },
-    { "duration negative", { "tulle.access", 5, "reporter=source duration_ns#-1" },               0, 1, 0 },
-    { "text as number",    { "tulle.access", 5, "reporter=source method#5" },                     0, 1, 0 },
-    { "unknown attribute", { "tulle.access", 5, "reporter=source my.own=1" },                     1, 0, 0 },
+    { "least",             { "tulle.access", 5, "reporter=source", NULL },                        1, 0, 0 },
+    { "by attribute",      { "", 5, "event.name=tulle.access reporter=destination", NULL },       1, 0, 0 },
+    { "something else",    { "app.started", 5, "reporter=source", NULL },                         0, 0, 1 },
+    { "no event",          { "", 5, "reporter=source", NULL },                                    0, 0, 1 },
+    { "no reporter",       { "tulle.access", 5, "method=GET", NULL },                             0, 1, 0 },
+    { "reporter unknown",  { "tulle.access", 5, "reporter=moon", NULL },                          0, 1, 0 },
+    { "pair is not said",  { "tulle.access", 5, "reporter=pair", NULL },                          0, 1, 0 },
+    { "no time",           { "tulle.access", 0, "reporter=source", NULL },                        0, 1, 0 },
+    { "number as text",    { "tulle.access", 5, "reporter=source response_code=200", NULL },      1, 0, 0 },
+    { "code is a word",    { "tulle.access", 5, "reporter=source response_code=ok", NULL },       0, 1, 0 },
+    { "code too large",    { "tulle.access", 5, "reporter=source response_code#70000", NULL },    0, 1, 0 },
+    { "duration negative", { "tulle.access", 5, "reporter=source duration_ns#-1", NULL },         0, 1, 0 },
+    { "text as number",    { "tulle.access", 5, "reporter=source method#5", NULL },               0, 1, 0 },
+    { "unknown attribute", { "tulle.access", 5, "reporter=source my.own=1", NULL },               1, 0, 0 },
+    { "scope has it",      { "tulle.access", 5, "method=GET", "reporter=source" },                1, 0, 0 },
+    { "both have it",      { "tulle.access", 5, "reporter=source", "reporter=destination" },      1, 0, 0 },
+    { "scope is wrong",    { "tulle.access", 5, "reporter=source", "duration_ns=long" },          0, 1, 0 },
+    { "scope is empty",    { "tulle.access", 5, "method=GET", "" },                               0, 1, 0 },
 };
 /* clang-format on */
 
@@ -163,22 +189,46 @@ static const struct record full = {
     "request_protocol=grpc tls_state=mutual duration_ns#123456 bytes_received=10 response_code#503 "
     "grpc_response_status=14 peer_certificate_expiry_ns#99 response_flags=UF,URX path=/a?b "
     "source_workload=web-v1 source_principal=spiffe://td/ns/d/sa/web",
+    NULL,
 };
 
-static void test_every_kind_of_field(void **state)
+static void check_both_spellings(const struct record *rec)
 {
-    (void)state;
     struct limits lim = limits_for(LIMIT_BODY_BYTES);
     AUTO_DONE(buf) proto = { 0 };
     AUTO_DONE(buf) json = { 0 };
     AUTO_FREE(batch) b = batch_new();
-    put_proto(&full, &proto);
-    put_json(&full, &json);
+    put_proto(rec, &proto);
+    put_json(rec, &json);
     assert_int_equal(otlp_proto_logs_decode(buf_sv(&proto), b, &lim, NULL), 0);
     assert_int_equal(otlp_json_logs_decode(buf_sv(&json), b, &lim, NULL), 0);
     assert_int_equal(b->calls_len, 2);
     check_full(&b->calls[0]);
     check_full(&b->calls[1]);
+}
+
+static void test_every_kind_of_field(void **state)
+{
+    (void)state;
+    check_both_spellings(&full);
+}
+
+/* The same call when the scope says most of it, some of that wrong, which the record's own replaces. */
+static void test_scope_and_record(void **state)
+{
+    (void)state;
+    struct record split = full;
+    split.scope = full.attrs;
+    split.attrs = "";
+    check_both_spellings(&split);
+    split.scope =
+        "reporter=source request_protocol=grpc tls_state=mutual tls_version=TLSv1.3 path=/c "
+        "destination_canonical_service=cart source_workload=web-v1 "
+        "source_principal=spiffe://td/ns/d/sa/web peer_certificate_expiry_ns#99";
+    split.attrs =
+        "reporter=destination path=/a?b bytes_sent#20 duration_ns#123456 bytes_received=10 "
+        "response_code#503 grpc_response_status=14 response_flags=UF,URX";
+    check_both_spellings(&split);
 }
 
 static void test_allocation_failures(void **state)
@@ -204,6 +254,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_records),
         cmocka_unit_test(test_every_kind_of_field),
+        cmocka_unit_test(test_scope_and_record),
         cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
