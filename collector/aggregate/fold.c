@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "normalize/normalize.h"
+#include "pair/marks.h"
 #include <pthread.h>
 
 #define FLUSH_PATIENCE_NS (20 * NS_PER_MS) /* for readers; a window of a minute reads in a few */
@@ -26,6 +27,7 @@ enum {
     HALVES_MAX = 200000,    /* a minute at 3,000 unpaired halves a second; 29 MB when full */
     EDGES_MAX = 20000,      /* four times the mesh of 1,000 services we aim at */
     IDENTITIES_MAX = 20000, /* 6 MB when full */
+    TOLD_PLACES = 131072,   /* 1 MiB: a record sent again is known among some 40,000 others */
 };
 #define WAIT_NS (60 * NS_PER_S) /* SDKs export every 5 s, with retries up to half a minute */
 
@@ -36,6 +38,7 @@ struct fold {
     struct fold_stats stats;
     /* The writer's own: */
     struct pairer *pairer;
+    struct marks told; /* records that were counted */
     struct store_progress progress;
     int64_t wait_ns;
     int64_t arrival_ns; /* of what is being folded */
@@ -110,6 +113,7 @@ struct fold *fold_new(const struct fold_conf *c)
     struct pair_conf pair = { c->halves_max, c->identities_max, c->wait_ns };
     f->wait_ns = c->wait_ns;
     known_edges_init(&f->edges, c->edges_max);
+    marks_init(&f->told, TOLD_PLACES);
     f->pairer = pairer_new(&pair, add_call, f);
     if (!f->pairer || locks_init(f) < 0) {
         pairer_free(f->pairer);
@@ -123,6 +127,7 @@ struct fold *fold_free(struct fold *f)
     if (!f)
         return NULL;
     pairer_free(f->pairer);
+    marks_done(&f->told);
     known_edges_done(&f->edges);
     pthread_mutex_destroy(&f->counts);
     pthread_rwlock_destroy(&f->flush);
@@ -139,6 +144,30 @@ int64_t fold_replay_since(const struct fold *f)
     return f->progress.time_ns - 2 * f->wait_ns;
 }
 
+/* An exporter without an idempotency key that got no answer sends its records once more. */
+static bool was_told(struct fold *f, const struct call *c)
+{
+    bool is_source = c->reporter == REPORTER_SOURCE;
+    if (!span_id_is_set(c->span_id))
+        return false;
+    if (marks_has(&f->told, &c->trace_id, &c->span_id, is_source, NULL))
+        return true;
+    if (marks_put(&f->told, &c->trace_id, &c->span_id, is_source, NULL) < 0)
+        f->stats.lost++; /* counted, but not known again */
+    return false;
+}
+
+static void add_record(struct fold *f, const struct call *c, bool is_counted)
+{
+    bool is_repeated = was_told(f, c);
+    if (!is_counted)
+        return;
+    if (is_repeated)
+        f->stats.calls_repeated++;
+    else
+        add_call(f, c, -1);
+}
+
 /* Under `counts`. */
 static void publish_pair_stats(struct fold *f)
 {
@@ -152,8 +181,8 @@ void fold_batch(struct fold *f, const struct batch *b, bool is_counted)
     f->arrival_ns = b->received_ns;
     if (!is_counted) /* what the last process gave up stays given up */
         pairer_expire(f->pairer, MIN(b->received_ns, f->progress.time_ns), false);
-    for (size_t i = 0; i < b->calls_len && is_counted; i++)
-        add_call(f, &b->calls[i], -1);
+    for (size_t i = 0; i < b->calls_len; i++)
+        add_record(f, &b->calls[i], is_counted);
     pairer_add(f->pairer, b->spans, b->spans_len, b->received_ns, is_counted);
     if (is_counted)
         f->progress.seq = MAX(f->progress.seq, b->seq);

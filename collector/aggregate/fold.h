@@ -56,6 +56,7 @@ struct fold_stats {
     uint64_t generation;      /* grows with every change of a count */
     uint64_t calls_counted;   /* access records and paired or lone spans that reached an edge */
     uint64_t calls_overflow;  /* of them, on the edge "other" because edges_max was reached */
+    uint64_t calls_repeated;  /* access records that had come before and were not counted again */
     uint64_t lost;            /* records not counted because memory was out */
     uint64_t edges;           /* distinct edges */
     uint64_t identities;      /* distinct identities */

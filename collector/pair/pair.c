@@ -21,6 +21,11 @@
 #include "pair/lone.h"
 #include "pair/marks.h"
 
+enum {
+    BESIDE_PLACES = 65536, /* 512 KiB; spans of proxies beside applications with an SDK */
+    TOLD_PLACES = 131072,  /* 1 MiB: ten seconds at 3,000 spans a second, a retry's usual delay */
+};
+
 struct pairer {
     struct normalizer normalizer;
     struct {
@@ -30,7 +35,8 @@ struct pairer {
     } sender; /* of the last span whose resource alone said who it was; for one batch */
     struct halves halves;
     struct identities identities;
-    struct marks marks;
+    struct marks beside; /* neighbours of proxies' spans */
+    struct marks told;   /* spans that were taken in */
     struct pair_stats stats;
     int64_t wait_ns;
     bool is_counted; /* of the call that is running */
@@ -46,6 +52,8 @@ struct pairer *pairer_new(const struct pair_conf *c, pair_emit_fn *emit, void *t
     normalizer_init(&p->normalizer);
     halves_init(&p->halves, c->halves_max);
     identities_init(&p->identities, c->identities_max);
+    marks_init(&p->beside, BESIDE_PLACES);
+    marks_init(&p->told, TOLD_PLACES);
     p->wait_ns = c->wait_ns;
     p->emit = emit;
     p->to = to;
@@ -58,7 +66,8 @@ struct pairer *pairer_free(struct pairer *p)
         return NULL;
     halves_done(&p->halves);
     identities_done(&p->identities);
-    marks_done(&p->marks);
+    marks_done(&p->beside);
+    marks_done(&p->told);
     return mem_free(p);
 }
 
@@ -190,7 +199,7 @@ static void take_over(struct pairer *p, const struct half *h, const struct span_
     uint32_t at = halves_find(&p->halves, &h->trace, neighbour, h->is_calling);
     if (at != HALF_NONE && p->halves.list[at].emitter == EMITTER_APP)
         drop_internal(p, at);
-    else if (marks_put(&p->marks, &h->trace, neighbour, h->is_calling) < 0)
+    else if (marks_put(&p->beside, &h->trace, neighbour, h->is_calling, NULL) < 0)
         count(p, &p->stats.lost);
 }
 
@@ -199,7 +208,7 @@ static void add_calling(struct pairer *p, struct half *h, const struct span *s,
 {
     if (h->emitter != EMITTER_APP && span_id_is_set(s->parent_id))
         take_over(p, h, &s->parent_id);
-    if (h->emitter == EMITTER_APP && marks_has(&p->marks, &h->trace, &h->own, true)) {
+    if (h->emitter == EMITTER_APP && marks_has(&p->beside, &h->trace, &h->own, true, NULL)) {
         count(p, &p->stats.internal_hops);
         return;
     }
@@ -246,7 +255,7 @@ static void add_called(struct pairer *p, struct half *h)
             add_root(p, h);
         return;
     }
-    if (h->emitter == EMITTER_APP && marks_has(&p->marks, &h->trace, &h->key, false)) {
+    if (h->emitter == EMITTER_APP && marks_has(&p->beside, &h->trace, &h->key, false, NULL)) {
         count(p, &p->stats.internal_hops);
         return;
     }
@@ -328,7 +337,13 @@ static void add_span(struct pairer *p, const struct span *s, int64_t received_ns
         count(p, &p->stats.unidentified);
         return;
     }
-    if (half_of(p, s, &f, received_ns, &h) < 0) {
+    bool is_calling = f.kind == SPAN_KIND_CLIENT || f.kind == SPAN_KIND_PRODUCER;
+    if (marks_has(&p->told, &s->trace_id, &s->span_id, is_calling, NULL)) {
+        count(p, &p->stats.repeated);
+        return;
+    }
+    if (half_of(p, s, &f, received_ns, &h) < 0 ||
+        marks_put(&p->told, &s->trace_id, &s->span_id, is_calling, NULL) < 0) {
         count(p, &p->stats.lost);
         return;
     }

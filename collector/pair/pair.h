@@ -18,6 +18,7 @@ struct pair_stats {
     uint64_t unpaired_client; /* given up: a calling half that named no peer */
     uint64_t unpaired_server; /* given up: a called half whose caller never came */
     uint64_t unidentified;    /* spans without trace or span id */
+    uint64_t repeated;        /* spans that had come before: an export sent once more */
     uint64_t evicted;         /* halves given up early because the table was full */
     uint64_t lost;            /* memory was out */
 };

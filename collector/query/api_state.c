@@ -88,6 +88,7 @@ static void put_fold_stats(struct json_out *j, const struct fold_stats *f)
     json_kv_open(j, "fold", '{');
     json_kv_u64(j, "callsCounted", f->calls_counted);
     json_kv_u64(j, "callsOverflow", f->calls_overflow);
+    json_kv_u64(j, "callsRepeated", f->calls_repeated);
     json_kv_u64(j, "lost", f->lost);
     json_kv_u64(j, "edges", f->edges);
     json_kv_u64(j, "identities", f->identities);
@@ -103,6 +104,7 @@ static void put_fold_stats(struct json_out *j, const struct fold_stats *f)
     json_kv_u64(j, "unpairedClient", p->unpaired_client);
     json_kv_u64(j, "unpairedServer", p->unpaired_server);
     json_kv_u64(j, "unidentified", p->unidentified);
+    json_kv_u64(j, "repeated", p->repeated);
     json_kv_u64(j, "evicted", p->evicted);
     json_kv_u64(j, "lost", p->lost);
     json_close(j);

@@ -132,28 +132,28 @@ int hist_copy(struct hist *ret_to, const struct hist *from)
     return 0;
 }
 
+/* In the middle between the bucket's bounds, on the scale of powers. */
+static int64_t middle_ns(int32_t index)
+{
+    return (int64_t)llround(exp2((index - 0.5) / STEPS_PER_POWER) * NS_PER_SECOND);
+}
+
 int64_t hist_quantile(const struct hist *h, double q)
 {
-    if (h->count == 0)
-        return 0;
     double rank = (q > 0 ? fmin(q, 1.0) : 0.0) * (double)h->count;
     double below = (double)h->zero;
-    if (rank <= below)
-        return h->zero ? 0 : (int64_t)llround(hist_upper_s(h->first - 1) * NS_PER_SECOND);
+    if (h->count == 0 || (h->zero && rank <= below))
+        return 0;
     int32_t last = h->first;
     for (uint32_t i = 0; i < h->len; i++) {
-        double here = (double)h->counts[i];
-        if (here == 0)
+        if (h->counts[i] == 0)
             continue;
         last = h->first + (int32_t)i;
-        if (rank <= below + here) {
-            double at = (last - 1 + (rank - below) / here) / STEPS_PER_POWER;
-            return (int64_t)llround(exp2(at) * NS_PER_SECOND);
-        }
-        below += here;
+        below += (double)h->counts[i];
+        if (rank <= below)
+            break;
     }
-    /* Only rounding of very large counts leads here: the top of the last used bucket. */
-    return (int64_t)llround(hist_upper_s(last) * NS_PER_SECOND);
+    return middle_ns(last); /* past the end only by the rounding of very large counts */
 }
 
 uint64_t hist_count_below(const struct hist *h, double bound_s)

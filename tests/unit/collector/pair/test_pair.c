@@ -96,6 +96,10 @@ static const struct story stories[] = {
       "", "covered=1" },
     { "a pair with an application's SDK counts", { { 0, CLIENT, "a", 1, 9, { HTTP }, 0 }, { 0, SERVER, "b", 2, 1, { HTTP, TULLE }, 0 } },
       "a>b pair 200;", "paired=1" },
+    { "an export sent once more",
+      { { 0, CLIENT, "a", 1, 9, { HTTP }, 0 }, { 0, SERVER, "b", 2, 1, { HTTP }, 0 },
+        { 5, CLIENT, "a", 1, 9, { HTTP }, 0 }, { 5, SERVER, "b", 2, 1, { HTTP }, 0 } },
+      "a>b pair 200;", "paired=1 repeated=2" },
     { "no id", { { 0, CLIENT, "a", 0, 9, { HTTP }, 0 } }, "", "no_id=1" },
 };
 /* clang-format on */
@@ -146,6 +150,7 @@ static void describe(const struct pair_stats *s, struct buf *out)
         { "unpaired_client", s->unpaired_client },
         { "unpaired_server", s->unpaired_server },
         { "no_id", s->unidentified },
+        { "repeated", s->repeated },
         { "evicted", s->evicted },
         { "lost", s->lost },
         { "waiting", s->waiting },
