@@ -1,6 +1,6 @@
-/* http.c - the query door on libmicrohttpd.
+/* http.c - the query door on libmicrohttpd, behind the listener of front.c.
  *
- * libmicrohttpd does sockets, HTTP and threads (four workers, each with its epoll; a slow store
+ * libmicrohttpd does sockets, HTTP and threads (four workers, each with its poll; a slow store
  * query holds up one of them). What to answer is decided in query/api.c, which knows no sockets;
  * this file carries requests there and answers back. A live stream is a response whose reader
  * suspends the connection while there is nothing to send; live.c wakes it.
@@ -10,12 +10,11 @@
 #include "http.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "front.h"
 #include "query/live.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum {
     WORKERS = 4,               /* reading the store is the long part, and two cores is common */
@@ -30,7 +29,7 @@ struct http {
     struct api api;
     struct live *live;
     struct MHD_Daemon *daemon;
-    uint16_t port;
+    struct front *front;
 };
 
 /* One request, from its first line to its end. */
@@ -236,50 +235,30 @@ static enum MHD_Result on_request(void *to, struct MHD_Connection *connection, c
     return answer(h, connection, &rq);
 }
 
-static int address_of(const struct http_conf *c, struct sockaddr_storage *ret, bool *ret_is_v6,
-                      struct err *err)
+static void on_connection(void *to, int fd, const void *address, unsigned address_bytes)
 {
-    struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
-    memset(ret, 0, sizeof(*ret));
-    *ret_is_v6 = false;
-    if (inet_pton(AF_INET, c->listen, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(c->port);
-        return 0;
-    }
-    if (inet_pton(AF_INET6, c->listen, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(c->port);
-        *ret_is_v6 = true;
-        return 0;
-    }
-    return err_set(err, ERR_USAGE, "listen address %s: want an IPv4 or IPv6 address", c->listen);
+    struct http *h = to;
+    /* It closes fd when it does not want it. */
+    (void)MHD_add_connection(h->daemon, fd, address, address_bytes);
 }
 
 static int start(struct http *h, const struct http_conf *c, struct err *err)
 {
-    struct sockaddr_storage address;
-    bool is_v6;
-    int rc = address_of(c, &address, &is_v6, err);
-    if (rc < 0)
-        return rc;
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
-                     (is_v6 ? MHD_USE_IPv6 : 0);
+    /* not epoll: an end of stream that comes before MHD_add_connection() would go unnoticed */
+    unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
+                     MHD_USE_NO_LISTEN_SOCKET;
     h->daemon = MHD_start_daemon(
-        flags, c->port, NULL, NULL, on_request, h, MHD_OPTION_SOCK_ADDR,
-        (struct sockaddr *)&address, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)WORKERS,
+        flags, 0, NULL, NULL, on_request, h, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)WORKERS,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
         MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
         MHD_OPTION_END);
     if (!h->daemon)
-        return err_set(err, ERR_IO, "cannot listen on %s port %u: %s", c->listen, c->port,
+        return err_set(err, ERR_IO, "cannot start the threads of the query door: %s",
                        strerror(errno));
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_BIND_PORT);
-    h->port = info ? info->port : c->port;
-    return 0;
+    h->front = front_open(c->listen, c->port, on_connection, h, err);
+    return h->front ? 0 : -1;
 }
 
 struct http *http_open(const struct http_conf *c, struct err *err)
@@ -307,7 +286,7 @@ struct http *http_open(const struct http_conf *c, struct err *err)
 
 uint16_t http_port(const struct http *h)
 {
-    return h->port;
+    return front_port(h->front);
 }
 
 struct http *http_close(struct http *h)
@@ -316,6 +295,7 @@ struct http *http_close(struct http *h)
         return NULL;
     if (h->live)
         live_stop(h->live);
+    front_close(h->front);
     if (h->daemon)
         MHD_stop_daemon(h->daemon);
     live_free(h->live);

@@ -26,7 +26,7 @@ struct http_conf {
 };
 
 struct http;
-/* Listens and serves. Gives; NULL with err set: ERR_USAGE (address), ERR_IO (port taken). */
+/* Listens and serves. Gives; NULL with err set: ERR_USAGE (address), ERR_CONFLICT (port taken), ERR_IO. */
 struct http *http_open(const struct http_conf *c, struct err *err) MUST_USE;
 uint16_t http_port(const struct http *h); /* the port really bound */
 /* Ends the live streams, finishes running answers, closes. Takes; NULL is fine. */

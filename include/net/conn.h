@@ -48,6 +48,8 @@ ssize_t conn_peek(struct conn *c, void *to, size_t max) MUST_USE;
 /* Neither bytes nor an end of stream wait at the socket: asks the kernel, for connections that were
  * idle and are about to be used again. */
 bool conn_is_quiet(const struct conn *c);
+/* The peer will send no more than what is waiting to be read. */
+bool conn_is_half_closed(const struct conn *c);
 void conn_pause(struct conn *c);  /* no CONN_READABLE until conn_resume() */
 void conn_resume(struct conn *c); /* CONN_READABLE comes again if bytes are left */
 
@@ -65,6 +67,9 @@ void conn_finish(struct conn *c);
 void conn_set_idle(struct conn *c, int64_t idle_ns); /* 0: never */
 /* Closes now: no more events, unsent bytes are dropped. Takes c; NULL is fine. */
 void conn_close(struct conn *c);
+/* Gives the socket away as it is, with all that was only peeked at. Plain connections that are open and
+ * have nothing unsent. Takes c. */
+int conn_detach(struct conn *c) MUST_USE;
 /* Sends what is queued, ends our stream, reads and drops input until the peer closes or linger_ns
  * is over, then closes: an error answer is not lost to a reset. Takes c. */
 void conn_close_gently(struct conn *c, int64_t linger_ns);

@@ -348,6 +348,19 @@ static void on_gone(uv_handle_t *h)
     mem_free(c);
 }
 
+/* All but its socket and its TLS. */
+static void let_go(struct conn *c)
+{
+    io_want(&c->io, 0);
+    c->state = CONN_CLOSED;
+    c->fn = NULL;
+    timer_stop(&c->timer);
+    defer_cancel(&c->later);
+    list_remove(&c->orphan.node);
+    buf_done(&c->out);
+    io_close(&c->io, on_gone);
+}
+
 void conn_close(struct conn *c)
 {
     if (!c || c->state == CONN_CLOSED)
@@ -357,17 +370,17 @@ void conn_close(struct conn *c)
         (void)SSL_shutdown(c->tls.ssl);
         ERR_clear_error();
     }
-    io_want(&c->io, 0);
-    c->state = CONN_CLOSED;
-    c->fn = NULL;
-    timer_stop(&c->timer);
-    defer_cancel(&c->later);
-    list_remove(&c->orphan.node);
-    buf_done(&c->out);
-    io_close(&c->io, on_gone);
+    let_go(c);
     if (c->has_tls)
         tls_state_done(&c->tls);
     close(c->fd);
+}
+
+int conn_detach(struct conn *c)
+{
+    INVARIANT(!c->has_tls && c->out.len == 0 && c->state == CONN_UP);
+    let_go(c);
+    return c->fd;
 }
 
 static void end_lingering(struct orphan *o)

@@ -8,6 +8,7 @@
 #include "conn_priv.h"
 #include <errno.h>
 #include <openssl/err.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -105,6 +106,12 @@ bool conn_is_quiet(const struct conn *c)
     ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return c->state == CONN_UP && !c->is_ended && n < 0 &&
            (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+bool conn_is_half_closed(const struct conn *c)
+{
+    struct pollfd p = { .fd = c->fd, .events = POLLRDHUP };
+    return poll(&p, 1, 0) == 1;
 }
 
 /* Sends plain parts; *ret_sent tells how much the socket took. */
