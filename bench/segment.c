@@ -34,30 +34,28 @@ static void must(bool is_done, const char *what)
     exit(1);
 }
 
-/* One segment's worth: to rows, back from rows (as the sealer reads them), to a segment and back. */
-static void run(struct random_source *r, size_t batch_spans, struct texts_w *texts,
-                struct segment_w *w, struct totals *t)
+/* One segment's worth: to rows, back from rows (as a restart reads them), to a segment and back. */
+static void run(struct random_source *r, size_t batch_spans, struct segment_w *w, struct totals *t)
 {
     size_t n = (SEGMENT_SPANS + batch_spans - 1) / batch_spans;
-    struct batch **read = calloc(n, sizeof(struct batch *));
-    struct buf *rows = calloc(n, sizeof(*rows));
-    must(read && rows, "memory");
     AUTO_DONE(buf) segment = { 0 };
     AUTO_FREE(batch) back = batch_new();
+    segment_start(w);
     for (size_t i = 0; i < n; i++) {
+        AUTO_DONE(buf) row = { 0 };
+        AUTO_FREE(batch) read = batch_new();
         AUTO_FREE(batch) b = mesh_batch(r, batch_spans, (int64_t)t->spans * 5000);
         double at = cpu_s();
-        must(rows_encode(b, texts, &rows[i], NULL) == 0, "writing rows");
+        must(segment_add(w, b, &row, NULL) == 0, "writing rows");
         t->rows_w_s += cpu_s() - at;
         t->spans += b->spans_len;
-        t->row_bytes += rows[i].len;
-        read[i] = batch_new();
+        t->row_bytes += row.len;
         at = cpu_s();
-        must(rows_decode(buf_sv(&rows[i]), read[i], NULL) == 0, "reading rows");
+        must(rows_decode(buf_sv(&row), read, NULL) == 0, "reading rows");
         t->rows_r_s += cpu_s() - at;
     }
     double at = cpu_s();
-    must(segment_encode(w, read, n, &segment, NULL) == 0, "writing a segment");
+    must(segment_finish(w, &segment, NULL) == 0, "writing a segment");
     t->segment_w_s += cpu_s() - at;
     t->segment_bytes += segment.len;
     at = cpu_s();
@@ -70,12 +68,6 @@ static void run(struct random_source *r, size_t batch_spans, struct texts_w *tex
          "reading a trace");
     t->trace_s += cpu_s() - at;
     t->traces++;
-    for (size_t i = 0; i < n; i++) {
-        batch_free(read[i]);
-        buf_done(&rows[i]);
-    }
-    free(read);
-    free(rows);
 }
 
 static void print(const char *form, const char *what, double seconds, size_t bytes, size_t spans)
@@ -94,10 +86,9 @@ int main(int argc, char **argv)
     }
     struct random_source r = { 1 };
     struct totals t = { 0 };
-    AUTO_DONE(texts_w) texts = { 0 };
     AUTO_FREE(segment_w) w = segment_w_new();
     while (t.spans < spans)
-        run(&r, batch_spans, &texts, w, &t);
+        run(&r, batch_spans, w, &t);
     print("journal", "write", t.rows_w_s, t.row_bytes, t.spans);
     print("journal", "read", t.rows_r_s, t.row_bytes, t.spans);
     print("segment", "write", t.segment_w_s, t.segment_bytes, t.spans);

@@ -10,6 +10,7 @@
  * Cost: reading the file twice, one segment in memory at a time. */
 #include "base/mem.h"
 #include "store/sqlite/cells.h"
+#include "store/sqlite/rows.h"
 #include "store/sqlite/segment.h"
 #include "store/sqlite/sqlite.h"
 #include <stdio.h>

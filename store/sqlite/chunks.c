@@ -119,19 +119,19 @@ bool chunks_is_seal_due(const struct chunks *c)
            c->rows >= SEGMENT_ROWS;
 }
 
-size_t chunks_to_seal(const struct chunks *c, size_t *ret_first)
+size_t chunks_to_seal(const struct chunks *c, uint64_t before_seq, bool is_all, size_t *ret_first)
 {
-    size_t first = c->len - c->rows;
+    size_t n = 0;
     uint64_t spans = 0, calls = 0;
-    for (size_t n = 1; n <= c->rows; n++) {
-        spans += c->list[first + n - 1].spans;
-        calls += c->list[first + n - 1].calls;
-        if (spans >= c->segment_records || calls >= c->segment_records || n == SEGMENT_ROWS) {
-            *ret_first = first;
+    *ret_first = c->len - c->rows;
+    while (n < c->rows && c->list[*ret_first + n].first_seq < before_seq) {
+        const struct chunk *row = &c->list[*ret_first + n++];
+        spans += row->spans;
+        calls += row->calls;
+        if (spans >= c->segment_records || calls >= c->segment_records || n == SEGMENT_ROWS)
             return n;
-        }
     }
-    return 0;
+    return is_all ? n : 0;
 }
 
 static void widen_by(struct chunk_range *r, struct chunk_range more)

@@ -54,9 +54,10 @@ void chunks_add(struct chunks *c, const struct chunk *chunk); /* takes chunk->tr
 void chunks_clear(struct chunks *c);
 
 bool chunks_is_seal_due(const struct chunks *c);
-/* The journal rows that make the next segment: the oldest that are a segment's worth, how many and
- * where they begin. 0 when there are not so many yet. */
-size_t chunks_to_seal(const struct chunks *c, size_t *ret_first);
+/* The journal rows that make the next segment: of those in front of row before_seq the oldest that
+ * are a segment's worth, or all when is_all and they are less; how many and where they begin. 0
+ * when there are none. */
+size_t chunks_to_seal(const struct chunks *c, uint64_t before_seq, bool is_all, size_t *ret_first);
 /* One line for the n from `first` on, as segment id. -1 when memory is out. */
 int chunk_of_chunks(const struct chunks *c, size_t first, size_t n, int64_t id, struct chunk *ret_c)
     MUST_USE;

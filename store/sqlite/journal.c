@@ -48,10 +48,12 @@ static int add_key(struct sqlite_store *s, struct group *g, struct sv key, struc
 static int add_row(struct sqlite_store *s, const struct batch *b, const struct chunk *c,
                    struct err *err)
 {
+    struct segment_w *w = stages_open(&s->stages, (uint64_t)c->id);
     buf_clear(&s->rows);
-    int rc = rows_encode(b, &s->texts, &s->rows, err);
+    int rc = w ? segment_add(w, b, &s->rows, err) : err_set(err, ERR_NOMEM, "segment");
     if (rc < 0)
         return rc;
+    stages_added(&s->stages, (uint64_t)c->id, s->chunks.segment_records, SEGMENT_ROWS);
     sqlite3_stmt *st = db_statement(&s->writer, ST_JOURNAL_ADD, err);
     if (!st)
         return ERR_IO;
@@ -127,6 +129,7 @@ static void publish_group(struct sqlite_store *s, struct group *g)
     pthread_mutex_lock(&s->chunks.lock);
     for (size_t i = 0; i < g->chunks_len; i++)
         chunks_add(&s->chunks, &g->chunks[i]);
+    stages_commit(&s->stages);
     bool is_seal_due = chunks_is_seal_due(&s->chunks);
     pthread_mutex_unlock(&s->chunks.lock);
     g->chunks_len = 0; /* their fingerprints belong to the list now */
@@ -147,6 +150,7 @@ int sqlite_put(struct store *store, struct batch *const *batches, size_t n, stru
     if (rc < 0) {
         keys_take_back(&s->keys);
         operations_forget(s);
+        stages_drop(&s->stages);
     } else {
         publish_group(s, &g);
     }

@@ -1,15 +1,12 @@
 /* rows.h - a batch as bytes, span after span: what the journal keeps until a segment is sealed.
- * Private to store/sqlite/. The format is described in docs/store-format.md. */
+ * Private to store/sqlite/. The format is described in docs/store-format.md. Rows are written by
+ * segment_add() (segment.h). */
 #ifndef SQLITE_ROWS_H
 #define SQLITE_ROWS_H
 
 #include "model/batch.h"
 #include "store/sqlite/texts.h"
 
-/* Appends b's spans and calls to out; texts is scratch. ERR_NOMEM, or ERR_LIMIT when an attribute
- * nests deeper than VALUE_DEPTH_MAX. */
-int rows_encode(const struct batch *b, struct texts_w *texts, struct buf *out, struct err *err)
-    MUST_USE;
 /* Appends the spans and calls of in to b. They point into in. */
 int rows_decode(struct sv in, struct batch *b, struct err *err) MUST_USE;
 
@@ -18,7 +15,6 @@ void resource_put(struct texts_w *w, const struct resource *r);
 void scope_put(struct texts_w *w, const struct scope *s);
 void events_put(struct texts_w *w, const struct span *s);
 void links_put(struct texts_w *w, const struct span *s);
-void call_put(struct texts_w *w, const struct call *c, int64_t *previous_start_ns);
 const struct resource *resource_get(struct texts_r *r);
 const struct scope *scope_get(struct texts_r *r);
 void events_get(struct texts_r *r, struct span *s);

@@ -1,9 +1,10 @@
 /* seal.c - the thread that turns journal rows into segments, and drops old ones (retain.c).
  *
- * When the journal holds a segment's worth, its oldest rows are read back, written as one segment,
- * and in one transaction the segment comes and the rows go. Reading and compressing happen beside
- * the writing thread, which only waits for that transaction. The commit is made under the lock of
- * the list of chunks, so no reader sees a list and a file that disagree.
+ * When the journal holds a segment's worth, its oldest rows become one segment, and in one
+ * transaction the segment comes and the rows go. The rows have been taken apart when they were
+ * committed (stages.c); what an earlier run has left is read back. Putting them in columns and
+ * compressing happen beside the writing thread, which only waits for that transaction. The commit
+ * is made under the lock of the list of chunks, so no reader sees a list and a file that disagree.
  *
  * A crash at any moment leaves either the rows or the segment. What cannot be sealed stays in the
  * journal, where it is found as well: after a failure the sealer waits for the next batch, and
@@ -24,7 +25,6 @@ struct sealer {
     pthread_cond_t changed;
     bool is_due, is_over;
     /* The thread's own. */
-    struct segment_w *writer;
     struct buf segment;
     bool is_resting;
 };
@@ -32,16 +32,15 @@ struct sealer {
 /* What is being sealed: some rows from one on. */
 struct job {
     uint64_t from_seq;
-    struct batch **batches;
     size_t len;
-    size_t row_bytes;
+    struct segment_w *w;
+    bool is_staged; /* w is the first stage's, else the job's own */
 };
 
 static void job_done(struct job *j)
 {
-    for (size_t i = 0; i < j->len; i++)
-        batch_free(j->batches[i]);
-    mem_free(j->batches);
+    if (!j->is_staged)
+        segment_w_free(j->w);
 }
 
 static int read_rows(struct session *session, struct job *j, uint64_t to_seq, struct err *err)
@@ -52,40 +51,71 @@ static int read_rows(struct session *session, struct job *j, uint64_t to_seq, st
     db_bind_i64(st, 1, (int64_t)j->from_seq);
     db_bind_i64(st, 2, (int64_t)to_seq);
     int rc = 0;
-    while (rc == 0 && j->row_bytes < SEGMENT_ROW_BYTES &&
+    size_t row_bytes = 0;
+    while (rc == 0 && row_bytes < SEGMENT_ROW_BYTES &&
            (rc = db_step(&session->db, st, "read to seal", err)) > 0) {
+        AUTO_FREE(batch) b = NULL;
         struct sv bytes = db_column(st, 2);
-        rc = batch_of_bytes(bytes, CHUNK_JOURNAL, (struct trace_choice){ 0 }, &j->batches[j->len],
-                            err);
+        rc = batch_of_bytes(bytes, CHUNK_JOURNAL, (struct trace_choice){ 0 }, &b, err);
         if (rc < 0)
             break;
-        struct batch *b = j->batches[j->len++];
-        b->seq = (uint64_t)sqlite3_column_int64(st, 0);
         b->received_ns = sqlite3_column_int64(st, 1);
-        j->row_bytes += bytes.len;
+        rc = segment_add(j->w, b, NULL, err);
+        j->len++;
+        row_bytes += bytes.len;
     }
     sqlite3_reset(st);
     return rc;
 }
 
-/* Chooses and reads the rows; j->len is 0 when nothing is due. */
+/* Whether the journal still holds exactly the stage's rows, and they are its oldest: retention may
+ * have dropped some. */
+static bool is_whole(const struct chunks *c, const struct stage *stage)
+{
+    size_t first = c->len - c->rows, n = segment_size(stage->w).batches;
+    return n <= c->rows && c->list[first].first_seq == stage->first_seq &&
+           c->list[first + n - 1].last_seq == stage->last_seq;
+}
+
+/* The rows to seal next: those of *ret_stage when that is set, else n (perhaps 0) from *ret_first
+ * on, which no stage holds. Called with the lock of the list held. */
+static size_t choose(struct sqlite_store *s, struct stage *ret_stage, size_t *ret_first)
+{
+    bool is_due = chunks_is_seal_due(&s->chunks);
+    for (;;) {
+        *ret_stage = (struct stage){ 0 };
+        bool has_stage = stages_first(&s->stages, ret_stage);
+        uint64_t before_seq = stages_from_seq(&s->stages);
+        size_t n = chunks_to_seal(&s->chunks, before_seq, is_due, ret_first);
+        if (n)
+            *ret_stage = (struct stage){ 0 };
+        if (n || !has_stage || is_whole(&s->chunks, ret_stage))
+            return n;
+        stages_pop(&s->stages); /* what is left of its rows is read */
+    }
+}
+
+/* Chooses the rows and takes them apart, unless that was done when they came. j->len is 0 when
+ * nothing is due. */
 static int read_job(struct sqlite_store *s, struct job *j, struct err *err)
 {
     struct session session;
+    struct stage stage;
     int rc = session_begin(s, &session, err);
     if (rc < 0)
         return rc;
     uint64_t to_seq = 0;
-    size_t first = 0, n = chunks_to_seal(&s->chunks, &first);
+    size_t first = 0, n = choose(s, &stage, &first);
     if (n) {
         j->from_seq = s->chunks.list[first].first_seq;
         to_seq = s->chunks.list[first + n - 1].last_seq;
     }
     session_looked_up(&session);
-    if (n) {
-        j->batches = mem_alloc(n * sizeof(struct batch *));
-        rc = j->batches ? read_rows(&session, j, to_seq, err)
-                        : err_set(err, ERR_NOMEM, "rows to seal");
+    if (stage.w) {
+        *j = (struct job){ stage.first_seq, segment_size(stage.w).batches, stage.w, true };
+    } else if (n) {
+        j->w = segment_w_new();
+        rc = j->w ? read_rows(&session, j, to_seq, err) : err_set(err, ERR_NOMEM, "rows to seal");
     }
     session_end(&session);
     return rc;
@@ -112,16 +142,7 @@ static int add_segment(struct sqlite_store *s, const struct chunk *c, struct sv 
     return db_run(&s->writer, st, "add segment", err);
 }
 
-/* Retention spares them a little, see retain.c. */
-static uint64_t failed_spans(const struct job *j)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i < j->len; i++)
-        for (size_t k = 0; k < j->batches[i]->spans_len; k++)
-            n += j->batches[i]->spans[k].status == STATUS_ERROR;
-    return n;
-}
-
+/* Retention spares segments with failed spans a little, see retain.c. */
 static int add_errors(struct sqlite_store *s, int64_t segment, uint64_t spans, struct err *err)
 {
     sqlite3_stmt *st = spans ? db_statement(&s->writer, ST_SEGMENT_ERRORS_ADD, err) : NULL;
@@ -165,7 +186,7 @@ static int commit_segment(struct sqlite_store *s, const struct job *j, struct sv
     int rc = describe(s, j, &first, &c, err);
     if (rc < 0)
         return rc;
-    uint64_t failed = failed_spans(j);
+    uint64_t failed = segment_size(j->w).errors;
     c.has_errors = failed > 0;
     pthread_mutex_lock(&s->writing);
     rc = db_begin(&s->writer, err);
@@ -190,18 +211,21 @@ static int commit_segment(struct sqlite_store *s, const struct job *j, struct sv
     return rc;
 }
 
-/* Seals one segment; *ret_sealed says whether there was one to seal. */
-static int seal_one(struct sealer *sealer, bool *ret_sealed, struct err *err)
+/* Seals one segment; *ret_again says whether there may be another. */
+static int seal_one(struct sealer *sealer, bool *ret_again, struct err *err)
 {
     struct job j = { 0 };
-    int rc = read_job(sealer->store, &j, err);
+    struct sqlite_store *s = sealer->store;
+    int rc = read_job(s, &j, err);
     if (rc == 0 && j.len) {
         buf_clear(&sealer->segment);
-        rc = segment_encode(sealer->writer, j.batches, j.len, &sealer->segment, err);
+        rc = segment_finish(j.w, &sealer->segment, err);
         if (rc == 0)
-            rc = commit_segment(sealer->store, &j, buf_sv(&sealer->segment), err);
+            rc = commit_segment(s, &j, buf_sv(&sealer->segment), err);
     }
-    *ret_sealed = rc == 0 && j.len;
+    if (rc == 0 && j.is_staged)
+        stages_pop(&s->stages);
+    *ret_again = rc == 0 && j.len;
     job_done(&j);
     return rc;
 }
@@ -236,10 +260,10 @@ static void *seal_on(void *arg)
 {
     struct sealer *sealer = arg;
     while (wait_until_due(sealer)) {
-        bool sealed = !sealer->is_resting;
-        while (sealed && !is_over(sealer)) {
+        bool again = !sealer->is_resting;
+        while (again && !is_over(sealer)) {
             struct err err = { 0 };
-            int rc = seal_one(sealer, &sealed, &err);
+            int rc = seal_one(sealer, &again, &err);
             sealer->is_resting = rc == ERR_MALFORMED || rc == ERR_TRUNCATED || rc == ERR_LIMIT ||
                                  rc == ERR_UNSUPPORTED;
         }
@@ -255,14 +279,11 @@ struct sealer *sealer_start(struct sqlite_store *s)
     if (!sealer)
         return NULL;
     sealer->store = s;
-    sealer->writer = segment_w_new();
     sealer->is_due = true; /* what an earlier run left */
     pthread_mutex_init(&sealer->lock, NULL);
     pthread_cond_init(&sealer->changed, NULL);
-    if (!sealer->writer || pthread_create(&sealer->thread, NULL, seal_on, sealer) != 0) {
-        segment_w_free(sealer->writer);
+    if (pthread_create(&sealer->thread, NULL, seal_on, sealer) != 0)
         return mem_free(sealer);
-    }
     return sealer;
 }
 
@@ -285,7 +306,6 @@ struct sealer *sealer_stop(struct sealer *sealer)
     pthread_cond_signal(&sealer->changed);
     pthread_mutex_unlock(&sealer->lock);
     pthread_join(sealer->thread, NULL);
-    segment_w_free(sealer->writer);
     buf_done(&sealer->segment);
     pthread_mutex_destroy(&sealer->lock);
     pthread_cond_destroy(&sealer->changed);

@@ -6,12 +6,26 @@
 #include "base/buf.h"
 #include "model/batch.h"
 
-struct segment_w; /* scratch of one thread, reused from segment to segment */
+/* A segment in the making, reused from one to the next; of one thread at a time. */
+struct segment_w;
 struct segment_w *segment_w_new(void) MUST_USE;
 struct segment_w *segment_w_free(struct segment_w *w);
 
-/* Appends the spans and calls of the batches, which are in order of seq, to out. ERR_NOMEM;
- * ERR_LIMIT when an attribute nests too deep. */
+/* Forgets what was added, keeps the memory. A new one is empty. */
+void segment_start(struct segment_w *w);
+/* Takes the batch, the next in order of seq, apart: nothing of it is needed afterwards. Appends its
+ * row of the journal to ret_row, if that is given. ERR_NOMEM; ERR_LIMIT when an attribute nests too
+ * deep or there are too many records. On failure start anew. */
+int segment_add(struct segment_w *w, const struct batch *b, struct buf *ret_row, struct err *err)
+    MUST_USE;
+/* What was added, errors being spans whose status is ERROR. */
+struct segment_size {
+    uint64_t batches, spans, calls, errors;
+};
+struct segment_size segment_size(const struct segment_w *w);
+/* Appends the segment of what was added to out. ERR_NOMEM, and it may be tried again; ERR_LIMIT. */
+int segment_finish(struct segment_w *w, struct buf *out, struct err *err) MUST_USE;
+/* All of it: starts, adds the batches, finishes. */
 int segment_encode(struct segment_w *w, struct batch *const *batches, size_t n, struct buf *out,
                    struct err *err) MUST_USE;
 

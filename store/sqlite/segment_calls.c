@@ -45,7 +45,46 @@ enum call_number {
 
 _Static_assert(REPORTERS_LEN <= 4 && PROTOCOLS_LEN <= 4 && TLS_STATES_LEN <= 4, "two bits each");
 
-static uint64_t number_of(const struct call *c, enum call_number which, const struct call *before)
+_Static_assert(NELEMS(texts) == CALL_TEXTS_LEN, "a dictionary each");
+
+const struct added_call *segment_add_call(struct segment_w *w, const struct call *c)
+{
+    if (w->calls_len == w->calls_cap) {
+        struct added_call *more = segment_grow(w, w->calls, &w->calls_cap, w->calls_len + 1,
+                                               sizeof(*more));
+        if (!more)
+            return NULL;
+        w->calls = more;
+    }
+    struct added_call *a = &w->calls[w->calls_len];
+    *a = (struct added_call){
+        .trace_id = c->trace_id,
+        .span_id = c->span_id,
+        .start_ns = c->start_ns,
+        .duration_ns = c->duration_ns,
+        .peer_cert_expiry_ns = c->peer_cert_expiry_ns,
+        .bytes_received = c->bytes_received,
+        .bytes_sent = c->bytes_sent,
+        .response_code = c->response_code,
+        .grpc_status = c->grpc_status,
+        .reporter = (uint8_t)c->reporter,
+        .protocol = (uint8_t)c->protocol,
+        .tls = (uint8_t)c->tls,
+    };
+    for (size_t t = 0; t < CALL_TEXTS_LEN; t++) {
+        struct sv text;
+        memcpy(&text, (const char *)c + texts[t], sizeof(text));
+        a->texts[t] = dict_add(&w->call_texts[t], &w->mem, text);
+        w->failed |= a->texts[t] == DICT_FULL;
+    }
+    if (w->failed)
+        return NULL;
+    w->calls_len++;
+    return a;
+}
+
+static uint64_t number_of(const struct added_call *c, enum call_number which,
+                          const struct added_call *before)
 {
     switch (which) {
     case N_KINDS: return (unsigned)c->reporter | (unsigned)c->protocol << 2 | (unsigned)c->tls << 4;
@@ -63,74 +102,63 @@ static uint64_t number_of(const struct call *c, enum call_number which, const st
     return 0;
 }
 
-static void put_numbers(struct segment_w *w, struct batch *const *batches, size_t n)
+static void put_numbers(struct segment_w *w)
 {
     for (unsigned which = 0; which < NUMBERS; which++) {
-        static const struct call zero;
-        const struct call *before = &zero;
+        static const struct added_call zero;
+        const struct added_call *before = &zero;
         struct buf *b = stream_begin(&w->streams);
-        for (size_t i = 0; i < n; i++)
-            for (size_t c = 0; c < batches[i]->calls_len; c++) {
-                const struct call *call = &batches[i]->calls[c];
-                buf_put_varint(b, number_of(call, (enum call_number)which, before));
-                before = call;
-            }
+        for (size_t i = 0; i < w->calls_len; i++) {
+            buf_put_varint(b, number_of(&w->calls[i], (enum call_number)which, before));
+            before = &w->calls[i];
+        }
         stream_end(&w->streams);
     }
 }
 
-static void put_traces_of_calls(struct segment_w *w, struct batch *const *batches, size_t n)
+static void put_traces_of_calls(struct segment_w *w)
 {
     AUTO_DONE(buf) strangers = { 0 };
     struct buf *b = stream_begin(&w->streams);
-    for (size_t i = 0; i < n; i++)
-        for (size_t c = 0; c < batches[i]->calls_len; c++) {
-            const struct trace_id *id = &batches[i]->calls[c].trace_id;
-            struct sv bytes = sv_of(id->b, sizeof(id->b));
-            uint32_t number = interner_find(&w->traces, bytes);
-            if (!trace_id_is_set(*id)) {
-                buf_put_varint(b, CALL_TRACE_NONE);
-            } else if (number != INTERNER_FULL) {
-                buf_put_varint(b, (uint64_t)number + CALL_TRACE_NEAR);
-            } else {
-                buf_put_varint(b, CALL_TRACE_STRANGER);
-                buf_put(&strangers, bytes);
-            }
+    for (size_t i = 0; i < w->calls_len; i++) {
+        struct trace_id id = w->calls[i].trace_id;
+        uint32_t number = trace_id_is_set(id) ? segment_trace(w, id) : 0;
+        if (!trace_id_is_set(id)) {
+            buf_put_varint(b, CALL_TRACE_NONE);
+        } else if (number != UINT32_MAX) {
+            buf_put_varint(b, (uint64_t)number + CALL_TRACE_NEAR);
+        } else {
+            buf_put_varint(b, CALL_TRACE_STRANGER);
+            buf_append(&strangers, id.b, sizeof(id.b));
         }
+    }
     stream_end(&w->streams);
     buf_put(stream_begin(&w->streams), buf_sv(&strangers));
     stream_end(&w->streams);
     w->failed |= strangers.failed;
 }
 
-static void put_span_ids(struct segment_w *w, struct batch *const *batches, size_t n)
+static void put_span_ids(struct segment_w *w)
 {
     struct buf *b = stream_begin(&w->streams);
-    for (size_t i = 0; i < n; i++)
-        for (size_t c = 0; c < batches[i]->calls_len; c++)
-            buf_append(b, batches[i]->calls[c].span_id.b, sizeof(struct span_id));
+    for (size_t i = 0; i < w->calls_len; i++)
+        buf_append(b, w->calls[i].span_id.b, sizeof(struct span_id));
     stream_end(&w->streams);
 }
 
-void segment_put_calls(struct segment_w *w, struct batch *const *batches, size_t n)
+void segment_put_calls(struct segment_w *w)
 {
     if (w->calls_len == 0)
         return;
-    put_span_ids(w, batches, n);
-    put_traces_of_calls(w, batches, n);
-    struct sv *list = arena_array(&w->mem, w->calls_len, sizeof(*list));
-    if (!list) {
-        w->failed = true;
-        return;
+    put_span_ids(w);
+    put_traces_of_calls(w);
+    uint32_t *list = segment_scratch(w, w->calls_len, sizeof(*list));
+    for (size_t t = 0; t < CALL_TEXTS_LEN && !w->failed; t++) {
+        for (size_t i = 0; i < w->calls_len; i++)
+            list[i] = w->calls[i].texts[t];
+        segment_put_texts(w, &w->call_texts[t], list, w->calls_len);
     }
-    for (size_t t = 0; t < NELEMS(texts); t++) {
-        size_t at = 0;
-        for (size_t i = 0; i < n; i++)
-            for (size_t c = 0; c < batches[i]->calls_len; c++)
-                memcpy(&list[at++], (const char *)&batches[i]->calls[c] + texts[t], sizeof(*list));
-        strings_put(&w->streams, list, at);
-    }
-    put_numbers(w, batches, n);
+    put_numbers(w);
 }
 
 /* Adds the calls, zeroed; the first of them, or NULL. */

@@ -5,6 +5,7 @@
  * the list's lock is held, and sealing commits under the same lock. Plain commits need no lock:
  * they only add, and a chunk is listed after it was committed. */
 #include "base/mem.h"
+#include "store/sqlite/rows.h"
 #include "store/sqlite/segment.h"
 #include "store/sqlite/sqlite.h"
 

@@ -16,12 +16,12 @@ static struct store *sqlite_close(struct store *store)
     while (s->idle_len)
         db_close(&s->idle[--s->idle_len]);
     db_close(&s->writer);
-    texts_w_done(&s->texts);
     buf_done(&s->rows);
     keys_done(&s->keys);
     mem_free(s->operations.slots);
     edge_book_done(&s->edges);
     chunks_done(&s->chunks);
+    stages_done(&s->stages);
     pthread_mutex_destroy(&s->writing);
     pthread_mutex_destroy(&s->edges_lock);
     pthread_mutex_destroy(&s->readers_lock);
@@ -93,6 +93,7 @@ static struct store *sqlite_open(const struct store_conf *conf, struct sv where,
     s->durability = conf->durability;
     s->keep = conf->keep;
     chunks_init(&s->chunks);
+    stages_init(&s->stages);
     pthread_mutex_init(&s->writing, NULL);
     pthread_mutex_init(&s->edges_lock, NULL);
     pthread_mutex_init(&s->readers_lock, NULL);
@@ -110,9 +111,12 @@ static struct store *sqlite_open(const struct store_conf *conf, struct sv where,
 
 void sqlite_set_segment_records(struct sqlite_store *s, uint64_t records)
 {
+    pthread_mutex_lock(&s->writing);
     pthread_mutex_lock(&s->chunks.lock);
     s->chunks.segment_records = records;
+    stages_drop(&s->stages);
     pthread_mutex_unlock(&s->chunks.lock);
+    pthread_mutex_unlock(&s->writing);
     sealer_wake(s->sealer);
 }
 

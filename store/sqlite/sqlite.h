@@ -6,7 +6,7 @@
 #include "store/keys.h"
 #include "store/sqlite/chunks.h"
 #include "store/sqlite/db.h"
-#include "store/sqlite/rows.h"
+#include "store/sqlite/stages.h"
 #include "store/store_ops.h"
 #include <stdatomic.h>
 
@@ -29,8 +29,7 @@ struct sqlite_store {
     struct db writer;
 
     /* The writing thread's own. */
-    struct texts_w texts; /* scratch */
-    struct buf rows;      /* scratch */
+    struct buf rows; /* scratch */
     struct keys keys;
     int64_t last_key;
     struct operations_seen operations;
@@ -39,6 +38,7 @@ struct sqlite_store {
     pthread_mutex_t edges_lock; /* guards edges, which only the writer changes */
     struct edge_book edges;
     struct chunks chunks; /* has its own lock */
+    struct stages stages; /* likewise, taken after that of the chunks */
 
     struct sealer *sealer; /* NULL when read-only */
     struct store_keep keep;

@@ -6,7 +6,6 @@
 
 #include "base/arena.h"
 #include "base/varint.h"
-#include "store/sqlite/interner.h"
 #include <zstd.h>
 
 struct streams_w {
@@ -14,9 +13,6 @@ struct streams_w {
     struct buf raw;    /* the stream being written */
     struct buf packed; /* the same, compressed */
     ZSTD_CCtx *zstd;
-    struct interner table; /* of the column being written */
-    uint32_t *numbers;     /* of that column's rows */
-    size_t numbers_cap;
     bool failed; /* memory ran out */
 };
 void streams_w_done(struct streams_w *w);
@@ -25,10 +21,10 @@ void streams_w_start(struct streams_w *w, struct buf *out);
 /* The buffer to write the next stream's bytes to; stream_end() appends it to out. */
 struct buf *stream_begin(struct streams_w *w);
 void stream_end(struct streams_w *w);
+/* The same for bytes that do not compress (random ids): they are stored as they are. */
+void stream_end_random(struct streams_w *w);
 /* Numbers below `limit`, at the width the limit needs: one, two or four bytes each. */
 void numbers_put(struct streams_w *w, const uint32_t *list, size_t n, uint32_t limit);
-/* Texts as numbers into a list of the distinct ones, or one after another when most are distinct. */
-void strings_put(struct streams_w *w, const struct sv *list, size_t n);
 
 /* A segment in memory may be this large altogether; one of 16,384 usual spans takes 6 MiB. */
 #define STREAMS_BYTES_MAX ((uint64_t)512 * 1024 * 1024)

@@ -2,9 +2,7 @@
  *
  * A stream is its length, its compressed length (0: stored as it is) and the bytes. Each is
  * compressed on its own with zstd's fastest level: like values stand together, which is worth more
- * than a higher level. A column of texts becomes a dictionary when that is smaller: at least half
- * of the rows must repeat an earlier one. */
-#include "base/mem.h"
+ * than a higher level. */
 #include "store/sqlite/stream.h"
 #include "store/sqlite/stream_format.h"
 
@@ -15,8 +13,6 @@ void streams_w_done(struct streams_w *w)
     buf_done(&w->raw);
     buf_done(&w->packed);
     ZSTD_freeCCtx(w->zstd);
-    interner_done(&w->table);
-    mem_free(w->numbers);
     *w = (struct streams_w){ 0 };
 }
 
@@ -50,11 +46,10 @@ static size_t compress(struct streams_w *w, struct sv raw)
     return ZSTD_isError(n) || n >= raw.len ? 0 : n;
 }
 
-void stream_end(struct streams_w *w)
+static void append_stream(struct streams_w *w, size_t packed_bytes)
 {
     struct sv raw = buf_sv(&w->raw);
     uint8_t head[2 * VARINT_MAX_BYTES];
-    size_t packed_bytes = compress(w, raw);
     size_t n = varint_write(head, raw.len);
     n += varint_write(head + n, packed_bytes);
     buf_append(w->out, head, n);
@@ -63,81 +58,30 @@ void stream_end(struct streams_w *w)
         w->failed = true;
 }
 
+void stream_end(struct streams_w *w)
+{
+    append_stream(w, compress(w, buf_sv(&w->raw)));
+}
+
+void stream_end_random(struct streams_w *w)
+{
+    append_stream(w, 0);
+}
+
 void numbers_put(struct streams_w *w, const uint32_t *list, size_t n, uint32_t limit)
 {
     struct buf *b = stream_begin(w);
     unsigned width = number_width(limit);
     uint8_t *to = (uint8_t *)buf_reserve(b, n * width);
     if (to) {
-        for (size_t i = 0; i < n; i++)
-            for (unsigned byte = 0; byte < width; byte++)
-                to[i * width + byte] = (uint8_t)(list[i] >> 8 * byte);
+        if (width == 1)
+            for (size_t i = 0; i < n; i++)
+                to[i] = (uint8_t)list[i];
+        else
+            for (size_t i = 0; i < n; i++)
+                for (unsigned byte = 0; byte < width; byte++)
+                    to[i * width + byte] = (uint8_t)(list[i] >> 8 * byte);
         buf_commit(b, n * width);
     }
     stream_end(w);
-}
-
-static bool has_room(struct streams_w *w, size_t n)
-{
-    if (n <= w->numbers_cap)
-        return true;
-    uint32_t *more = mem_resize(w->numbers, n * sizeof(*more));
-    if (!more)
-        return false;
-    w->numbers = more;
-    w->numbers_cap = n;
-    return true;
-}
-
-/* Numbers the rows; false as soon as a dictionary cannot pay (or memory is out). */
-static bool number_rows(struct streams_w *w, const struct sv *list, size_t n)
-{
-    size_t most = n < 64 ? n : n / 2;
-    struct sv before = { NULL, SIZE_MAX };
-    uint32_t number = 0;
-    interner_start(&w->table);
-    for (size_t i = 0; i < n; i++) {
-        /* Texts read from the journal are shared, so the same pointer often comes twice. */
-        if (list[i].p != before.p || list[i].len != before.len)
-            number = interner_add(&w->table, list[i]);
-        if (number == INTERNER_FULL)
-            w->failed = true;
-        if (number == INTERNER_FULL || w->table.len > most)
-            return false;
-        before = list[i];
-        w->numbers[i] = number;
-    }
-    return true;
-}
-
-static void plain_put(struct streams_w *w, const struct sv *list, size_t n)
-{
-    struct buf *b = stream_begin(w);
-    buf_put_varint(b, STRINGS_PLAIN);
-    for (size_t i = 0; i < n; i++)
-        buf_put_varint(b, list[i].len);
-    stream_end(w);
-    b = stream_begin(w);
-    for (size_t i = 0; i < n; i++)
-        buf_put(b, list[i]);
-    stream_end(w);
-}
-
-void strings_put(struct streams_w *w, const struct sv *list, size_t n)
-{
-    if (!has_room(w, n)) {
-        w->failed = true;
-        return;
-    }
-    if (!number_rows(w, list, n)) {
-        plain_put(w, list, n);
-        return;
-    }
-    struct buf *b = stream_begin(w);
-    buf_put_varint(b, STRINGS_DICTIONARY);
-    buf_put_varint(b, w->table.len);
-    for (size_t i = 0; i < w->table.len; i++)
-        buf_put_text(b, w->table.list[i]);
-    stream_end(w);
-    numbers_put(w, w->numbers, n, (uint32_t)w->table.len);
 }

@@ -19,8 +19,11 @@
 #define TEXTS_LIKELY 64
 struct texts_w {
     struct buf *out;
-    struct interner table;
-    uint32_t likely_key[TEXTS_LIKELY], likely_value[TEXTS_LIKELY]; /* by place in the list */
+    struct interner table; /* of the texts that text_put() has written */
+    uint32_t *numbers;     /* by place in the table: what they are called in out */
+    size_t numbers_cap;
+    uint32_t next; /* the number of the next new text */
+    uint32_t likely_key[TEXTS_LIKELY], likely_value[TEXTS_LIKELY]; /* places in the table */
     bool failed;                                                   /* memory ran out */
     bool is_too_deep; /* a value nests deeper than VALUE_DEPTH_MAX */
 };
@@ -28,6 +31,11 @@ void texts_w_done(struct texts_w *w);
 /* Forgets all texts, keeps the memory; writes to out from now on. */
 void texts_w_start(struct texts_w *w, struct buf *out);
 void text_put(struct texts_w *w, struct sv s);
+/* For a caller that finds repeats itself: a new text and its number (it should not be longer than
+ * TEXT_INTERNED_MAX), a number again, a text without one. */
+uint32_t text_new_put(struct texts_w *w, struct sv s);
+void text_ref_put(struct texts_w *w, uint32_t number);
+void text_plain_put(struct texts_w *w, struct sv s);
 void attrs_put(struct texts_w *w, const struct attrs *a);
 void value_put(struct texts_w *w, const struct value *v);
 /* The value's bytes behind its type, for a writer that keeps types elsewhere. */

@@ -3,6 +3,7 @@
  * A text is a varint: 0 a new one (length, bytes, and it gets the next number), 1 one that gets no
  * number, n the one with number n - 2. Telemetry repeats itself, so most texts become one or two
  * bytes. */
+#include "base/mem.h"
 #include "store/sqlite/texts.h"
 
 enum { TEXT_NEW = 0, TEXT_PLAIN = 1, TEXT_FIRST_REF = 2 };
@@ -10,40 +11,71 @@ enum { TEXT_NEW = 0, TEXT_PLAIN = 1, TEXT_FIRST_REF = 2 };
 void texts_w_done(struct texts_w *w)
 {
     interner_done(&w->table);
+    mem_free(w->numbers);
     *w = (struct texts_w){ 0 };
 }
 
 void texts_w_start(struct texts_w *w, struct buf *out)
 {
     w->out = out;
+    w->next = 0;
     w->failed = w->is_too_deep = false;
     interner_start(&w->table);
 }
 
-/* The text's number, INTERNER_FULL when it has none. */
-static uint32_t text_put_numbered(struct texts_w *w, struct sv s)
+uint32_t text_new_put(struct texts_w *w, struct sv s)
+{
+    buf_put_varint(w->out, TEXT_NEW);
+    buf_put_text(w->out, s);
+    return w->next++;
+}
+
+void text_ref_put(struct texts_w *w, uint32_t number)
+{
+    buf_put_varint(w->out, (uint64_t)number + TEXT_FIRST_REF);
+}
+
+void text_plain_put(struct texts_w *w, struct sv s)
+{
+    buf_put_varint(w->out, TEXT_PLAIN);
+    buf_put_text(w->out, s);
+}
+
+static bool has_room(struct texts_w *w)
+{
+    if (w->table.cap <= w->numbers_cap)
+        return true;
+    uint32_t *more = mem_resize(w->numbers, w->table.cap * sizeof(*more));
+    if (!more)
+        return false;
+    w->numbers = more;
+    w->numbers_cap = w->table.cap;
+    return true;
+}
+
+/* The text's place in the table, INTERNER_FULL when it has none. */
+static uint32_t text_put_placed(struct texts_w *w, struct sv s)
 {
     if (s.len > TEXT_INTERNED_MAX) {
-        buf_put_varint(w->out, TEXT_PLAIN);
-        buf_put_text(w->out, s);
+        text_plain_put(w, s);
         return INTERNER_FULL;
     }
     size_t known = w->table.len;
-    uint32_t number = interner_add(&w->table, s);
-    if (number == INTERNER_FULL) {
+    uint32_t place = interner_add(&w->table, s);
+    if (place == INTERNER_FULL || !has_room(w)) {
         w->failed = true;
-    } else if (number < known) {
-        buf_put_varint(w->out, (uint64_t)number + TEXT_FIRST_REF);
-    } else {
-        buf_put_varint(w->out, TEXT_NEW);
-        buf_put_text(w->out, s);
+        return INTERNER_FULL;
     }
-    return number;
+    if (place < known)
+        text_ref_put(w, w->numbers[place]);
+    else
+        w->numbers[place] = text_new_put(w, s);
+    return place;
 }
 
 void text_put(struct texts_w *w, struct sv s)
 {
-    (void)text_put_numbered(w, s);
+    (void)text_put_placed(w, s);
 }
 
 static void value_put_at(struct texts_w *w, const struct value *v, unsigned depth);
@@ -96,15 +128,15 @@ void value_body_put(struct texts_w *w, const struct value *v)
     body_put_at(w, v, 0);
 }
 
-/* text_put() of a text that probably is the one with number *likely. */
+/* text_put() of a text that probably is the one in place *likely. */
 static void likely_text_put(struct texts_w *w, struct sv s, uint32_t *likely)
 {
     const struct interner *t = &w->table;
     if (*likely < t->len && sv_eq(t->list[*likely], s)) {
-        buf_put_varint(w->out, (uint64_t)*likely + TEXT_FIRST_REF);
+        text_ref_put(w, w->numbers[*likely]);
         return;
     }
-    *likely = text_put_numbered(w, s);
+    *likely = text_put_placed(w, s);
 }
 
 /* One span's attributes resemble the last one's: the same keys in the same places, and in some

@@ -2,12 +2,19 @@
 #include "base/mem.h"
 #include "random_batch.h"
 #include "store/sqlite/rows.h"
+#include "store/sqlite/segment.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+
+static int journal_row(struct segment_w *w, const struct batch *b, struct buf *out)
+{
+    segment_start(w);
+    return segment_add(w, b, out, NULL);
+}
 
 static void assert_same(const struct batch *a, const struct batch *b)
 {
@@ -23,7 +30,7 @@ static void test_roundtrip(void **state)
 {
     (void)state;
     struct random_source r = { 1 };
-    AUTO_DONE(texts_w) texts = { 0 };
+    AUTO_FREE(segment_w) w = segment_w_new();
     AUTO_DONE(buf) out = { 0 };
     for (size_t i = 0; i < 40; i++) {
         AUTO_FREE(batch)
@@ -31,7 +38,25 @@ static void test_roundtrip(void **state)
                   : mesh_batch(&r, 300, 1000);
         AUTO_FREE(batch) back = batch_new();
         buf_clear(&out);
-        assert_int_equal(rows_encode(b, &texts, &out, NULL), 0);
+        assert_int_equal(journal_row(w, b, &out), 0);
+        assert_int_equal(rows_decode(buf_sv(&out), back, NULL), 0);
+        assert_same(b, back);
+    }
+}
+
+/* Rows of one segment in the making know nothing of each other, however many there are. */
+static void test_row_after_row(void **state)
+{
+    (void)state;
+    struct random_source r = { 2 };
+    AUTO_FREE(segment_w) w = segment_w_new();
+    AUTO_DONE(buf) out = { 0 };
+    for (size_t i = 0; i < 30; i++) {
+        AUTO_FREE(batch)
+        b = i % 3 ? mesh_batch(&r, 200, 1000) : random_batch(&r, 20, random_below(&r, 20), 77);
+        AUTO_FREE(batch) back = batch_new();
+        buf_clear(&out);
+        assert_int_equal(segment_add(w, b, &out, NULL), 0);
         assert_int_equal(rows_decode(buf_sv(&out), back, NULL), 0);
         assert_same(b, back);
     }
@@ -56,9 +81,9 @@ static void test_many_resources(void **state)
         s->resource = &resources[i * i % N];
         s->scope = &scopes[i * 7 % 300];
     }
-    AUTO_DONE(texts_w) texts = { 0 };
+    AUTO_FREE(segment_w) w = segment_w_new();
     AUTO_DONE(buf) out = { 0 };
-    assert_int_equal(rows_encode(b, &texts, &out, NULL), 0);
+    assert_int_equal(journal_row(w, b, &out), 0);
     assert_int_equal(rows_decode(buf_sv(&out), back, NULL), 0);
     assert_same(b, back);
 }
@@ -76,12 +101,12 @@ static void test_too_deep(void **state)
     AUTO_FREE(batch) back = batch_new();
     *batch_add_span(
         b) = (struct span){ .attrs = { &a, 1, 0 }, .resource = &resource, .scope = &scope };
-    AUTO_DONE(texts_w) texts = { 0 };
+    AUTO_FREE(segment_w) w = segment_w_new();
     AUTO_DONE(buf) out = { 0 };
-    assert_int_equal(rows_encode(b, &texts, &out, NULL), ERR_LIMIT);
+    assert_int_equal(journal_row(w, b, &out), ERR_LIMIT);
     a.value = nest[VALUE_DEPTH_MAX];
     buf_clear(&out);
-    assert_int_equal(rows_encode(b, &texts, &out, NULL), 0);
+    assert_int_equal(journal_row(w, b, &out), 0);
     assert_int_equal(rows_decode(buf_sv(&out), back, NULL), 0);
     assert_same(b, back);
 }
@@ -91,10 +116,10 @@ static void test_damaged(void **state)
 {
     (void)state;
     struct random_source r = { 3 };
-    AUTO_DONE(texts_w) texts = { 0 };
+    AUTO_FREE(segment_w) w = segment_w_new();
     AUTO_DONE(buf) out = { 0 };
     AUTO_FREE(batch) b = random_batch(&r, 8, 2, 50);
-    assert_int_equal(rows_encode(b, &texts, &out, NULL), 0);
+    assert_int_equal(journal_row(w, b, &out), 0);
     AUTO_FREE(batch) back = batch_new();
     for (size_t cut = 0; cut < out.len; cut++) {
         assert_true(rows_decode(sv_sub(buf_sv(&out), 0, cut), back, NULL) < 0);
@@ -114,16 +139,16 @@ static void test_failing_memory(void **state)
     AUTO_FREE(batch) b = random_batch(&r, 60, 2, 50);
     int rc = ERR_NOMEM;
     for (uint64_t nth = 1; rc < 0; nth++) {
-        AUTO_DONE(texts_w) texts = { 0 };
+        AUTO_FREE(segment_w) w = segment_w_new();
         AUTO_DONE(buf) out = { 0 };
         mem_fail_nth(nth);
-        rc = rows_encode(b, &texts, &out, NULL);
+        rc = journal_row(w, b, &out);
         mem_fail_nth(0);
         assert_true(rc == 0 || rc == ERR_NOMEM);
     }
-    AUTO_DONE(texts_w) texts = { 0 };
+    AUTO_FREE(segment_w) w = segment_w_new();
     AUTO_DONE(buf) out = { 0 };
-    assert_int_equal(rows_encode(b, &texts, &out, NULL), 0);
+    assert_int_equal(journal_row(w, b, &out), 0);
     rc = ERR_NOMEM;
     for (uint64_t nth = 1; rc < 0; nth++) {
         AUTO_FREE(batch) back = batch_new();
@@ -138,9 +163,9 @@ static void test_failing_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_roundtrip),      cmocka_unit_test(test_many_resources),
-        cmocka_unit_test(test_too_deep),       cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_failing_memory),
+        cmocka_unit_test(test_roundtrip),     cmocka_unit_test(test_many_resources),
+        cmocka_unit_test(test_row_after_row), cmocka_unit_test(test_too_deep),
+        cmocka_unit_test(test_damaged),       cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

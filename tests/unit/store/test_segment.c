@@ -137,6 +137,41 @@ static void test_large_trace(void **state)
     input_done(&in);
 }
 
+/* So many spans that columns of distinct texts are not looked up any more; then texts repeat. */
+static void test_plain_columns(void **state)
+{
+    (void)state;
+    AUTO_FREE(segment_w) w = segment_w_new();
+    struct random_source r = { 25 }, again = { 25 };
+    struct input in = { { mesh_batch(&r, 2600, 0), mesh_batch(&again, 300, 7) }, 2 };
+    check(w, &in);
+    input_done(&in);
+}
+
+/* What was finished can be finished again, and what was started anew has forgotten everything. */
+static void test_finished_twice(void **state)
+{
+    (void)state;
+    AUTO_FREE(segment_w) w = segment_w_new();
+    AUTO_DONE(buf) once = { 0 };
+    AUTO_DONE(buf) twice = { 0 };
+    struct random_source r = { 26 };
+    struct input in = { { random_batch(&r, 40, 9, 9), mesh_batch(&r, 70, 3) }, 2 };
+    for (size_t i = 0; i < 2; i++) {
+        buf_clear(&once);
+        buf_clear(&twice);
+        assert_int_equal(segment_encode(w, in.batches, in.len, &once, NULL), 0);
+        assert_int_equal(segment_finish(w, &twice, NULL), 0);
+        assert_true(sv_eq(buf_sv(&once), buf_sv(&twice)));
+    }
+    assert_int_equal(segment_size(w).batches, 2);
+    assert_int_equal(segment_size(w).spans, 110);
+    segment_start(w);
+    assert_int_equal(segment_size(w).spans, 0);
+    check(w, &in);
+    input_done(&in);
+}
+
 static void test_damaged(void **state)
 {
     (void)state;
@@ -201,10 +236,9 @@ static void test_failing_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_roundtrip),
-        cmocka_unit_test(test_large_trace),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_failing_memory),
+        cmocka_unit_test(test_roundtrip),     cmocka_unit_test(test_large_trace),
+        cmocka_unit_test(test_plain_columns), cmocka_unit_test(test_finished_twice),
+        cmocka_unit_test(test_damaged),       cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
