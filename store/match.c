@@ -11,12 +11,17 @@ struct window query_window(const struct span_query *q)
     return q->window;
 }
 
-int64_t span_duration_ns(const struct span *s)
+int64_t duration_ns(int64_t start_ns, int64_t end_ns)
 {
     int64_t ns;
-    if (__builtin_sub_overflow(s->end_ns, s->start_ns, &ns))
-        return s->end_ns > s->start_ns ? INT64_MAX : INT64_MIN;
+    if (__builtin_sub_overflow(end_ns, start_ns, &ns))
+        return end_ns > start_ns ? INT64_MAX : INT64_MIN;
     return ns;
+}
+
+int64_t span_duration_ns(const struct span *s)
+{
+    return duration_ns(s->start_ns, s->end_ns);
 }
 
 struct sv span_service(const struct span *s)
@@ -24,12 +29,55 @@ struct sv span_service(const struct span *s)
     return attrs_str(&s->resource->attrs, SV("service.name"));
 }
 
-static bool has_attr(const struct attrs *list, const struct attr *want)
+bool attrs_have(const struct attrs *list, const struct attr *want)
 {
     for (uint32_t i = 0; i < list->len; i++)
         if (sv_eq(list->list[i].key, want->key) && value_eq(&list->list[i].value, &want->value))
             return true;
     return false;
+}
+
+bool events_have(const struct span *s, const struct attr *want)
+{
+    for (uint32_t i = 0; i < s->events_len; i++)
+        if (attrs_have(&s->events[i].attrs, want))
+            return true;
+    return false;
+}
+
+bool links_have(const struct span *s, const struct attr *want)
+{
+    for (uint32_t i = 0; i < s->links_len; i++)
+        if (attrs_have(&s->links[i].attrs, want))
+            return true;
+    return false;
+}
+
+static bool wish_holds(const struct attr_wish *w, const struct span *s)
+{
+    switch (w->level) {
+    case ATTR_OF_SPAN_OR_RESOURCE:
+        return attrs_have(&s->attrs, &w->attr) || attrs_have(&s->resource->attrs, &w->attr);
+    case ATTR_OF_SPAN: return attrs_have(&s->attrs, &w->attr);
+    case ATTR_OF_RESOURCE: return attrs_have(&s->resource->attrs, &w->attr);
+    case ATTR_OF_SCOPE: return attrs_have(&s->scope->attrs, &w->attr);
+    case ATTR_OF_EVENT: return events_have(s, &w->attr);
+    case ATTR_OF_LINK: return links_have(s, &w->attr);
+    case ATTR_LEVELS_LEN: break;
+    }
+    return false;
+}
+
+/* Kinds come from the wire; one that nobody knows is not asked for either. */
+bool query_takes_kind(const struct span_query *q, enum span_kind kind)
+{
+    return q->kinds == 0 || ((unsigned)kind < 32 && q->kinds & 1u << kind);
+}
+
+bool query_takes_duration(const struct span_query *q, int64_t ns)
+{
+    return (!q->min_duration_ns || ns >= q->min_duration_ns) &&
+           (!q->max_duration_ns || ns <= q->max_duration_ns);
 }
 
 bool query_matches(const struct span_query *q, const struct span *s)
@@ -38,18 +86,14 @@ bool query_matches(const struct span_query *q, const struct span *s)
         return false;
     if (q->errors_only && s->status != STATUS_ERROR)
         return false;
-    if (q->kinds && !(q->kinds & 1u << s->kind))
-        return false;
-    if (q->min_duration_ns && span_duration_ns(s) < q->min_duration_ns)
-        return false;
-    if (q->max_duration_ns && span_duration_ns(s) > q->max_duration_ns)
+    if (!query_takes_kind(q, s->kind) || !query_takes_duration(q, span_duration_ns(s)))
         return false;
     if (q->operation.len && !sv_eq(q->operation, s->name))
         return false;
     if (q->service.len && !sv_eq(q->service, span_service(s)))
         return false;
     for (size_t i = 0; i < q->attrs_len; i++)
-        if (!has_attr(&s->attrs, &q->attrs[i]) && !has_attr(&s->resource->attrs, &q->attrs[i]))
+        if (!wish_holds(&q->attrs[i], s))
             return false;
     return true;
 }
@@ -91,6 +135,14 @@ int trace_hit_cmp(const void *a, const void *b)
     if (x->match_ns != y->match_ns)
         return x->match_ns > y->match_ns ? -1 : 1;
     return memcmp(x->id.b, y->id.b, sizeof(x->id.b));
+}
+
+bool is_behind(const struct trace_hit *hit, const struct search_position *after)
+{
+    if (!after)
+        return true;
+    struct trace_hit at = { after->id, after->match_ns };
+    return trace_hit_cmp(hit, &at) > 0;
 }
 
 int span_at_cmp(const void *a, const void *b)

@@ -9,8 +9,15 @@
 /* The window of q, everything when it has none. */
 struct window query_window(const struct span_query *q);
 bool query_matches(const struct span_query *q, const struct span *s);
+/* The parts of it that a segment answers for many spans at once. */
+bool query_takes_kind(const struct span_query *q, enum span_kind kind);
+bool query_takes_duration(const struct span_query *q, int64_t ns);
+bool attrs_have(const struct attrs *list, const struct attr *want);
+bool events_have(const struct span *s, const struct attr *want);
+bool links_have(const struct span *s, const struct attr *want);
 /* end - start, held inside int64_t. */
 int64_t span_duration_ns(const struct span *s);
+int64_t duration_ns(int64_t start_ns, int64_t end_ns);
 struct sv span_service(const struct span *s); /* resource service.name, empty when missing */
 
 /* A summary grows span by span. */
@@ -30,6 +37,7 @@ struct trace_hit {
 };
 /* Newest match first, then by id: the order of a search's results (for qsort). */
 int trace_hit_cmp(const void *a, const void *b);
+bool is_behind(const struct trace_hit *hit, const struct search_position *after);
 /* Order of the spans of a trace: start time, then span id, then arrival (for stable results
  * callers sort arrays of pointers whose order is that of arrival; see match.c). */
 struct span_at {

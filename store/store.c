@@ -87,11 +87,18 @@ int store_trace(struct store *s, struct trace_id id, store_span_sink *sink, void
 }
 
 int store_search(struct store *s, const struct span_query *q, store_trace_sink *sink, void *to,
-                 bool *ret_incomplete, struct err *err)
+                 struct search_end *ret_end, struct err *err)
 {
+    *ret_end = (struct search_end){ 0 };
     if (q->limit == 0)
         return err_set(err, ERR_USAGE, "a search needs a limit");
-    return s->ops->search(s, q, sink, to, ret_incomplete, err);
+    return s->ops->search(s, q, sink, to, ret_end, err);
+}
+
+const char *search_bound_name(enum search_bound b)
+{
+    static const char *const names[SEARCH_BOUNDS_LEN] = { "none", "spans", "time" };
+    return names[b];
 }
 
 int store_operations(struct store *s, store_operation_sink *sink, void *to, struct err *err)

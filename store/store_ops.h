@@ -33,7 +33,7 @@ struct store_ops {
     int (*trace)(struct store *s, struct trace_id id, store_span_sink *sink, void *to,
                  struct err *err);
     int (*search)(struct store *s, const struct span_query *q, store_trace_sink *sink, void *to,
-                  bool *ret_incomplete, struct err *err);
+                  struct search_end *ret_end, struct err *err);
     int (*operations)(struct store *s, store_operation_sink *sink, void *to, struct err *err);
     int (*calls)(struct store *s, const struct window *w, size_t limit, store_call_sink *sink,
                  void *to, struct err *err);

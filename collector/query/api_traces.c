@@ -33,7 +33,7 @@ static struct value value_from_sv(struct sv text)
     return v;
 }
 
-static int read_attrs(struct params *p, struct attr *attrs, size_t *ret_len)
+static int read_attrs(struct params *p, struct attr_wish *attrs, size_t *ret_len)
 {
     size_t n = 0;
     for (size_t i = 0; i < p->len; i++) {
@@ -46,13 +46,13 @@ static int read_attrs(struct params *p, struct attr *attrs, size_t *ret_len)
         if (n == ATTRS_MAX)
             return params_fault(p, "attr", "given more than %d times", ATTRS_MAX);
         key = sv_sub(value, 0, eq);
-        attrs[n++] = (struct attr){ key, value_from_sv(sv_from(value, eq + 1)) };
+        attrs[n++].attr = (struct attr){ key, value_from_sv(sv_from(value, eq + 1)) };
     }
     *ret_len = n;
     return 0;
 }
 
-static int read_search(struct params *p, struct span_query *s, struct attr *attrs)
+static int read_search(struct params *p, struct span_query *s, struct attr_wish *attrs)
 {
     size_t status = 0;
     uint64_t limit = TRACES_DEFAULT;
@@ -91,10 +91,10 @@ static int put_summary(void *to, const struct trace_summary *t)
 
 void api_traces(const struct api *api, struct query *q, struct answer *a)
 {
-    struct attr attrs[ATTRS_MAX];
+    struct attr_wish attrs[ATTRS_MAX];
     struct span_query search = { 0 };
     struct err err = { 0 };
-    bool is_incomplete = false;
+    struct search_end end;
     if (read_search(&q->params, &search, attrs) < 0) {
         answer_fault(a, &q->params);
         return;
@@ -104,12 +104,12 @@ void api_traces(const struct api *api, struct query *q, struct answer *a)
     json_kv_time(&j, "from", search.window.from_ns);
     json_kv_time(&j, "to", search.window.to_ns);
     json_kv_open(&j, "traces", '[');
-    if (store_search(api->store, &search, put_summary, &j, &is_incomplete, &err) < 0) {
+    if (store_search(api->store, &search, put_summary, &j, &end, &err) < 0) {
         answer_failure(a, &err);
         return;
     }
     json_close(&j);
-    json_kv_bool(&j, "incomplete", is_incomplete);
+    json_kv_bool(&j, "incomplete", end.bound != SEARCH_NO_BOUND);
     json_close(&j);
 }
 

@@ -36,14 +36,14 @@ static size_t combinations(const struct jaeger_search *s)
 
 /* The at-th combination: the digits of a number whose base changes from tag to tag. */
 static void choose(const struct jaeger_search *s, size_t at, struct span_query *q,
-                   struct attr *attrs)
+                   struct attr_wish *attrs)
 {
     for (size_t i = 0; i < s->tags_len; at /= s->tags[i].len, i++) {
         const struct tag_meaning *m = &s->tags[i].any[at % s->tags[i].len];
         if (m->is_error)
             q->errors_only = true;
         else
-            attrs[q->attrs_len++] = m->attr;
+            attrs[q->attrs_len++] = (struct attr_wish){ .attr = m->attr };
     }
     q->attrs = attrs;
 }
@@ -87,15 +87,15 @@ int jaeger_find(struct store *store, const struct jaeger_search *s, struct found
         return err_set(err, ERR_NOMEM, "traces of a search");
     for (size_t i = 0; i < n; i++) {
         struct span_query q = s->query;
-        struct attr attrs[JAEGER_TAGS_MAX];
-        bool is_incomplete = false;
+        struct attr_wish attrs[JAEGER_TAGS_MAX];
+        struct search_end end;
         choose(s, i, &q, attrs);
-        int rc = store_search(store, &q, put_found, ret_f, &is_incomplete, err);
+        int rc = store_search(store, &q, put_found, ret_f, &end, err);
         if (rc == 0 && ret_f->is_out_of_memory)
             rc = err_set(err, ERR_NOMEM, "traces of a search");
         if (rc < 0)
             return rc;
-        ret_f->is_incomplete |= is_incomplete;
+        ret_f->is_incomplete |= end.bound != SEARCH_NO_BOUND;
     }
     if (n > 1)
         merge(ret_f, s->query.limit);

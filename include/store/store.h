@@ -93,6 +93,26 @@ int store_edges(struct store *s, const struct window *w, int64_t width_ns, store
 int store_trace(struct store *s, struct trace_id id, store_span_sink *sink, void *to,
                 struct err *err) MUST_USE;
 
+/* Where an attribute is looked for. */
+enum attr_level {
+    ATTR_OF_SPAN_OR_RESOURCE,
+    ATTR_OF_SPAN,
+    ATTR_OF_RESOURCE,
+    ATTR_OF_SCOPE,
+    ATTR_OF_EVENT, /* one of the span's */
+    ATTR_OF_LINK,  /* one of the span's */
+    ATTR_LEVELS_LEN
+};
+struct attr_wish {
+    struct attr attr; /* equal in key and typed value; duplicates of a key all count */
+    enum attr_level level;
+};
+/* A place in the order of a search's results: the traces behind it are those whose newest matching
+ * span starts earlier, or at the same time with a greater id. */
+struct search_position {
+    int64_t match_ns;
+    struct trace_id id;
+};
 /* All set predicates must hold on one and the same span. Empty views and zeros mean "any". */
 struct span_query {
     struct window window; /* on the span's start; both ends 0: any */
@@ -101,9 +121,11 @@ struct span_query {
     bool errors_only;     /* status ERROR */
     uint32_t kinds;       /* a bit 1 << enum span_kind for each kind wanted; 0: any */
     int64_t min_duration_ns, max_duration_ns;
-    const struct attr *attrs; /* equal in key and typed value, on the span or its resource */
+    const struct attr_wish *attrs;
     size_t attrs_len;
     size_t limit; /* traces wanted, newest match first; > 0 */
+    const struct search_position *after; /* only traces behind it; NULL: from the newest on */
+    uint64_t max_spans; /* to look at before giving up; 0: the store's own bound */
 };
 struct trace_summary {
     struct trace_id trace_id;
@@ -112,10 +134,20 @@ struct trace_summary {
     struct sv root_service, root_name; /* of the root, else of the earliest span */
 };
 typedef int store_trace_sink(void *to, const struct trace_summary *t);
-/* Newest first by the start of each trace's newest matching span, then by id. *ret_incomplete: a
- * bound of the store (not q->limit) was hit before the end. */
+/* Why a search ended before everything was looked at. */
+enum search_bound { SEARCH_NO_BOUND, SEARCH_BOUND_SPANS, SEARCH_BOUND_TIME, SEARCH_BOUNDS_LEN };
+const char *search_bound_name(enum search_bound b); /* "none", "spans", "time"; static */
+struct search_end {
+    bool has_more;               /* there may be traces behind what was given */
+    struct search_position next; /* goes on there, as span_query.after; when has_more */
+    enum search_bound bound;     /* hit before q->limit traces were found */
+};
+/* Newest first by the start of each trace's newest matching span, then by id. What is given is
+ * exact in any case: no trace in front of `next` is missing. Going on at `next` gives no trace
+ * twice, however much comes in between; a trace that got a newer match meanwhile has moved in front
+ * of it and is left out. */
 int store_search(struct store *s, const struct span_query *q, store_trace_sink *sink, void *to,
-                 bool *ret_incomplete, struct err *err) MUST_USE;
+                 struct search_end *ret_end, struct err *err) MUST_USE;
 
 /* Distinct (service.name, span name, kind), in order. */
 typedef int store_operation_sink(void *to, struct sv service, struct sv name, enum span_kind kind);

@@ -33,7 +33,7 @@ int memory_edges(struct store *s, const struct window *w, int64_t width_ns, stor
 int memory_trace(struct store *s, struct trace_id id, store_span_sink *sink, void *to,
                  struct err *err);
 int memory_search(struct store *s, const struct span_query *q, store_trace_sink *sink, void *to,
-                  bool *ret_incomplete, struct err *err);
+                  struct search_end *ret_end, struct err *err);
 int memory_operations(struct store *s, store_operation_sink *sink, void *to, struct err *err);
 int memory_calls(struct store *s, const struct window *w, size_t limit, store_call_sink *sink,
                  void *to, struct err *err);

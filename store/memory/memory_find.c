@@ -107,24 +107,33 @@ static int summarize(const struct memory_store *m, struct trace_id id, struct su
 }
 
 int memory_search(struct store *s, const struct span_query *q, store_trace_sink *sink, void *to,
-                  bool *ret_incomplete, struct err *err)
+                  struct search_end *ret_end, struct err *err)
 {
     struct memory_store *m = (struct memory_store *)s;
     struct list_of hits = { .size = sizeof(struct trace_hit) };
     AUTO_DONE(arena) mem = { 0 };
     pthread_rwlock_rdlock(&m->all);
     int rc = collect_hits(m, q, &hits);
-    for (size_t h = 0; rc == 0 && h < MIN(hits.len, q->limit); h++) {
+    const struct trace_hit *list = (const struct trace_hit *)(const void *)hits.items;
+    size_t first = 0;
+    while (first < hits.len && !is_behind(&list[first], q->after))
+        first++;
+    size_t len = MIN(hits.len - first, q->limit);
+    for (size_t h = first; rc == 0 && h < first + len; h++) {
         struct summary sum = { 0 };
-        rc = summarize(m, ((struct trace_hit *)(void *)hits.items)[h].id, &sum, &mem);
+        rc = summarize(m, list[h].id, &sum, &mem);
         if (rc == 0 && sink(to, &sum.t) != 0)
             break;
     }
+    if (first + len < hits.len)
+        *ret_end = (struct search_end){
+            .has_more = true,
+            .next = { list[first + len - 1].match_ns, list[first + len - 1].id },
+        };
     pthread_rwlock_unlock(&m->all);
     mem_free(hits.items);
     if (rc < 0)
         return err_set(err, ERR_NOMEM, "search");
-    *ret_incomplete = false;
     return 0;
 }
 

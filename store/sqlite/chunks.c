@@ -230,7 +230,7 @@ int chunks_with_traces(struct chunks *c, const struct trace_id *ids, size_t n,
         const struct chunk *at = &c->list[i];
         if (has_any(at, prints, n))
             refs[len++] = (struct chunk_ref){ at->kind, at->id, at->span_range.to_ns,
-                                              at->first_seq };
+                                              at->first_seq, at->spans };
     }
     mem_free(prints);
     *ret_refs = refs;
@@ -257,7 +257,8 @@ int chunks_in_window(struct chunks *c, struct window w, bool of_calls, struct ch
         const struct chunk *at = &c->list[i];
         const struct chunk_range *r = of_calls ? &at->call_range : &at->span_range;
         if (r->from_ns <= r->to_ns && r->from_ns < w.to_ns && r->to_ns >= w.from_ns)
-            refs[len++] = (struct chunk_ref){ at->kind, at->id, r->to_ns, at->first_seq };
+            refs[len++] = (struct chunk_ref){ at->kind, at->id, MIN(r->to_ns, w.to_ns - 1),
+                                              at->first_seq, at->spans };
     }
     if (len)
         qsort(refs, len, sizeof(*refs), newest_first);

@@ -44,6 +44,7 @@ struct chunk_ref {
     int64_t id;
     int64_t newest_ns;  /* the latest start of what was asked for */
     uint64_t first_seq; /* order of arrival */
+    uint64_t spans;
 };
 
 void chunks_init(struct chunks *c);

@@ -64,7 +64,7 @@ static int pick_trace(struct session *session, const struct chunk_ref *refs, siz
                       struct trace_id id, struct picked *p, struct err *err)
 {
     for (size_t c = 0; c < refs_len; c++) {
-        int rc = load_into(session, &refs[c], (struct trace_choice){ &id, 1 }, p, err);
+        int rc = load_into(session, &refs[c], (struct trace_choice){ .ids = &id, .len = 1 }, p, err);
         if (rc < 0)
             return rc;
         const struct batch *b = p->batches[p->batches_len - 1];

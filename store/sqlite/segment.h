@@ -4,7 +4,8 @@
 #define SQLITE_SEGMENT_H
 
 #include "base/buf.h"
-#include "model/batch.h"
+#include "store/store.h"
+#include <zstd.h>
 
 /* A segment in the making, reused from one to the next; of one thread at a time. */
 struct segment_w;
@@ -40,10 +41,27 @@ struct segment_origins {
  * point into `in` and b->mem. ret_origins may be NULL; its arrays lie in b->mem. */
 int segment_decode(struct sv in, struct batch *b, struct segment_origins *ret_origins,
                    struct err *err) MUST_USE;
-/* The same for the spans of some traces only, without the calls; the rest is passed over. */
-int segment_decode_traces(struct sv in, const struct trace_id *ids, size_t ids_len, struct batch *b,
-                          struct err *err) MUST_USE;
+/* The same for the spans of some traces only, without the calls; the rest is passed over. An
+ * outline is a span without attributes, events, links, status message and trace state. */
+int segment_decode_traces(struct sv in, const struct trace_id *ids, size_t ids_len,
+                          bool is_outline, struct batch *b, struct err *err) MUST_USE;
+
+/* What reading one segment after another needs again and again. All-zero is valid; of one thread. */
+struct segment_scratch {
+    struct arena mem;
+    ZSTD_DCtx *zstd;
+};
+void segment_scratch_done(struct segment_scratch *scratch);
+
+/* A trace with a span that matches, and the start of the newest one that does. 0 to go on. */
+typedef int segment_hit_sink(void *to, struct trace_id id, int64_t match_ns);
+/* Gives the traces of which a span matches q (whose limit, place and bound mean nothing here), in
+ * no particular order. Only the columns that the predicates need are unpacked. ERR_NOMEM when the
+ * sink refused. */
+int segment_scan(struct segment_scratch *scratch, struct sv in, const struct span_query *q,
+                 segment_hit_sink *sink, void *to, struct err *err) MUST_USE;
 
 DEFINE_AUTO_FREE(segment_w);
+DEFINE_AUTO_DONE(segment_scratch);
 
 #endif

@@ -5,8 +5,7 @@
  * the list's lock is held, and sealing commits under the same lock. Plain commits need no lock:
  * they only add, and a chunk is listed after it was committed. */
 #include "base/mem.h"
-#include "store/sqlite/rows.h"
-#include "store/sqlite/segment.h"
+#include "store/match.h"
 #include "store/sqlite/sqlite.h"
 
 static int borrow(struct sqlite_store *s, struct db *ret_db, struct err *err)
@@ -109,7 +108,7 @@ int batch_of_bytes(struct sv bytes, enum chunk_kind kind, struct trace_choice ch
     if (kind == CHUNK_JOURNAL)
         rc = rows_decode(copy, b, err);
     else if (choice.ids)
-        rc = segment_decode_traces(copy, choice.ids, choice.len, b, err);
+        rc = segment_decode_traces(copy, choice.ids, choice.len, choice.is_outline, b, err);
     else
         rc = segment_decode(copy, b, NULL, err);
     if (rc < 0)
@@ -118,8 +117,9 @@ int batch_of_bytes(struct sv bytes, enum chunk_kind kind, struct trace_choice ch
     return 0;
 }
 
-int chunk_load(struct session *session, const struct chunk_ref *ref, struct trace_choice choice,
-               struct batch **ret_b, struct err *err)
+/* The bytes of a chunk, valid until *ret_st is reset, which is the caller's to do. */
+static int read_chunk(struct session *session, const struct chunk_ref *ref, sqlite3_stmt **ret_st,
+                      struct err *err)
 {
     bool is_segment = ref->kind == CHUNK_SEGMENT;
     sqlite3_stmt *st = db_statement(&session->db, is_segment ? ST_SEGMENT_DATA : ST_JOURNAL_DATA,
@@ -130,9 +130,53 @@ int chunk_load(struct session *session, const struct chunk_ref *ref, struct trac
     int rc = db_step(&session->db, st, "read chunk", err);
     if (rc <= 0)
         return rc < 0 ? rc : err_set(err, ERR_IO, "chunk %lld is gone", (long long)ref->id);
+    *ret_st = st;
+    return 0;
+}
+
+static int blame(const struct chunk_ref *ref, int rc, struct err *err)
+{
+    if (rc < 0)
+        err_context(err, "%s %lld", ref->kind == CHUNK_SEGMENT ? "segment" : "journal row",
+                    (long long)ref->id);
+    return rc;
+}
+
+int chunk_load(struct session *session, const struct chunk_ref *ref, struct trace_choice choice,
+               struct batch **ret_b, struct err *err)
+{
+    sqlite3_stmt *st;
+    int rc = read_chunk(session, ref, &st, err);
+    if (rc < 0)
+        return rc;
     rc = batch_of_bytes(db_column(st, 0), ref->kind, choice, ret_b, err);
     sqlite3_reset(st);
-    if (rc < 0)
-        err_context(err, "%s %lld", is_segment ? "segment" : "journal row", (long long)ref->id);
+    return blame(ref, rc, err);
+}
+
+static int scan_row(struct session *session, const struct chunk_ref *ref,
+                    const struct span_query *q, segment_hit_sink *sink, void *to, struct err *err)
+{
+    AUTO_FREE(batch) b = NULL;
+    int rc = chunk_load(session, ref, (struct trace_choice){ 0 }, &b, err);
+    for (size_t i = 0; rc == 0 && i < b->spans_len; i++)
+        if (query_matches(q, &b->spans[i]) &&
+            sink(to, b->spans[i].trace_id, b->spans[i].start_ns) != 0)
+            rc = err_set(err, ERR_NOMEM, "hits");
     return rc;
+}
+
+int chunk_scan(struct session *session, const struct chunk_ref *ref, const struct span_query *q,
+               struct segment_scratch *scratch, segment_hit_sink *sink, void *to,
+               struct err *err)
+{
+    sqlite3_stmt *st;
+    if (ref->kind == CHUNK_JOURNAL)
+        return scan_row(session, ref, q, sink, to, err);
+    int rc = read_chunk(session, ref, &st, err);
+    if (rc < 0)
+        return rc;
+    rc = segment_scan(scratch, db_column(st, 0), q, sink, to, err);
+    sqlite3_reset(st);
+    return blame(ref, rc, err);
 }

@@ -6,6 +6,8 @@
 #include "store/keys.h"
 #include "store/sqlite/chunks.h"
 #include "store/sqlite/db.h"
+#include "store/sqlite/rows.h"
+#include "store/sqlite/segment.h"
 #include "store/sqlite/stages.h"
 #include "store/store_ops.h"
 #include <stdatomic.h>
@@ -69,10 +71,16 @@ void session_end(struct session *session);
 struct trace_choice {
     const struct trace_id *ids;
     size_t len;
+    bool is_outline; /* see segment_decode_traces(); journal rows come whole all the same */
 };
 /* The spans of a chunk that are wanted, and perhaps others. Gives. */
 int chunk_load(struct session *session, const struct chunk_ref *ref, struct trace_choice choice,
                struct batch **ret_b, struct err *err) MUST_USE;
+
+/* The traces of a chunk with a span that matches q, see segment_scan(). */
+int chunk_scan(struct session *session, const struct chunk_ref *ref, const struct span_query *q,
+               struct segment_scratch *scratch, segment_hit_sink *sink, void *to,
+               struct err *err) MUST_USE;
 
 /* The records in a chunk's bytes, which are copied. Gives. */
 int batch_of_bytes(struct sv bytes, enum chunk_kind kind, struct trace_choice choice,
@@ -124,6 +132,6 @@ int sqlite_check(struct store *s, store_finding_sink *sink, void *to,
 int sqlite_snapshot(struct store *s, const char *file, struct err *err);
 /* search.c */
 int sqlite_search(struct store *s, const struct span_query *q, store_trace_sink *sink, void *to,
-                  bool *ret_incomplete, struct err *err);
+                  struct search_end *ret_end, struct err *err);
 
 #endif

@@ -40,6 +40,8 @@ struct streams_r streams_r_of(struct sv in, struct arena *mem);
 /* The next stream's bytes; a failure latches in r->rd. */
 struct sv stream_get(struct streams_r *r);
 void stream_skip(struct streams_r *r);
+/* The next n varints of a stream, zigzag undone; a failure latches in r->rd. */
+void zigzags_all(struct streams_r *r, struct rd *rd, int64_t *to, size_t n);
 
 /* Columns being read row by row. Reading past the end latches in r->rd and gives zeros. */
 struct numbers_r {
@@ -49,6 +51,8 @@ struct numbers_r {
 };
 struct numbers_r numbers_get(struct streams_r *r, uint32_t limit);
 uint32_t number_next(struct streams_r *r, struct numbers_r *n);
+/* The next n at once. */
+void numbers_all(struct streams_r *r, struct numbers_r *n, uint32_t *to, size_t rows);
 void numbers_skip(struct streams_r *r, struct numbers_r *n, uint64_t rows);
 struct strings_r {
     struct sv *list; /* the distinct ones; NULL when they lie one after another */

@@ -84,6 +84,29 @@ uint32_t number_next(struct streams_r *r, struct numbers_r *n)
     return v;
 }
 
+void numbers_all(struct streams_r *r, struct numbers_r *n, uint32_t *to, size_t rows)
+{
+    uint32_t most = 0;
+    if ((size_t)(n->end - n->at) / MAX(n->width, 1U) < rows && n->width) {
+        rd_fail(&r->rd, ERR_TRUNCATED, "column of numbers ends early");
+        return;
+    }
+    if (rows && n->limit == 0) {
+        rd_fail(&r->rd, ERR_MALFORMED, "numbers below nothing");
+        return;
+    }
+    for (size_t i = 0; i < rows; i++) {
+        uint32_t v = 0;
+        for (unsigned byte = 0; byte < n->width; byte++)
+            v |= (uint32_t)n->at[i * n->width + byte] << 8 * byte;
+        to[i] = v;
+        most = MAX(most, v);
+    }
+    n->at += rows * n->width;
+    if (rows && most >= n->limit)
+        rd_fail(&r->rd, ERR_MALFORMED, "number %u of %u", most, n->limit);
+}
+
 void numbers_skip(struct streams_r *r, struct numbers_r *n, uint64_t rows)
 {
     if (n->width == 0 || rows == 0)
@@ -93,6 +116,33 @@ void numbers_skip(struct streams_r *r, struct numbers_r *n, uint64_t rows)
         return;
     }
     n->at += rows * n->width;
+}
+
+void zigzags_all(struct streams_r *r, struct rd *rd, int64_t *to, size_t n)
+{
+    const uint8_t *at = rd->at;
+    size_t i = 0;
+    for (; i < n && rd->end - at >= VARINT_MAX_BYTES; i++) { /* no end to look for in here */
+        uint64_t v = 0;
+        unsigned shift = 0;
+        uint8_t b;
+        do {
+            b = *at++;
+            v |= (uint64_t)(b & 0x7f) << shift;
+            shift += 7;
+        } while (b & 0x80 && shift < 64);
+        if (b & 0x80 || (shift == 70 && b > 1)) {
+            rd_fail(rd, ERR_MALFORMED, "varint over 64 bits");
+            break;
+        }
+        to[i] = unzigzag(v);
+    }
+    if (rd_ok(rd))
+        rd->at = at;
+    for (; i < n && rd_ok(rd); i++)
+        to[i] = rd_zigzag(rd);
+    if (!rd_ok(rd))
+        rd_fail(&r->rd, rd->failed.code, "column: %s", rd->failed.why);
 }
 
 /* A failure inside a column is a failure of the segment. */

@@ -252,6 +252,7 @@ int main(void)
     size_t len = 0;
     len = add_jobs(len, put_cases, put_cases_len);
     len = add_jobs(len, find_cases, find_cases_len);
+    len = add_jobs(len, search_cases, search_cases_len);
     len = add_jobs(len, edge_cases, edge_cases_len);
     len = add_jobs(len, safety_cases, safety_cases_len);
     len = add_jobs(len, file_cases, file_cases_len);

@@ -37,7 +37,7 @@ static void *read_along(void *arg)
     while (!atomic_load(&r->is_over) || atomic_load(&r->looks) < 20) {
         uint64_t committed = atomic_load(&r->committed);
         size_t found = 0, listed = 0;
-        bool is_incomplete;
+        struct search_end end;
         struct span_query q = { .limit = 10 };
         if (committed) {
             struct trace_id id = { { 0 } };
@@ -46,7 +46,7 @@ static void *read_along(void *arg)
             if (store_trace(r->store, id, count_span, &found, NULL) < 0 || found != 1)
                 return (void *)"a committed trace is missing";
         }
-        if (store_search(r->store, &q, count_trace, &listed, &is_incomplete, NULL) < 0 ||
+        if (store_search(r->store, &q, count_trace, &listed, &end, NULL) < 0 ||
             listed < MIN(committed, 10))
             return (void *)"a search failed";
         struct store_stats stats;

@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (b->spans_len) { /* one trace read alone: refused when something passed over was bad */
         AUTO_FREE(batch) one = batch_new();
         struct trace_id id = b->spans[b->spans_len - 1].trace_id;
-        if (segment_decode_traces(buf_sv(&in), &id, 1, one, NULL) == 0)
+        if (segment_decode_traces(buf_sv(&in), &id, 1, false, one, NULL) == 0)
             INVARIANT(one->spans_len > 0 && trace_id_eq(one->spans[0].trace_id, id));
     }
     AUTO_FREE(batch) once = through_a_segment(b);

@@ -74,7 +74,7 @@ static void assert_traces_alone(struct sv segment, const struct batch *all)
         struct trace_id ids[3] = { all->spans[step].trace_id, all->spans[step / 2].trace_id };
         size_t want = 0, got = 0;
         AUTO_FREE(batch) some = batch_new();
-        assert_int_equal(segment_decode_traces(segment, ids, 1 + step % 3, some, NULL), 0);
+        assert_int_equal(segment_decode_traces(segment, ids, 1 + step % 3, false, some, NULL), 0);
         for (size_t i = 0; i < all->spans_len; i++) {
             bool is_wanted = false;
             for (size_t n = 0; n < 1 + step % 3; n++)

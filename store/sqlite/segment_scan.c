@@ -1,0 +1,390 @@
+/* segment_scan.c - which traces of a segment have a span that matches, without reading spans.
+ *
+ * Every predicate is put to its own column and strikes out the spans that fail it: service and
+ * attributes of a resource are asked once a resource, kind, status, scope and the presence of
+ * events once a shape, the name and an attribute's text once a distinct text; only then the numbers
+ * of the spans are looked at. The cheap and telling columns come first, and when no span is left
+ * the rest is not even unpacked. Times come last, for the spans that are left.
+ *
+ * Cost: about 0.3 ms for 16,384 spans, of it a third for unpacking; next to nothing when no
+ * resource or no text of the dictionary fits. */
+#include "base/mem.h"
+#include "store/match.h"
+#include "store/sqlite/segment_format.h"
+#include "store/sqlite/segment_r.h"
+
+struct scan {
+    struct segment_r s;
+    const struct span_query *q;
+    bool *is_in;   /* by span: every predicate so far holds */
+    uint64_t left; /* spans that are in */
+    uint32_t *shape_of, *resource_of; /* by span; read when they are wanted */
+    int64_t *starts;                  /* likewise */
+};
+
+void segment_scratch_done(struct segment_scratch *scratch)
+{
+    arena_done(&scratch->mem);
+    ZSTD_freeDCtx(scratch->zstd);
+    scratch->zstd = NULL;
+}
+
+static bool is_over(const struct scan *c)
+{
+    return c->left == 0 || !segment_r_ok(&c->s);
+}
+
+static void strike(struct scan *c, size_t i)
+{
+    c->left -= c->is_in[i];
+    c->is_in[i] = false;
+}
+
+static const uint32_t *shape_of(struct scan *c)
+{
+    if (!c->shape_of)
+        c->shape_of = segment_r_numbers(&c->s, PART_SHAPE_OF, c->s.shapes_len);
+    return c->shape_of;
+}
+
+static const uint32_t *resource_of(struct scan *c)
+{
+    if (!c->resource_of)
+        c->resource_of = segment_r_numbers(&c->s, PART_RESOURCE_OF, c->s.resources_len);
+    return c->resource_of;
+}
+
+/* Strikes the spans whose number is not good; the numbers are read only when that can be told
+ * neither way without them. */
+static void keep_good(struct scan *c, const bool *is_good, size_t len,
+                      const uint32_t *(*numbers)(struct scan *))
+{
+    size_t good = 0;
+    for (size_t i = 0; i < len; i++)
+        good += is_good[i];
+    if (good == 0)
+        c->left = 0;
+    if (good == 0 || good == len)
+        return;
+    const uint32_t *list = numbers(c);
+    for (uint64_t i = 0; list && i < c->s.spans; i++)
+        if (!is_good[list[i]])
+            strike(c, i);
+}
+
+static bool resource_fits(const struct span_query *q, const struct resource *r)
+{
+    struct span like = { .resource = r };
+    if (q->service.len && !sv_eq(q->service, span_service(&like)))
+        return false;
+    for (size_t i = 0; i < q->attrs_len; i++)
+        if (q->attrs[i].level == ATTR_OF_RESOURCE && !attrs_have(&r->attrs, &q->attrs[i].attr))
+            return false;
+    return true;
+}
+
+static void match_resources(struct scan *c)
+{
+    segment_r_resources(&c->s);
+    bool *is_good = segment_r_array(&c->s, c->s.resources_len, sizeof(*is_good));
+    if (!segment_r_ok(&c->s))
+        return;
+    for (uint32_t i = 0; i < c->s.resources_len; i++)
+        is_good[i] = resource_fits(c->q, c->s.resources[i]);
+    keep_good(c, is_good, c->s.resources_len, resource_of);
+}
+
+static bool shape_fits(const struct span_query *q, const struct shape *shape)
+{
+    bool fits = query_takes_kind(q, shape->like.kind) &&
+                (!q->errors_only || shape->like.status == STATUS_ERROR);
+    for (size_t i = 0; i < q->attrs_len && fits; i++) {
+        const struct attr_wish *w = &q->attrs[i];
+        if (w->level == ATTR_OF_SCOPE)
+            fits = attrs_have(&shape->like.scope->attrs, &w->attr);
+        if (w->level == ATTR_OF_EVENT)
+            fits = shape->parts & SHAPE_EVENTS;
+        if (w->level == ATTR_OF_LINK)
+            fits = shape->parts & SHAPE_LINKS;
+    }
+    return fits;
+}
+
+static void match_shapes(struct scan *c)
+{
+    segment_r_scopes(&c->s);
+    segment_r_shapes(&c->s);
+    bool *is_good = segment_r_array(&c->s, c->s.shapes_len, sizeof(*is_good));
+    if (!segment_r_ok(&c->s))
+        return;
+    for (uint32_t i = 0; i < c->s.shapes_len; i++)
+        is_good[i] = shape_fits(c->q, &c->s.shapes[i]);
+    keep_good(c, is_good, c->s.shapes_len, shape_of);
+}
+
+/* One row after another of a column of texts: does it equal `want`? */
+struct text_test {
+    struct strings_r *column;
+    struct sv want;
+    const uint32_t *numbers; /* of the rows, when there is a dictionary */
+    uint32_t wanted;
+    bool is_absent; /* no row can */
+    size_t rows;
+};
+
+static struct text_test text_test_of(struct segment_r *s, struct strings_r *column, struct sv want)
+{
+    struct text_test t = { .column = column, .want = want };
+    if (!column->list || !segment_r_ok(s))
+        return t;
+    uint32_t n = column->numbers.limit;
+    while (t.wanted < n && !sv_eq(column->list[t.wanted], want))
+        t.wanted++;
+    t.is_absent = t.wanted == n;
+    size_t rows = 0;
+    if (column->numbers.width)
+        rows = (size_t)(column->numbers.end - column->numbers.at) / column->numbers.width;
+    uint32_t *numbers = t.is_absent || !rows ? NULL : segment_r_array(s, rows, sizeof(*numbers));
+    if (numbers)
+        numbers_all(&s->streams, &column->numbers, numbers, rows);
+    t.numbers = numbers;
+    t.rows = rows;
+    return t;
+}
+
+/* With a dictionary of one text there are no numbers, and every row is that text. */
+static bool text_fits(struct segment_r *s, struct text_test *t, size_t row)
+{
+    if (!t->column->list)
+        return sv_eq(string_next(&s->streams, t->column), t->want);
+    if (!t->numbers)
+        return !t->is_absent;
+    if (row >= t->rows) {
+        rd_fail(&s->streams.rd, ERR_TRUNCATED, "column of numbers ends early");
+        return false;
+    }
+    return t->numbers[row] == t->wanted;
+}
+
+static void match_names(struct scan *c)
+{
+    struct strings_r names = strings_get(segment_r_part(&c->s, PART_NAMES));
+    struct text_test t = text_test_of(&c->s, &names, c->q->operation);
+    if (t.is_absent)
+        c->left = 0;
+    for (uint64_t i = 0; i < c->s.spans && !is_over(c); i++)
+        if (!text_fits(&c->s, &t, i))
+            strike(c, i);
+}
+
+static void read_starts(struct scan *c)
+{
+    struct segment_r *s = &c->s;
+    int64_t *list = segment_r_array(s, (size_t)s->spans, sizeof(*list));
+    struct rd lens = segment_r_bytes(s, PART_TRACE_LENS);
+    struct rd starts = segment_r_bytes(s, PART_STARTS);
+    if (!segment_r_ok(s))
+        return;
+    zigzags_all(&s->streams, &starts, list, (size_t)s->spans);
+    uint64_t at = 0, trace_ns = 0;
+    for (uint64_t t = 0; segment_r_ok(s) && t < s->traces; t++) {
+        uint64_t len = rd_varint(&lens), ns = trace_ns;
+        if (len > s->spans - at || len == 0)
+            rd_fail(&s->streams.rd, ERR_MALFORMED, "trace of %llu spans", (unsigned long long)len);
+        for (uint64_t end = at + len; segment_r_ok(s) && at < end; at++) {
+            ns += (uint64_t)list[at];
+            if (at == end - len)
+                trace_ns = ns;
+            list[at] = (int64_t)ns;
+        }
+    }
+    if (segment_r_ok(s) && at != s->spans)
+        rd_fail(&s->streams.rd, ERR_MALFORMED, "traces hold fewer spans than there are");
+    c->starts = list;
+}
+
+static void match_durations(struct scan *c)
+{
+    struct segment_r *s = &c->s;
+    read_starts(c);
+    int64_t *list = segment_r_array(s, (size_t)s->spans, sizeof(*list));
+    struct rd durations = segment_r_bytes(s, PART_DURATIONS);
+    if (!segment_r_ok(s))
+        return;
+    zigzags_all(&s->streams, &durations, list, (size_t)s->spans);
+    for (uint64_t i = 0; i < s->spans; i++) {
+        int64_t end_ns = (int64_t)((uint64_t)c->starts[i] + (uint64_t)list[i]);
+        if (!query_takes_duration(c->q, duration_ns(c->starts[i], end_ns)))
+            strike(c, i);
+    }
+}
+
+static bool value_fits(struct scan *c, struct column_r *column, struct text_test *text, size_t row,
+                       const struct value *want)
+{
+    if (column->type == VALUE_EMPTY)
+        return true;
+    if (column->type == VALUE_STR || column->type == VALUE_BYTES)
+        return text_fits(&c->s, text, row);
+    struct value v = value_body_get(&column->values, column->type);
+    segment_r_carry(&c->s, &column->values.rd, "column");
+    return value_eq(&v, want);
+}
+
+/* How often each shape has the column. */
+static uint32_t *count_columns(struct scan *c, const struct column_r *column)
+{
+    struct segment_r *s = &c->s;
+    uint32_t *count = segment_r_array(s, s->shapes_len, sizeof(*count));
+    for (uint32_t i = 0; count && i < s->shapes_len; i++)
+        for (uint32_t k = 0; k < s->shapes[i].like.attrs.len; k++)
+            count[i] += &s->columns[s->shapes[i].columns[k]] == column;
+    return count;
+}
+
+/* Strikes the spans without the value in the column, but those that have it elsewhere. */
+static void match_column(struct scan *c, struct column_r *column, const struct value *want,
+                         const bool *resource_has)
+{
+    struct text_test text = { 0 };
+    uint32_t *count = count_columns(c, column);
+    const uint32_t *shapes = shape_of(c), *resources = resource_has ? resource_of(c) : NULL;
+    if (column->type != VALUE_EMPTY)
+        segment_r_open_column(&c->s, column);
+    if (column->type == VALUE_STR || column->type == VALUE_BYTES)
+        text = text_test_of(&c->s, &column->strings, want->str);
+    if (text.is_absent && !resources)
+        c->left = 0;
+    size_t row = 0;
+    for (uint64_t i = 0; i < c->s.spans && !is_over(c); i++) {
+        bool fits = resources && resource_has[resources[i]];
+        for (uint32_t n = count[shapes[i]]; n; n--)
+            fits |= value_fits(c, column, &text, row++, want);
+        if (!fits)
+            strike(c, i);
+    }
+}
+
+static void match_wish(struct scan *c, const struct attr_wish *w)
+{
+    struct segment_r *s = &c->s;
+    bool *resource_has = NULL;
+    size_t have = 0;
+    if (w->level == ATTR_OF_SPAN_OR_RESOURCE) {
+        resource_has = segment_r_array(s, s->resources_len, sizeof(*resource_has));
+        for (uint32_t i = 0; resource_has && i < s->resources_len; i++)
+            have += resource_has[i] = attrs_have(&s->resources[i]->attrs, &w->attr);
+    }
+    struct column_r *column = NULL;
+    for (uint32_t i = 0; i < s->columns_len && !column; i++)
+        if (s->columns[i].type == w->attr.value.type && sv_eq(s->columns[i].key, w->attr.key))
+            column = &s->columns[i];
+    if (column && (!have || have < s->resources_len))
+        match_column(c, column, &w->attr.value, have ? resource_has : NULL);
+    else if (resource_has && segment_r_ok(s))
+        keep_good(c, resource_has, s->resources_len, resource_of);
+    else
+        c->left = 0;
+}
+
+/* Events or links, which are one stream with one numbering of texts: all of them are read. */
+static void match_pieces(struct scan *c, bool are_links)
+{
+    struct segment_r *s = &c->s;
+    struct texts_r t = texts_r_of(
+        stream_get(segment_r_part(s, are_links ? PART_LINKS : PART_EVENTS)), s->mem);
+    const uint32_t *shapes = shape_of(c), part = are_links ? SHAPE_LINKS : SHAPE_EVENTS;
+    enum attr_level level = are_links ? ATTR_OF_LINK : ATTR_OF_EVENT;
+    for (uint64_t i = 0; i < s->spans && !is_over(c); i++) {
+        if (!(s->shapes[shapes[i]].parts & part))
+            continue; /* struck already: the wish wants some */
+        struct span span = { 0 };
+        if (are_links)
+            links_get(&t, &span);
+        else
+            events_get(&t, &span);
+        segment_r_carry(s, &t.rd, are_links ? "links" : "events");
+        for (size_t w = 0; w < c->q->attrs_len && segment_r_ok(s); w++)
+            if (c->q->attrs[w].level == level &&
+                !(are_links ? links_have : events_have)(&span, &c->q->attrs[w].attr))
+                strike(c, i);
+    }
+    texts_r_done(&t);
+}
+
+static bool has_level(const struct span_query *q, enum attr_level level)
+{
+    for (size_t i = 0; i < q->attrs_len; i++)
+        if (q->attrs[i].level == level)
+            return true;
+    return false;
+}
+
+static void match_all(struct scan *c)
+{
+    const struct span_query *q = c->q;
+    if (q->service.len || has_level(q, ATTR_OF_RESOURCE) || has_level(q, ATTR_OF_SPAN_OR_RESOURCE))
+        match_resources(c);
+    if (!is_over(c) && (q->attrs_len || q->kinds || q->errors_only))
+        match_shapes(c);
+    if (!is_over(c) && q->operation.len)
+        match_names(c);
+    for (size_t i = 0; i < q->attrs_len && !is_over(c); i++)
+        if (q->attrs[i].level == ATTR_OF_SPAN || q->attrs[i].level == ATTR_OF_SPAN_OR_RESOURCE)
+            match_wish(c, &q->attrs[i]);
+    if (!is_over(c) && (q->min_duration_ns || q->max_duration_ns))
+        match_durations(c);
+    if (!is_over(c) && has_level(q, ATTR_OF_EVENT))
+        match_pieces(c, false);
+    if (!is_over(c) && has_level(q, ATTR_OF_LINK))
+        match_pieces(c, true);
+}
+
+/* The traces of the spans that are left. */
+static void give_hits(struct scan *c, segment_hit_sink *sink, void *to)
+{
+    struct segment_r *s = &c->s;
+    struct window window = query_window(c->q);
+    if (!c->starts)
+        read_starts(c);
+    struct sv ids = stream_get(segment_r_part(s, PART_TRACE_IDS));
+    struct rd lens = segment_r_bytes(s, PART_TRACE_LENS);
+    if (segment_r_ok(s) && ids.len != s->traces * sizeof(struct trace_id))
+        rd_fail(&s->streams.rd, ERR_MALFORMED, "ids of a segment");
+    uint64_t at = 0;
+    for (uint64_t t = 0; segment_r_ok(s) && t < s->traces; t++) {
+        struct trace_id id;
+        bool is_hit = false;
+        int64_t match_ns = 0;
+        for (uint64_t end = at + rd_varint(&lens); at < end; at++) {
+            if (!c->is_in[at] || !window_contains(window, c->starts[at]))
+                continue;
+            match_ns = is_hit ? MAX(match_ns, c->starts[at]) : c->starts[at];
+            is_hit = true;
+        }
+        memcpy(id.b, ids.p + t * sizeof(id), sizeof(id));
+        if (is_hit && sink(to, id, match_ns) != 0)
+            rd_fail(&s->streams.rd, ERR_NOMEM, "hits");
+    }
+}
+
+int segment_scan(struct segment_scratch *scratch, struct sv in, const struct span_query *q,
+                 segment_hit_sink *sink, void *to, struct err *err)
+{
+    struct scan c = { .q = q };
+    arena_reset(&scratch->mem);
+    segment_r_open(&c.s, in, &scratch->mem, scratch->zstd);
+    c.left = c.s.spans;
+    c.is_in = segment_r_array(&c.s, (size_t)c.s.spans, sizeof(*c.is_in));
+    if (c.is_in)
+        memset(c.is_in, true, (size_t)c.s.spans * sizeof(*c.is_in));
+    if (!is_over(&c))
+        match_all(&c);
+    if (!is_over(&c))
+        give_hits(&c, sink, to);
+    int rc = rd_finish(&c.s.streams.rd, err);
+    scratch->zstd = c.s.streams.zstd;
+    c.s.streams.zstd = NULL;
+    segment_r_done(&c.s);
+    return rc;
+}
