@@ -68,10 +68,20 @@ static bool wish_holds(const struct attr_wish *w, const struct span *s)
     return false;
 }
 
-/* Kinds come from the wire; one that nobody knows is not asked for either. */
+/* Kinds and statuses come from the wire; one that nobody knows is not asked for either. */
+static bool has_bit(uint32_t mask, unsigned bit)
+{
+    return mask == 0 || (bit < 32 && mask >> bit & 1);
+}
+
 bool query_takes_kind(const struct span_query *q, enum span_kind kind)
 {
-    return q->kinds == 0 || ((unsigned)kind < 32 && q->kinds & 1u << kind);
+    return has_bit(q->kinds, (unsigned)kind);
+}
+
+bool query_takes_status(const struct span_query *q, enum span_status status)
+{
+    return has_bit(q->statuses, (unsigned)status);
 }
 
 bool query_takes_duration(const struct span_query *q, int64_t ns)
@@ -84,9 +94,8 @@ bool query_matches(const struct span_query *q, const struct span *s)
 {
     if (!window_contains(query_window(q), s->start_ns))
         return false;
-    if (q->errors_only && s->status != STATUS_ERROR)
-        return false;
-    if (!query_takes_kind(q, s->kind) || !query_takes_duration(q, span_duration_ns(s)))
+    if (!query_takes_kind(q, s->kind) || !query_takes_status(q, s->status) ||
+        !query_takes_duration(q, span_duration_ns(s)))
         return false;
     if (q->operation.len && !sv_eq(q->operation, s->name))
         return false;

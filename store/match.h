@@ -11,6 +11,7 @@ struct window query_window(const struct span_query *q);
 bool query_matches(const struct span_query *q, const struct span *s);
 /* The parts of it that a segment answers for many spans at once. */
 bool query_takes_kind(const struct span_query *q, enum span_kind kind);
+bool query_takes_status(const struct span_query *q, enum span_status status);
 bool query_takes_duration(const struct span_query *q, int64_t ns);
 bool attrs_have(const struct attrs *list, const struct attr *want);
 bool events_have(const struct span *s, const struct attr *want);

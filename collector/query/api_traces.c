@@ -1,117 +1,12 @@
-/* api_traces.c - finding traces, and one trace whole.
+/* api_traces.c - one trace whole.
  *
  * A trace is written as it is read: the store gives one span at a time and its memory is gone
  * afterwards. Resources and scopes repeat on every span, so they are written once each, told apart
  * by their own JSON text, and spans carry indexes. */
-#include "base/clock.h"
 #include "query/api.h"
 #include "query/graph_json.h"
 #include "query/once.h"
 #include "query/trace_json.h"
-
-#define SEARCH_DEFAULT_NS (3600 * NS_PER_S)
-#define SEARCH_MAX_NS     INT64_MAX
-
-enum { TRACES_DEFAULT = 20, TRACES_MAX = 1000, ATTRS_MAX = 16 };
-
-/* "5" in quotes is text; true, false, integers and decimals are what they look like. */
-static struct value value_from_sv(struct sv text)
-{
-    struct value v = { .type = VALUE_STR, .str = text };
-    if (text.len >= 2 && text.p[0] == '"' && text.p[text.len - 1] == '"') {
-        v.str = sv_sub(text, 1, text.len - 2);
-    } else if (sv_eq(text, SV("true")) || sv_eq(text, SV("false"))) {
-        v.type = VALUE_BOOL;
-        v.boolean = text.p[0] == 't';
-    } else if (sv_to_i64(text, &v.integer)) {
-        v.type = VALUE_INT;
-    } else if (sv_to_double(text, &v.real)) {
-        v.type = VALUE_DOUBLE;
-    } else {
-        v.str = text;
-    }
-    return v;
-}
-
-static int read_attrs(struct params *p, struct attr_wish *attrs, size_t *ret_len)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < p->len; i++) {
-        if (!sv_eq(p->list[i].name, SV("attr")))
-            continue;
-        struct sv value = p->list[i].value, key;
-        size_t eq = sv_index(value, '=');
-        if (eq == 0 || eq == value.len)
-            return params_fault(p, "attr", "want key=value");
-        if (n == ATTRS_MAX)
-            return params_fault(p, "attr", "given more than %d times", ATTRS_MAX);
-        key = sv_sub(value, 0, eq);
-        attrs[n++].attr = (struct attr){ key, value_from_sv(sv_from(value, eq + 1)) };
-    }
-    *ret_len = n;
-    return 0;
-}
-
-static int read_search(struct params *p, struct span_query *s, struct attr_wish *attrs)
-{
-    size_t status = 0;
-    uint64_t limit = TRACES_DEFAULT;
-    (void)params_get(p, "service", &s->service);
-    (void)params_get(p, "operation", &s->operation);
-    if (params_window(p, SEARCH_DEFAULT_NS, SEARCH_MAX_NS, &s->window) < 0 ||
-        params_choice(p, "status", "any|error", &status) < 0 ||
-        params_duration(p, "minDuration", 0, INT64_MAX, &s->min_duration_ns) < 0 ||
-        params_duration(p, "maxDuration", 0, INT64_MAX, &s->max_duration_ns) < 0 ||
-        params_u64(p, "limit", 1, TRACES_MAX, &limit) < 0 ||
-        read_attrs(p, attrs, &s->attrs_len) < 0)
-        return -1;
-    if (s->max_duration_ns && s->min_duration_ns > s->max_duration_ns)
-        return params_fault(p, "minDuration", "is more than maxDuration");
-    s->errors_only = status == 1;
-    s->attrs = attrs;
-    s->limit = (size_t)limit;
-    return 0;
-}
-
-static int put_summary(void *to, const struct trace_summary *t)
-{
-    struct json_out *j = to;
-    json_open(j, '{');
-    json_kv_hex(j, "traceId", t->trace_id.b, sizeof(t->trace_id.b));
-    json_kv_time(j, "start", t->start_ns);
-    json_kv_ns(j, "startNs", t->start_ns);
-    json_kv_span_ms(j, "durationMs", t->start_ns, t->end_ns);
-    json_kv_u64(j, "spans", t->spans_len);
-    json_kv_u64(j, "errors", t->errors_len);
-    json_kv_str(j, "rootService", t->root_service);
-    json_kv_str(j, "rootName", t->root_name);
-    json_close(j);
-    return 0;
-}
-
-void api_traces(const struct api *api, struct query *q, struct answer *a)
-{
-    struct attr_wish attrs[ATTRS_MAX];
-    struct span_query search = { 0 };
-    struct err err = { 0 };
-    struct search_end end;
-    if (read_search(&q->params, &search, attrs) < 0) {
-        answer_fault(a, &q->params);
-        return;
-    }
-    struct json_out j = json_out_of(&a->body);
-    json_open(&j, '{');
-    json_kv_time(&j, "from", search.window.from_ns);
-    json_kv_time(&j, "to", search.window.to_ns);
-    json_kv_open(&j, "traces", '[');
-    if (store_search(api->store, &search, put_summary, &j, &end, &err) < 0) {
-        answer_failure(a, &err);
-        return;
-    }
-    json_close(&j);
-    json_kv_bool(&j, "incomplete", end.bound != SEARCH_NO_BOUND);
-    json_close(&j);
-}
 
 struct trace_writer {
     struct json_out spans; /* an open list */

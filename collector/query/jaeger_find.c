@@ -41,7 +41,7 @@ static void choose(const struct jaeger_search *s, size_t at, struct span_query *
     for (size_t i = 0; i < s->tags_len; at /= s->tags[i].len, i++) {
         const struct tag_meaning *m = &s->tags[i].any[at % s->tags[i].len];
         if (m->is_error)
-            q->errors_only = true;
+            q->statuses = 1u << STATUS_ERROR;
         else
             attrs[q->attrs_len++] = (struct attr_wish){ .attr = m->attr };
     }

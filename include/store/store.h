@@ -118,8 +118,8 @@ struct span_query {
     struct window window; /* on the span's start; both ends 0: any */
     struct sv service;    /* resource service.name */
     struct sv operation;  /* span name */
-    bool errors_only;     /* status ERROR */
-    uint32_t kinds;       /* a bit 1 << enum span_kind for each kind wanted; 0: any */
+    uint32_t statuses;    /* a bit 1 << enum span_status for each status wanted; 0: any */
+    uint32_t kinds;       /* likewise of enum span_kind */
     int64_t min_duration_ns, max_duration_ns;
     const struct attr_wish *attrs;
     size_t attrs_len;

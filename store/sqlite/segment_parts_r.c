@@ -217,6 +217,7 @@ void segment_r_shapes(struct segment_r *s)
 void segment_r_open_column(struct segment_r *s, struct column_r *c)
 {
     c->is_open = true;
+    c->values.mem = s->mem;
     if (!segment_r_ok(s))
         return;
     s->streams.rd.at = c->stored_at;

@@ -97,7 +97,7 @@ static void match_resources(struct scan *c)
 static bool shape_fits(const struct span_query *q, const struct shape *shape)
 {
     bool fits = query_takes_kind(q, shape->like.kind) &&
-                (!q->errors_only || shape->like.status == STATUS_ERROR);
+                query_takes_status(q, shape->like.status);
     for (size_t i = 0; i < q->attrs_len && fits; i++) {
         const struct attr_wish *w = &q->attrs[i];
         if (w->level == ATTR_OF_SCOPE)
@@ -325,7 +325,7 @@ static void match_all(struct scan *c)
     const struct span_query *q = c->q;
     if (q->service.len || has_level(q, ATTR_OF_RESOURCE) || has_level(q, ATTR_OF_SPAN_OR_RESOURCE))
         match_resources(c);
-    if (!is_over(c) && (q->attrs_len || q->kinds || q->errors_only))
+    if (!is_over(c) && (q->attrs_len || q->kinds || q->statuses))
         match_shapes(c);
     if (!is_over(c) && q->operation.len)
         match_names(c);

@@ -104,7 +104,8 @@ static void query_about(struct random_source *r, const struct span *s, struct ra
         q->service = attrs_str(&s->resource->attrs, SV("service.name"));
     if (random_below(r, 3) == 0)
         q->operation = s->name;
-    q->errors_only = random_below(r, 5) == 0;
+    if (random_below(r, 5) == 0)
+        q->statuses = 1u << STATUS_ERROR | (random_below(r, 2) ? 1u << STATUS_OK : 0);
     if (random_below(r, 4) == 0)
         q->min_duration_ns = (int64_t)random_below(r, 600);
     if (random_below(r, 6) == 0)

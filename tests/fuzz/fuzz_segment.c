@@ -1,9 +1,11 @@
-/* fuzz_segment.c - property: a segment that decodes is written again to one that decodes to the
- * same spans and calls, in an order that no longer changes.
+/* fuzz_segment.c - properties: a segment that decodes is written again to one that decodes to the
+ * same spans and calls, in an order that no longer changes; a scan finds what looking at each span
+ * does.
  *
  * The input is what stands behind the checksum, which is put in front here. */
 #include "base/hash.h"
 #include "base/varint.h"
+#include "store/match.h"
 #include "store/sqlite/segment.h"
 #include "store/sqlite/segment_format.h"
 
@@ -21,6 +23,46 @@ static struct batch *through_a_segment(struct batch *b)
     INVARIANT(segment_decode(sv_of(kept, out.len), back, &o, NULL) == 0);
     INVARIANT(o.batches_len == 1);
     return TAKE(back);
+}
+
+static int count_hit(void *to, struct trace_id id, int64_t match_ns)
+{
+    (void)id;
+    (void)match_ns;
+    ++*(size_t *)to;
+    return 0;
+}
+
+/* Asks for what the n-th span is, at a level chosen by n. */
+static void scan(struct sv segment, const struct batch *b, size_t n)
+{
+    AUTO_DONE(segment_scratch) scratch = { 0 };
+    const struct span *s = &b->spans[n];
+    const struct attrs *at[ATTR_LEVELS_LEN] = { &s->attrs, &s->attrs, &s->resource->attrs,
+                                                &s->scope->attrs };
+    if (s->events_len)
+        at[ATTR_OF_EVENT] = &s->events[0].attrs;
+    if (s->links_len)
+        at[ATTR_OF_LINK] = &s->links[0].attrs;
+    enum attr_level level = (enum attr_level)(n % ATTR_LEVELS_LEN);
+    struct attr_wish wish = { .level = level };
+    struct span_query q = { .operation = s->name, .service = span_service(s), .attrs = &wish };
+    q.min_duration_ns = n % 2 ? span_duration_ns(s) : 0;
+    if (at[level] && at[level]->len) {
+        wish.attr = at[level]->list[n % at[level]->len];
+        q.attrs_len = 1;
+    }
+    size_t found = 0, expected = 0;
+    if (segment_scan(&scratch, segment, &q, count_hit, &found, NULL) < 0)
+        return; /* a part that whole reading passes over was bad */
+    const struct span *hit = NULL;
+    for (size_t i = 0; i < b->spans_len; i++)
+        if (query_matches(&q, &b->spans[i]) &&
+            (!hit || !trace_id_eq(hit->trace_id, b->spans[i].trace_id))) {
+            hit = &b->spans[i];
+            expected++;
+        }
+    INVARIANT(found >= expected); /* more when two traces side by side have one id */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -42,6 +84,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (segment_decode_traces(buf_sv(&in), &id, 1, false, one, NULL) == 0)
             INVARIANT(one->spans_len > 0 && trace_id_eq(one->spans[0].trace_id, id));
     }
+    for (size_t i = 0; i < MIN(b->spans_len, (size_t)6); i++)
+        scan(buf_sv(&in), b, i);
     AUTO_FREE(batch) once = through_a_segment(b);
     AUTO_FREE(batch) twice = once ? through_a_segment(once) : NULL;
     if (!twice)
