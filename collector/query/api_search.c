@@ -56,8 +56,9 @@ static int read_attr(struct params *p, struct sv text, struct attr_wish *to)
             break;
         }
     if (key.len == 0 || eq == text.len)
-        return params_fault(p, "attr", "want key=value, or level:key=value with the level one of "
-                                       "span, resource, scope, event, link");
+        return params_fault(p, "attr",
+                            "want key=value, or level:key=value with the level one of "
+                            "span, resource, scope, event, link");
     to->attr = (struct attr){ key, value_from_sv(sv_from(text, eq + 1)) };
     return 0;
 }

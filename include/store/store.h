@@ -123,9 +123,9 @@ struct span_query {
     int64_t min_duration_ns, max_duration_ns;
     const struct attr_wish *attrs;
     size_t attrs_len;
-    size_t limit; /* traces wanted, newest match first; > 0 */
+    size_t limit;                        /* traces wanted, newest match first; > 0 */
     const struct search_position *after; /* only traces behind it; NULL: from the newest on */
-    uint64_t max_spans; /* to look at before giving up; 0: the store's own bound */
+    uint64_t max_spans;                  /* to look at before giving up; 0: the store's own bound */
 };
 struct trace_summary {
     struct trace_id trace_id;

@@ -229,8 +229,8 @@ int chunks_with_traces(struct chunks *c, const struct trace_id *ids, size_t n,
     for (size_t i = 0; i < c->len; i++) {
         const struct chunk *at = &c->list[i];
         if (has_any(at, prints, n))
-            refs[len++] = (struct chunk_ref){ at->kind, at->id, at->span_range.to_ns,
-                                              at->first_seq, at->spans };
+            refs[len++] = (struct chunk_ref){ at->kind, at->id, at->span_range.to_ns, at->first_seq,
+                                              at->spans };
     }
     mem_free(prints);
     *ret_refs = refs;

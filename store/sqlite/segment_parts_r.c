@@ -11,11 +11,11 @@
 
 /* Texts are two streams: the distinct ones and their numbers, or lengths and bytes. */
 static const uint8_t streams_of[SEGMENT_PARTS_LEN] = {
-    [PART_BATCHES] = 1,     [PART_BATCH_OF] = 1,     [PART_TRACE_IDS] = 1, [PART_TRACE_LENS] = 1,
-    [PART_SPAN_IDS] = 1,    [PART_PARENTS] = 1,      [PART_STRANGERS] = 1, [PART_STARTS] = 1,
-    [PART_DURATIONS] = 1,   [PART_NAMES] = 2,        [PART_RESOURCES] = 1, [PART_RESOURCE_OF] = 1,
-    [PART_SCOPES] = 1,      [PART_KEYS] = 1,         [PART_SHAPES] = 1,    [PART_SHAPE_OF] = 1,
-    [PART_MESSAGES] = 2,    [PART_TRACE_STATES] = 2, [PART_EVENTS] = 1,    [PART_LINKS] = 1,
+    [PART_BATCHES] = 1,   [PART_BATCH_OF] = 1,     [PART_TRACE_IDS] = 1, [PART_TRACE_LENS] = 1,
+    [PART_SPAN_IDS] = 1,  [PART_PARENTS] = 1,      [PART_STRANGERS] = 1, [PART_STARTS] = 1,
+    [PART_DURATIONS] = 1, [PART_NAMES] = 2,        [PART_RESOURCES] = 1, [PART_RESOURCE_OF] = 1,
+    [PART_SCOPES] = 1,    [PART_KEYS] = 1,         [PART_SHAPES] = 1,    [PART_SHAPE_OF] = 1,
+    [PART_MESSAGES] = 2,  [PART_TRACE_STATES] = 2, [PART_EVENTS] = 1,    [PART_LINKS] = 1,
 };
 
 void segment_r_carry(struct segment_r *s, const struct rd *part, const char *what)

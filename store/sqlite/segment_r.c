@@ -4,10 +4,10 @@
  * count how often their shape was met: the columns move on by so much when the next one is. Who
  * wants a summary only gets spans without attributes, events, links and texts beside the name, and
  * none of that is unpacked. */
+#include "store/sqlite/segment_r.h"
 #include "base/mem.h"
 #include "store/sqlite/segment_calls.h"
 #include "store/sqlite/segment_format.h"
-#include "store/sqlite/segment_r.h"
 
 /* The columns that spans are put together from. */
 struct spans_r {
@@ -355,8 +355,8 @@ int segment_decode(struct sv in, struct batch *b, struct segment_origins *ret_or
     return decode(in, &all, b, ret_origins, err);
 }
 
-int segment_decode_traces(struct sv in, const struct trace_id *ids, size_t ids_len,
-                          bool is_outline, struct batch *b, struct err *err)
+int segment_decode_traces(struct sv in, const struct trace_id *ids, size_t ids_len, bool is_outline,
+                          struct batch *b, struct err *err)
 {
     struct wanted some = { ids, ids_len, is_outline };
     return decode(in, &some, b, NULL, err);

@@ -16,8 +16,8 @@
 struct scan {
     struct segment_r s;
     const struct span_query *q;
-    bool *is_in;   /* by span: every predicate so far holds */
-    uint64_t left; /* spans that are in */
+    bool *is_in;                      /* by span: every predicate so far holds */
+    uint64_t left;                    /* spans that are in */
     uint32_t *shape_of, *resource_of; /* by span; read when they are wanted */
     int64_t *starts;                  /* likewise */
 };
@@ -96,8 +96,7 @@ static void match_resources(struct scan *c)
 
 static bool shape_fits(const struct span_query *q, const struct shape *shape)
 {
-    bool fits = query_takes_kind(q, shape->like.kind) &&
-                query_takes_status(q, shape->like.status);
+    bool fits = query_takes_kind(q, shape->like.kind) && query_takes_status(q, shape->like.status);
     for (size_t i = 0; i < q->attrs_len && fits; i++) {
         const struct attr_wish *w = &q->attrs[i];
         if (w->level == ATTR_OF_SCOPE)

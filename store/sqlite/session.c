@@ -167,8 +167,7 @@ static int scan_row(struct session *session, const struct chunk_ref *ref,
 }
 
 int chunk_scan(struct session *session, const struct chunk_ref *ref, const struct span_query *q,
-               struct segment_scratch *scratch, segment_hit_sink *sink, void *to,
-               struct err *err)
+               struct segment_scratch *scratch, segment_hit_sink *sink, void *to, struct err *err)
 {
     sqlite3_stmt *st;
     if (ref->kind == CHUNK_JOURNAL)

@@ -144,8 +144,7 @@ static void every_predicate(struct world *w)
             struct seen seen = { 0 };
             struct search_end end;
             assert_int_equal(
-                store_search(w->store, &predicate_cases[i].q, see_trace, &seen, &end, NULL),
-                0);
+                store_search(w->store, &predicate_cases[i].q, see_trace, &seen, &end, NULL), 0);
             char got[8] = "";
             for (size_t t = 0; t < seen.traces_len; t++)
                 got[t] = (char)('0' + seen.traces[t].trace_id.b[0]);

@@ -1,6 +1,6 @@
 /* search_cases.c - searches of every kind against the oracle, page by page, and what a bound does. */
-#include "contract.h"
 #include "base/mem.h"
+#include "contract.h"
 #include "model/window.h"
 
 static void search(struct store *s, const struct span_query *q, struct seen *seen,
@@ -154,7 +154,9 @@ static const struct attr level_attrs[] = {
 static void attributes_at_every_level(struct world *w)
 {
     static const struct resource resource = { { &level_attrs[1], 1, 0 }, { NULL, 0 } };
-    static const struct scope scope = { { NULL, 0 }, { NULL, 0 }, { &level_attrs[2], 1, 0 }, { NULL, 0 } };
+    static const struct scope scope = {
+        { NULL, 0 }, { NULL, 0 }, { &level_attrs[2], 1, 0 }, { NULL, 0 }
+    };
     static const struct span_event event = { 5, { "e", 1 }, { &level_attrs[3], 1, 0 } };
     static const struct span_link link = { .attrs = { &level_attrs[4], 1, 0 } };
     AUTO_FREE(batch) other = one_span_batch(1, 1, 4000);

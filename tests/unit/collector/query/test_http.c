@@ -247,39 +247,6 @@ static void test_edges_and_history(void **state)
     json_decref(table);
 }
 
-/* Page by page comes out what one page holds, in the same order. */
-static void test_pages(void **state)
-{
-    struct world *w = *state;
-    struct batch *b = batch_new();
-    for (uint8_t i = 2; i < 5; i++)
-        *batch_add_span(b) = (struct span){ .trace_id = sample_trace(i),
-                                            .span_id = sample_span_id(i),
-                                            .start_ns = w->now_ns - i * NS_PER_S,
-                                            .end_ns = w->now_ns,
-                                            .resource = &resource,
-                                            .scope = &scope };
-    assert_int_equal(store_put(w->store, &b, 1, NULL), 0);
-    batch_free(b);
-    json_t *all = ask_json(*state, "/api/v1/traces?window=24h");
-    size_t len = json_array_size(at(all, "traces"));
-    char path[256] = "/api/v1/traces?window=24h&limit=1";
-    assert_int_equal(len, 4);
-    for (size_t i = 0; i < len; i++) {
-        json_t *page = ask_json(*state, path), *next = json_object_get(page, "next");
-        assert_int_equal(json_array_size(at(page, "traces")), 1);
-        assert_true(json_equal(json_array_get(at(page, "traces"), 0),
-                               json_array_get(at(all, "traces"), i)));
-        assert_int_equal(next != NULL, i + 1 < len);
-        assert_true(json_is_false(at(page, "incomplete")));
-        if (next)
-            snprintf(path, sizeof(path), "/api/v1/traces?limit=1&cursor=%s",
-                     json_string_value(next));
-        json_decref(page);
-    }
-    json_decref(all);
-}
-
 static void test_traces(void **state)
 {
     json_t *found = ask_json(*state, "/api/v1/traces?service=frontend&status=error&minDuration=1ms"
@@ -361,10 +328,6 @@ static const struct {
     { "GET", "/api/v1/edges?sort=up", 400, "\"parameter\":\"sort\"" },
     { "GET", "/api/v1/edges?limit=0", 400, "\"parameter\":\"limit\"" },
     { "GET", "/api/v1/traces?attr=novalue", 400, "\"parameter\":\"attr\"" },
-    { "GET", "/api/v1/traces?attr=event:=x", 400, "\"parameter\":\"attr\"" },
-    { "GET", "/api/v1/traces?attr=scope:k=x&kind=server&status=ok", 200, "\"traces\":[]" },
-    { "GET", "/api/v1/traces?kind=serving", 400, "\"parameter\":\"kind\"" },
-    { "GET", "/api/v1/traces?cursor=0102", 400, "\"parameter\":\"cursor\"" },
     { "GET", "/api/v1/traces?minDuration=2s&maxDuration=1s", 400, "\"parameter\":\"minDuration\"" },
     { "GET", "/api/v1/live?window=1s", 400, "\"parameter\":\"window\"" },
     { "GET", "/api/v1/services?x=1", 400, "takes no parameters" },
@@ -611,7 +574,6 @@ int main(void)
         WITH_DOOR(test_granularities),
         WITH_DOOR(test_edges_and_history),
         WITH_DOOR(test_traces),
-        WITH_DOOR(test_pages),
         WITH_DOOR(test_state),
         WITH_DOOR(test_replies),
         WITH_DOOR(test_readiness),
