@@ -13,6 +13,7 @@ struct cli {
     const char *collector;
     bool is_json, is_strict;
     const char *window, *namespace, *granularity, *sort;
+    const char *hide, *keep;
     const char *service, *operation, *status, *min_duration;
     uint64_t limit;
     const char *data, *store;

@@ -7,10 +7,13 @@
 /* clang-format off */
 #define ROW_WINDOW    { "window", FLAG_STR, CLI_OFF(window), "60s", "how far to look back: 60s, 15m, 24h", NULL }
 #define ROW_NAMESPACE { "namespace", FLAG_STR, CLI_OFF(namespace), "", "only edges that touch this namespace", NULL }
-#define ROW_GRAIN     { "granularity", FLAG_CHOICE, CLI_OFF(granularity), "workload", "what a node is", "workload|app|service|namespace" }
-static const struct flag graph_rows[] = { CLI_ROWS_COLLECTOR, ROW_WINDOW, ROW_NAMESPACE, ROW_GRAIN };
+#define ROW_GRAIN     { "granularity", FLAG_CHOICE, CLI_OFF(granularity), "workload", "what a node is", "workload|versionedApp|app|service|namespace" }
+#define ROWS_FILTER                                                                                \
+    { "hide", FLAG_STR, CLI_OFF(hide), "", "leave out what this is true of: 'healthy or rt < 100'", NULL }, \
+    { "keep", FLAG_STR, CLI_OFF(keep), "", "only what this is true of: 'name ^= pay and ! healthy'", NULL }
+static const struct flag graph_rows[] = { CLI_ROWS_COLLECTOR, ROW_WINDOW, ROW_NAMESPACE, ROW_GRAIN, ROWS_FILTER };
 static const struct flag edges_rows[] = {
-    CLI_ROWS_COLLECTOR, ROW_WINDOW, ROW_NAMESPACE, ROW_GRAIN,
+    CLI_ROWS_COLLECTOR, ROW_WINDOW, ROW_NAMESPACE, ROW_GRAIN, ROWS_FILTER,
     { "sort",  FLAG_CHOICE, CLI_OFF(sort),  "requests", "most first", "requests|rate|errors|errorRate|p95" },
     { "limit", FLAG_UINT,   CLI_OFF(limit), "1000",     "edges at most", NULL },
 };
@@ -144,7 +147,9 @@ static int run_graph(const struct cli *c)
 {
     const struct query_param params[] = { { "window", c->window },
                                           { "namespace", c->namespace },
-                                          { "granularity", c->granularity } };
+                                          { "granularity", c->granularity },
+                                          { "hide", c->hide },
+                                          { "keep", c->keep } };
     return show(c, "graph", params, NELEMS(params), print_graph);
 }
 
@@ -152,11 +157,11 @@ static int run_edges(const struct cli *c)
 {
     char limit[24];
     snprintf(limit, sizeof(limit), "%llu", (unsigned long long)c->limit);
-    const struct query_param params[] = { { "window", c->window },
-                                          { "namespace", c->namespace },
-                                          { "granularity", c->granularity },
-                                          { "sort", c->sort },
-                                          { "limit", limit } };
+    const struct query_param params[] = {
+        { "window", c->window }, { "namespace", c->namespace }, { "granularity", c->granularity },
+        { "hide", c->hide },     { "keep", c->keep },           { "sort", c->sort },
+        { "limit", limit }
+    };
     return show(c, "edges", params, NELEMS(params), print_edges);
 }
 

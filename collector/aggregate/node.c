@@ -8,8 +8,8 @@
 #include "base/buf.h"
 #include "base/hash.h"
 
-static const char *const granularity_names[GRANULARITIES_LEN] = { "workload", "app", "service",
-                                                                  "namespace" };
+static const char *const granularity_names[GRANULARITIES_LEN] = { "workload", "versionedApp", "app",
+                                                                  "service", "namespace" };
 static const char *const node_type_names[] = { "workload", "virtual", "external", "unknown",
                                                "other" };
 static const char *const health_names[] = { "idle", "healthy", "degraded", "failing" };
@@ -39,6 +39,16 @@ const char *health_name(enum health h)
     return health_names[h];
 }
 
+/* gRPC errors without a status and without an HTTP code; a reporter may know only one of the two. */
+static uint64_t grpc_unanswered(const struct edge_cell *c)
+{
+    uint64_t with_status = 0;
+    for (size_t i = 0; i < GRPC_STATUSES_LEN; i++)
+        with_status += c->grpc[i];
+    uint64_t without = c->requests > with_status ? c->requests - with_status : 0;
+    return MIN(MIN(without, c->codes[CODE_NONE]), c->errors);
+}
+
 void node_load_add(struct node_load *l, enum protocol p, const struct edge_cell *c)
 {
     l->requests[p] += c->requests;
@@ -48,8 +58,11 @@ void node_load_add(struct node_load *l, enum protocol p, const struct edge_cell 
         l->http_4xx += c->codes[CODE_4XX];
         l->http_5xx += c->codes[CODE_5XX];
     }
-    if (p == PROTOCOL_GRPC)
-        l->grpc_failed += c->errors;
+    if (p == PROTOCOL_GRPC) {
+        uint64_t none = grpc_unanswered(c);
+        l->grpc_none += none;
+        l->grpc_failed += c->errors - none;
+    }
 }
 
 uint64_t node_load_requests(const struct node_load *l)
@@ -89,6 +102,7 @@ enum health node_load_health(const struct node_load *l)
         { l->http_none, all[PROTOCOL_HTTP], 0, 10 },
         { l->http_4xx, all[PROTOCOL_HTTP], 10, 20 },
         { l->grpc_failed, all[PROTOCOL_GRPC], 0, 10 },
+        { l->grpc_none, all[PROTOCOL_GRPC], 0, 10 },
         { l->errors[PROTOCOL_TCP], all[PROTOCOL_TCP], 0, 10 },
     };
     if (node_load_requests(l) == 0)
@@ -104,9 +118,9 @@ enum health node_load_health(const struct node_load *l)
 struct identity node_roll_up(const struct identity *who, enum granularity g)
 {
     struct identity node = *who;
-    if (g >= GRANULARITY_APP)
+    if (g >= GRANULARITY_VERSIONED_APP)
         node.workload = SV("");
-    if (g >= GRANULARITY_SERVICE)
+    if (g >= GRANULARITY_APP)
         node.version = SV("");
     if (g >= GRANULARITY_NAMESPACE) {
         node.service = SV("");

@@ -5,10 +5,11 @@
 #include "model/edge.h"
 
 enum granularity {
-    GRANULARITY_WORKLOAD,  /* cluster, namespace, workload, version: what is stored */
-    GRANULARITY_APP,       /* cluster, namespace, canonical service, version */
-    GRANULARITY_SERVICE,   /* cluster, namespace, canonical service */
-    GRANULARITY_NAMESPACE, /* cluster, namespace */
+    GRANULARITY_WORKLOAD,      /* cluster, namespace, workload, version: what is stored */
+    GRANULARITY_VERSIONED_APP, /* cluster, namespace, canonical service, version */
+    GRANULARITY_APP,           /* as service; the word that Kiali's users know */
+    GRANULARITY_SERVICE,       /* cluster, namespace, canonical service */
+    GRANULARITY_NAMESPACE,     /* cluster, namespace */
     GRANULARITIES_LEN
 };
 const char *granularity_name(enum granularity g);
@@ -30,7 +31,7 @@ const char *health_name(enum health h);
 struct node_load {
     uint64_t requests[PROTOCOLS_LEN], errors[PROTOCOLS_LEN];
     uint64_t http_none, http_4xx, http_5xx;
-    uint64_t grpc_failed;
+    uint64_t grpc_none, grpc_failed; /* no answer at all; a status other than OK */
 };
 void node_load_add(struct node_load *l, enum protocol p, const struct edge_cell *c);
 uint64_t node_load_requests(const struct node_load *l);

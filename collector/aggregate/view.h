@@ -17,12 +17,14 @@ struct edge_view {
     struct hist server_latency; /* as the called side measured it; count 0: nobody did */
     enum reporter evidence;     /* the best one used; REPORTERS_LEN in an empty step */
     size_t step;                /* 0 unless the view has steps */
+    enum health latency_health; /* HEALTH_IDLE: not judged, see health.h */
 };
 struct node_view {
     uint64_t id;
     struct identity who;
     enum node_type type;
     struct node_load in, out;
+    enum health latency_health; /* of the worst edge that leads here */
 };
 struct view {
     struct arena mem;

@@ -8,16 +8,19 @@
 #include "base/gzip.h"
 #include "base/hash.h"
 #include "query/openapi_text.h"
+#include "query/sieve.h"
 #include "web/assets.h"
 #include <stdio.h>
 
 /* clang-format off */
 #define WINDOW      { "window", false }, { "from", false }, { "to", false }
 #define GRAPH       WINDOW, { "granularity", false }, { "namespace", false }
+#define SIFTED      SIEVE_PARAMS, { "trace", false }
+#define PAGED       { "limit", false }, { "offset", false }
 
 static const struct route routes[] = {
-    { "/api/v1/graph",              api_graph,        { GRAPH } },
-    { "/api/v1/edges",              api_edges,        { GRAPH, { "sort", false }, { "limit", false } } },
+    { "/api/v1/graph",              api_graph,        { GRAPH, SIFTED, PAGED } },
+    { "/api/v1/edges",              api_edges,        { GRAPH, SIFTED, PAGED, { "sort", false } } },
     { "/api/v1/edges/{id}/history", api_edge_history, { GRAPH, { "step", false } } },
     { "/api/v1/traces",             api_traces,       { WINDOW, { "service", false }, { "operation", false },
                                                         { "status", false }, { "minDuration", false },

@@ -5,7 +5,7 @@
 #define COLLECTOR_QUERY_API_H
 
 #include "aggregate/fold.h"
-#include "aggregate/view.h"
+#include "aggregate/health.h"
 #include "base/tally.h"
 #include "query/answer.h"
 #include "store/store.h"
@@ -17,6 +17,7 @@ struct api {
     bool (*is_ready)(void *to, char *why, size_t why_size);
     void *is_ready_to;
     int64_t started_ns;
+    struct health_rules health; /* latency tolerance */
 };
 
 struct request {

@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "query/api.h"
 #include "query/graph_json.h"
+#include "query/sieve.h"
+#include "query/trace_view.h"
 
 #define WINDOW_DEFAULT_NS (60 * NS_PER_S)
 #define WINDOW_MAX_NS     (24 * 3600 * NS_PER_S) /* 8,640 buckets: a byte for each edge and bucket */
@@ -13,7 +15,7 @@ enum { EDGES_DEFAULT = 1000, EDGES_MAX = 10000, POINTS_DEFAULT = 240, POINTS_MAX
 int params_granularity(struct params *p, enum granularity *ret_g)
 {
     size_t at = GRANULARITY_WORKLOAD;
-    if (params_choice(p, "granularity", "workload|app|service|namespace", &at) < 0)
+    if (params_choice(p, "granularity", "workload|versionedApp|app|service|namespace", &at) < 0)
         return -1;
     *ret_g = (enum granularity)at;
     return 0;
@@ -27,7 +29,10 @@ int api_read_view(const struct api *api, const struct view_wish *w, struct view 
         return err_set(err, ERR_NOMEM, "view");
     struct window wanted = view_builder_window(b);
     int rc = fold_read(api->fold, api->store, &wanted, view_builder_add, b, err);
-    return rc < 0 ? rc : view_builder_finish(b, ret_view, err);
+    rc = rc < 0 ? rc : view_builder_finish(b, ret_view, err);
+    if (rc == 0)
+        view_judge_latency(ret_view, &api->health);
+    return rc;
 }
 
 double view_seconds(const struct view *v, int64_t now_ns)
@@ -59,16 +64,80 @@ static bool read_view(const struct api *api, const struct view_wish *w, struct v
     return false;
 }
 
-void api_graph(const struct api *api, struct query *q, struct answer *a)
+/* A trace's window is its own. */
+static bool read_trace_id(struct query *q, struct trace_id *ret_id, bool *ret_is_given,
+                          struct answer *a)
+{
+    static const char *const clashing[] = { "window", "from", "to" };
+    struct sv text, other;
+    *ret_is_given = params_get(&q->params, "trace", &text);
+    if (!*ret_is_given)
+        return true;
+    int rc = 0;
+    for (size_t i = 0; i < NELEMS(clashing); i++)
+        if (params_get(&q->params, clashing[i], &other))
+            rc = params_fault(&q->params, clashing[i], "a trace has a window of its own");
+    if (rc == 0 && !sv_to_bytes(text, ret_id->b, sizeof(ret_id->b)))
+        rc = params_fault(&q->params, "trace", "want the 32 hexadecimal digits of a trace id");
+    if (rc < 0)
+        answer_fault(a, &q->params);
+    return rc == 0;
+}
+
+/* What graph and edges show, sifted; false when the answer is made already. */
+static bool read_picture(const struct api *api, struct query *q, struct view *ret_view,
+                         struct answer *a)
 {
     struct view_wish wish = { 0 };
+    struct sieve sieve;
+    struct trace_id trace;
+    struct err err = { 0 };
+    bool has_trace;
+    if (!read_trace_id(q, &trace, &has_trace, a) || !read_wish(q, &wish, a))
+        return false;
+    if (sieve_read(&q->params, &sieve) < 0) {
+        answer_fault(a, &q->params);
+        return false;
+    }
+    int rc = has_trace ? trace_view_read(api, trace, wish, ret_view, &err)
+                       : api_read_view(api, &wish, ret_view, &err);
+    const char *blamed = "trace";
+    if (rc == 0) {
+        blamed = "node";
+        rc = sieve_apply(&sieve, ret_view, view_seconds(ret_view, q->params.now_ns), &err);
+    }
+    if (rc == ERR_NOT_FOUND)
+        answer_error(a, 404, sv_z(blamed), "%s", err.why);
+    else if (rc < 0)
+        answer_failure(a, &err);
+    return rc == 0;
+}
+
+void api_graph(const struct api *api, struct query *q, struct answer *a)
+{
     AUTO_DONE(view) v = { 0 };
-    if (!read_wish(q, &wish, a) || !read_view(api, &wish, &v, a))
+    struct err err = { 0 };
+    uint64_t limit = UINT32_MAX, offset = 0;
+    if (params_u64(&q->params, "limit", 1, UINT32_MAX, &limit) < 0 ||
+        params_u64(&q->params, "offset", 0, UINT32_MAX, &offset) < 0) {
+        answer_fault(a, &q->params);
         return;
+    }
+    if (!read_picture(api, q, &v, a))
+        return;
+    size_t nodes = v.nodes_len, edges = v.edges_len;
+    if (sieve_page(&v, offset, limit, &err) < 0) {
+        answer_failure(a, &err);
+        return;
+    }
     double seconds = view_seconds(&v, q->params.now_ns);
     struct json_out j = json_out_of(&a->body);
     json_open(&j, '{');
     json_view_head(&j, &v, q->params.now_ns);
+    json_kv_open(&j, "total", '{');
+    json_kv_u64(&j, "nodes", nodes);
+    json_kv_u64(&j, "edges", edges);
+    json_close(&j);
     json_kv_open(&j, "nodes", '[');
     for (size_t i = 0; i < v.nodes_len; i++)
         json_node(&j, &v.nodes[i], seconds);
@@ -118,18 +187,16 @@ static int by_key(const void *pa, const void *pb)
 
 void api_edges(const struct api *api, struct query *q, struct answer *a)
 {
-    struct view_wish wish = { 0 };
     AUTO_DONE(view) v = { 0 };
     size_t sort = 0;
-    uint64_t limit = EDGES_DEFAULT;
-    if (!read_wish(q, &wish, a))
-        return;
+    uint64_t limit = EDGES_DEFAULT, offset = 0;
     if (params_choice(&q->params, "sort", SORT_WORDS, &sort) < 0 ||
-        params_u64(&q->params, "limit", 1, EDGES_MAX, &limit) < 0) {
+        params_u64(&q->params, "limit", 1, EDGES_MAX, &limit) < 0 ||
+        params_u64(&q->params, "offset", 0, UINT32_MAX, &offset) < 0) {
         answer_fault(a, &q->params);
         return;
     }
-    if (!read_view(api, &wish, &v, a))
+    if (!read_picture(api, q, &v, a))
         return;
     struct ranked *order = arena_array(&v.mem, v.edges_len + 1, sizeof(*order));
     if (!order) {
@@ -145,7 +212,7 @@ void api_edges(const struct api *api, struct query *q, struct answer *a)
     json_view_head(&j, &v, q->params.now_ns);
     json_kv_u64(&j, "total", v.edges_len);
     json_kv_open(&j, "edges", '[');
-    for (size_t i = 0; i < v.edges_len && i < limit; i++)
+    for (size_t i = offset; i < v.edges_len && i - offset < limit; i++)
         json_edge(&j, &v.edges[order[i].at], seconds);
     json_close(&j);
     json_close(&j);

@@ -3,6 +3,7 @@
  * Rates keep four decimals and latencies microseconds: finer digits are noise that triples the
  * size of an answer of thousands of edges. */
 #include "query/graph_json.h"
+#include "aggregate/health.h"
 #include "base/clock.h"
 #include "query/api.h"
 #include <math.h>
@@ -194,13 +195,6 @@ static void json_end(struct json_out *j, const char *key, uint64_t id, const str
     json_close(j);
 }
 
-static enum health edge_health(const struct edge_view *e)
-{
-    struct node_load load = { 0 };
-    node_load_add(&load, e->edge.protocol, &e->sum);
-    return node_load_health(&load);
-}
-
 void json_edge(struct json_out *j, const struct edge_view *e, double seconds)
 {
     const struct edge_cell *c = &e->sum;
@@ -225,7 +219,7 @@ void json_edge(struct json_out *j, const struct edge_view *e, double seconds)
     json_kv_time(j, "lastSeen", c->last_ns);
     json_kv_hex(j, "exemplarTraceId", c->exemplar_trace.b, sizeof(c->exemplar_trace.b));
     json_kv_hex(j, "errorTraceId", c->error_trace.b, sizeof(c->error_trace.b));
-    json_kv_str(j, "health", sv_z(health_name(edge_health(e))));
+    json_kv_str(j, "health", sv_z(health_name(edge_view_health(e))));
     json_close(j);
 }
 
@@ -245,8 +239,7 @@ void json_node(struct json_out *j, const struct node_view *n, double seconds)
     json_kv_rounded(j, "outRate", (double)out / seconds, RATE_DECIMALS);
     json_kv_u64(j, "outErrors", out_errors);
     json_share(j, "outErrorRate", out_errors, out);
-    json_kv_str(j, "health",
-                sv_z(health_name(MAX(node_load_health(&n->in), node_load_health(&n->out)))));
+    json_kv_str(j, "health", sv_z(health_name(node_view_health(n))));
     json_close(j);
 }
 

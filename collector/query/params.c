@@ -80,7 +80,7 @@ static int add(struct params *p, struct sv pair)
     const struct param_rule *rule = p->rules ? rule_of(p->rules, one.name) : NULL;
     struct sv known;
     if (!rule && p->rules) {
-        char names[160];
+        char names[384];
         list_names(p->rules, names, sizeof(names));
         return names[0] ? params_fault(p, one.name.p, "unknown parameter; allowed are %s", names)
                         : params_fault(p, one.name.p, "this route takes no parameters");
@@ -128,6 +128,18 @@ int params_u64(struct params *p, const char *name, uint64_t min, uint64_t max, u
     if (!sv_to_u64(text, &v) || v < min || v > max)
         return params_fault(p, name, "want a whole number from %llu to %llu",
                             (unsigned long long)min, (unsigned long long)max);
+    *ret_v = v;
+    return 0;
+}
+
+int params_number(struct params *p, const char *name, double min, double max, double *ret_v)
+{
+    struct sv text;
+    double v;
+    if (!params_get(p, name, &text))
+        return 0;
+    if (!sv_to_double(text, &v) || !(v >= min && v <= max))
+        return params_fault(p, name, "want a number from %g to %g", min, max);
     *ret_v = v;
     return 0;
 }

@@ -10,7 +10,7 @@
 
 enum {
     PARAMS_MAX = 32,       /* a page has less than ten; attr may repeat */
-    PARAM_RULES_MAX = 12,  /* the longest list of any route */
+    PARAM_RULES_MAX = 20,  /* the longest list of any route */
     PARAM_TEXT_MAX = 4096, /* bytes of a query string */
 };
 
@@ -31,7 +31,7 @@ struct params {
     size_t len;
     int64_t now_ns; /* what "now" and the end of a window mean */
     struct sv bad;  /* name of the parameter to blame; in mem or static */
-    char why[256];  /* empty while nothing is wrong */
+    char why[512];  /* empty while nothing is wrong */
 };
 
 /* Parses what stands behind '?'. -1 with bad and why set. rules NULL: every name is taken, however
@@ -49,6 +49,8 @@ bool params_get(const struct params *p, const char *name, struct sv *ret_value);
 /* All of these leave *ret_v alone when the parameter is missing, and answer -1 with the fault set
  * when its value is wrong. */
 int params_u64(struct params *p, const char *name, uint64_t min, uint64_t max, uint64_t *ret_v)
+    MUST_USE;
+int params_number(struct params *p, const char *name, double min, double max, double *ret_v)
     MUST_USE;
 int params_duration(struct params *p, const char *name, int64_t min_ns, int64_t max_ns,
                     int64_t *ret_ns) MUST_USE;

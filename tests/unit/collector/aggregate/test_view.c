@@ -184,9 +184,8 @@ static void test_roll_ups(void **state)
         enum granularity g;
         size_t edges, nodes;
     } wants[] = {
-        { GRANULARITY_WORKLOAD, 4, 4 },
-        { GRANULARITY_APP, 4, 4 },
-        { GRANULARITY_SERVICE, 2, 3 },
+        { GRANULARITY_WORKLOAD, 4, 4 },  { GRANULARITY_VERSIONED_APP, 4, 4 },
+        { GRANULARITY_APP, 2, 3 },       { GRANULARITY_SERVICE, 2, 3 },
         { GRANULARITY_NAMESPACE, 1, 1 },
     };
     (void)state;
