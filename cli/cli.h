@@ -14,6 +14,7 @@ struct cli {
     bool is_json, is_strict;
     const char *window, *namespace, *granularity, *sort;
     const char *hide, *keep;
+    const char *at, *base_version, *version;
     const char *service, *operation, *status, *min_duration;
     uint64_t limit;
     const char *data, *store;
@@ -44,7 +45,7 @@ struct command {
     int operands_min, operands_max; /* max -1: any number */
 };
 extern const struct command command_graph, command_edges, command_services, command_traces,
-    command_trace, command_check, command_snapshot;
+    command_trace, command_check, command_snapshot, command_compare;
 
 /* Writes what is in out to standard output; EXIT_FAILED when that or memory failed. */
 int cli_print(const struct buf *out);

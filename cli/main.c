@@ -12,7 +12,7 @@
 
 static const struct command *const commands[] = {
     &command_graph, &command_edges, &command_services, &command_traces,
-    &command_trace, &command_check, &command_snapshot,
+    &command_trace, &command_check, &command_snapshot, &command_compare,
 };
 
 int cli_print(const struct buf *out)

@@ -49,7 +49,7 @@ const struct route *route_at(size_t i);
 const struct route *jaeger_route_at(size_t i, fault_fn **ret_fault);
 
 /* The handlers, one file a subject. */
-route_fn api_graph, api_edges, api_edge_history;
+route_fn api_graph, api_edges, api_edge_history, api_compare;
 route_fn api_traces, api_trace;
 route_fn api_services, api_calls, api_stats;
 route_fn api_live, api_openapi;

@@ -241,11 +241,15 @@ static int parse_term(struct parser *p, struct parsed *ret)
                      filter_operand(name, true)    ? "want an operator: = != > >= < <= ^= $= *="
                      : filter_operand(name, false) ? "this stands alone, without an operator"
                                                    : "no such name; docs/api.md lists them");
+    int rc = 0;
     if (!has_operator)
         f->op = OP_FLAG;
-    else if (take_value(p, &f->text) < 0 || check_value(p, f, value_at) < 0)
-        return p->err ? (int)p->err->code : ERR_MALFORMED;
-    int rc = settle_about(p, f, start);
+    else
+        rc = take_value(p, &f->text);
+    if (rc == 0 && has_operator)
+        rc = check_value(p, f, value_at);
+    if (rc == 0)
+        rc = settle_about(p, f, start);
     *ret = (struct parsed){ f, f->about, f->about };
     return rc;
 }
@@ -263,7 +267,7 @@ static int parse_not(struct parser *p, struct parsed *ret)
     size_t start = p->at;
     if (take(p, SV("!")) || take_word(p, SV("not"))) {
         struct filter *f = new_filter(p, KIND_NOT);
-        struct parsed inner;
+        struct parsed inner = { 0 };
         rc = f ? parse_not(p, &inner) : ERR_NOMEM;
         if (rc == 0) {
             f->left = inner.f;
@@ -302,7 +306,7 @@ static int join(struct parser *p, enum filter_kind kind, struct parsed *left,
 
 static int parse_and(struct parser *p, struct parsed *ret)
 {
-    struct parsed next;
+    struct parsed next = { 0 };
     int rc = parse_not(p, ret);
     while (rc == 0 && (take_word(p, SV("and")) || take(p, SV("&&")))) {
         rc = parse_not(p, &next);
@@ -314,7 +318,7 @@ static int parse_and(struct parser *p, struct parsed *ret)
 
 static int parse_or(struct parser *p, struct parsed *ret)
 {
-    struct parsed next;
+    struct parsed next = { 0 };
     int rc = parse_and(p, ret);
     while (rc == 0 && (take_word(p, SV("or")) || take(p, SV("||")))) {
         rc = parse_and(p, &next);
@@ -328,7 +332,7 @@ int filter_parse(struct sv text, struct arena *mem, const struct filter **ret_f,
 {
     struct err own = { 0 };
     struct parser p = { .text = text, .mem = mem, .err = err ? err : &own };
-    struct parsed all;
+    struct parsed all = { 0 };
     if (text.len > FILTER_TEXT_MAX)
         return err_at(p.err, ERR_LIMIT, FILTER_TEXT_MAX, "longer than %d bytes", FILTER_TEXT_MAX);
     int rc = parse_or(&p, &all);

@@ -105,12 +105,18 @@ void json_kv_hex(struct json_out *j, const char *key, const uint8_t *bytes, size
 
 void json_kv_id(struct json_out *j, const char *key, uint64_t id)
 {
+    json_key(j, sv_z(key));
+    json_hex_id(j, id);
+}
+
+void json_hex_id(struct json_out *j, uint64_t id)
+{
     uint8_t bytes[sizeof(id)];
     char text[2 * sizeof(id)];
     for (size_t i = 0; i < sizeof(id); i++)
         bytes[i] = (uint8_t)(id >> (8 * (sizeof(id) - 1 - i)));
     hex_encode(text, bytes, sizeof(bytes));
-    json_kv_str(j, key, sv_of(text, sizeof(text)));
+    json_str(j, sv_of(text, sizeof(text)));
 }
 
 void json_identity(struct json_out *j, const struct identity *who)

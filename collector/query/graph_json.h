@@ -23,6 +23,7 @@ void json_kv_ms(struct json_out *j, const char *key, int64_t ns);
 void json_kv_span_ms(struct json_out *j, const char *key, int64_t start_ns, int64_t end_ns);
 /* Lower-case hexadecimal, null when all bytes are zero. */
 void json_kv_hex(struct json_out *j, const char *key, const uint8_t *bytes, size_t len);
+void json_hex_id(struct json_out *j, uint64_t id);
 void json_kv_id(struct json_out *j, const char *key, uint64_t id);
 /* Text, or null when it is empty. */
 void json_kv_text_or_null(struct json_out *j, const char *key, struct sv text);
