@@ -221,6 +221,7 @@ static enum MHD_Result on_request(void *to, struct MHD_Connection *connection, c
         .method = sv_z(method),
         .target = sv_z(x->target),
         .if_none_match = header_of(connection, "If-None-Match"),
+        .accept = header_of(connection, "Accept"),
         .accepts_gzip = accepts_gzip(header_of(connection, "Accept-Encoding")),
     };
     bool is_read = sv_eq(rq.method, SV("GET")) || sv_eq(rq.method, SV("HEAD"));

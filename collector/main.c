@@ -84,6 +84,7 @@ static int start_store(struct collector *c, struct err *err)
                              .keep = c->opt.keep,
                              .is_read_only = is_read_only(c) };
     struct fold_conf fc = fold_conf_default();
+    fc.series = c->opt.series;
     int rc = make_data_folder(&c->opt, err);
     if (rc < 0)
         return rc;

@@ -1,10 +1,14 @@
 /* options.c - the collector's option table and what has to fit together. */
 #include "options.h"
+#include "base/clock.h"
 #include "base/flag.h"
 
 /* What the store's write-ahead log takes of --max-disk: the size SQLite cuts it back to. */
-#define LOG_BYTES      (UINT64_C(64) << 20)
-#define MAX_DISK_LEAST (UINT64_C(256) << 20)
+#define LOG_BYTES          (UINT64_C(64) << 20)
+#define MAX_DISK_LEAST     (UINT64_C(256) << 20)
+/* No Prometheus takes more from one target; and counters need 80 s to settle. */
+#define SERIES_MOST        UINT64_C(10000000)
+#define METRICS_IDLE_LEAST (120 * NS_PER_S)
 
 #define OFF(field) offsetof(struct options, field)
 
@@ -28,6 +32,8 @@ static const struct flag rows[] = {
     { "max-inflight",    FLAG_BYTES,  OFF(max_inflight),    "64MiB",        "exports received and not yet committed, in all", NULL },
     { "max-connections", FLAG_UINT,   OFF(max_connections), "4096",         "open connections of the OTLP/HTTP door", NULL },
     { "queue",           FLAG_UINT,   OFF(queue),           "1024",         "exports waiting for the writer", NULL },
+    { "metrics-max-series", FLAG_UINT, OFF(series.max),     "200000",       "time series of edges on /metrics; further edges count on overflow series", NULL },
+    { "metrics-idle",    FLAG_NSEC,   OFF(series.idle_ns),  "1h",           "how long the series of an idle edge stay on /metrics; 0 for ever", NULL },
     { "drain",           FLAG_NSEC,   OFF(drain_ns),        "10s",          "how long stopping waits for commits under way", NULL },
     { "log-level",       FLAG_CHOICE, OFF(log_level_name),  "info",         "least severe log lines to print", "error|warn|info|debug" },
 };
@@ -69,6 +75,10 @@ static int check(struct options *o, struct err *err)
         return err_set(err, ERR_USAGE, "--edge-retention must not be less than --retention");
     if (o->max_disk && o->max_disk < MAX_DISK_LEAST)
         return err_set(err, ERR_USAGE, "--max-disk: 0, or 256 MiB and more");
+    if (o->series.max > SERIES_MOST)
+        return err_set(err, ERR_USAGE, "--metrics-max-series: 0 to 10000000");
+    if (o->series.idle_ns && o->series.idle_ns < METRICS_IDLE_LEAST)
+        return err_set(err, ERR_USAGE, "--metrics-idle: 0, or 2m and more");
     if (o->open[0] && o->store[0])
         return err_set(err, ERR_USAGE, "--open names the file, so --store must not be given");
     if (o->otlp_http_port && o->otlp_http_port == o->http_port)

@@ -2,6 +2,7 @@
 #ifndef COLLECTOR_OPTIONS_H
 #define COLLECTOR_OPTIONS_H
 
+#include "aggregate/series.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -16,6 +17,7 @@ struct options {
     uint64_t max_body, max_inflight, max_connections, queue;
     int64_t drain_ns, retention_ns, edge_retention_ns;
     uint64_t max_disk;
+    struct series_conf series;
     /* worked out */
     struct sv store_url; /* in the arena */
     enum store_durability durability;

@@ -28,13 +28,17 @@ enum {
     EDGES_MAX = 20000,      /* four times the mesh of 1,000 services we aim at */
     IDENTITIES_MAX = 20000, /* 6 MB when full */
     TOLD_PLACES = 131072,   /* 1 MiB: a record sent again is known among some 40,000 others */
+    SERIES_MAX = 200000,    /* 8,000 edges; a Prometheus takes some 4 KB for each */
 };
+#define IDLE_NS (3600 * NS_PER_S)
 #define WAIT_NS (60 * NS_PER_S) /* SDKs export every 5 s, with retries up to half a minute */
 
 struct fold {
     pthread_rwlock_t flush; /* stored + pending is consistent while it is held */
     pthread_mutex_t counts; /* guards edges and stats */
     struct known_edges edges;
+    struct edge_series series;
+    struct series_budget budget;
     struct fold_stats stats;
     /* The writer's own: */
     struct pairer *pairer;
@@ -51,6 +55,7 @@ struct fold_conf fold_conf_default(void)
         .edges_max = EDGES_MAX,
         .identities_max = IDENTITIES_MAX,
         .wait_ns = WAIT_NS,
+        .series = { .max = SERIES_MAX, .idle_ns = IDLE_NS },
     };
 }
 
@@ -112,6 +117,7 @@ struct fold *fold_new(const struct fold_conf *c)
         return NULL;
     struct pair_conf pair = { c->halves_max, c->identities_max, c->wait_ns };
     f->wait_ns = c->wait_ns;
+    f->budget.conf = c->series;
     known_edges_init(&f->edges, c->edges_max);
     marks_init(&f->told, TOLD_PLACES);
     f->pairer = pairer_new(&pair, add_call, f);
@@ -129,6 +135,7 @@ struct fold *fold_free(struct fold *f)
     pairer_free(f->pairer);
     marks_done(&f->told);
     known_edges_done(&f->edges);
+    edge_series_done(&f->series);
     pthread_mutex_destroy(&f->counts);
     pthread_rwlock_destroy(&f->flush);
     return mem_free(f);
@@ -269,17 +276,11 @@ int fold_read(struct fold *f, struct store *s, const struct window *w, store_edg
     return rc;
 }
 
-void fold_totals(struct fold *f, totals_sink *sink, void *to)
+void fold_totals(struct fold *f, bool with_latency, totals_sink *sink, void *to)
 {
-    void *value;
     int64_t now_ns = clock_wall_ns();
     pthread_mutex_lock(&f->counts);
-    for (size_t i = 0; map_next(&f->edges.by_key, &i, NULL, &value);) {
-        struct known_edge *e = value;
-        const struct total *totals = totals_show(&e->totals, e->is_source_known, now_ns);
-        if (totals)
-            sink(to, &e->edge, totals);
-    }
+    edge_series_walk(&f->series, &f->edges, &f->budget, now_ns, with_latency, sink, to);
     pthread_mutex_unlock(&f->counts);
 }
 
@@ -289,5 +290,8 @@ void fold_get_stats(struct fold *f, struct fold_stats *ret_stats)
     *ret_stats = f->stats;
     ret_stats->edges = f->edges.by_key.len;
     ret_stats->pending_buckets = f->edges.pending_len;
+    ret_stats->series = f->budget.used;
+    ret_stats->series_refused_rows = f->budget.refused_rows;
+    ret_stats->series_ended_rows = f->budget.ended_rows;
     pthread_mutex_unlock(&f->counts);
 }

@@ -12,7 +12,7 @@
 #ifndef COLLECTOR_AGGREGATE_FOLD_H
 #define COLLECTOR_AGGREGATE_FOLD_H
 
-#include "aggregate/totals.h"
+#include "aggregate/series.h"
 #include "model/batch.h"
 #include "pair/pair.h"
 #include "store/store.h"
@@ -22,6 +22,7 @@ struct fold_conf {
     size_t edges_max;      /* distinct edges; calls on further ones count on the edge "other" */
     size_t identities_max; /* distinct identities that waiting halves and edges refer to */
     int64_t wait_ns;       /* how long a half waits for its other half */
+    struct series_conf series;
 };
 struct fold_conf fold_conf_default(void);
 
@@ -49,8 +50,8 @@ int fold_flush(struct fold *f, struct store *s, struct err *err) MUST_USE;
  * bucket may come in several parts that have to be added. The sink must not call the fold. */
 int fold_read(struct fold *f, struct store *s, const struct window *w, store_edge_sink *sink,
               void *to, struct err *err) MUST_USE;
-/* Every edge's totals since the process started, under the `counts` lock: keep the sink short. */
-void fold_totals(struct fold *f, totals_sink *sink, void *to);
+/* Every row of /metrics, under the `counts` lock: keep the sink short. Ends idle rows. */
+void fold_totals(struct fold *f, bool with_latency, totals_sink *sink, void *to);
 
 struct fold_stats {
     uint64_t generation;      /* grows with every change of a count */
@@ -61,6 +62,8 @@ struct fold_stats {
     uint64_t edges;           /* distinct edges */
     uint64_t identities;      /* distinct identities */
     uint64_t pending_buckets; /* not committed yet */
+    uint64_t series;          /* time series of edges on /metrics, as budgeted */
+    uint64_t series_refused_rows, series_ended_rows; /* as struct series_budget */
     struct pair_stats pair;
 };
 void fold_get_stats(struct fold *f, struct fold_stats *ret_stats);

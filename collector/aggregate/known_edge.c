@@ -95,19 +95,26 @@ static void learn(struct known_edges *k, struct known_edge *e, const struct call
     }
 }
 
+struct identity known_edge_other(void)
+{
+    return (struct identity){ OTHER, OTHER, OTHER, OTHER, OTHER, IDENTITY_UNKNOWN };
+}
+
 struct known_edge *known_edge_get(struct known_edges *k, const struct call *c, bool *ret_is_other)
 {
     struct edge wanted = { c->source, c->destination, c->protocol, SV_NONE };
     struct known_edge *e = edge_find(k, &wanted);
     *ret_is_other = false;
     if (!e && k->by_key.len >= k->max) {
-        struct identity other = { OTHER, OTHER, OTHER, OTHER, OTHER, IDENTITY_UNKNOWN };
+        struct identity other = known_edge_other();
         *ret_is_other = true;
         wanted = (struct edge){ other, other, c->protocol, SV_NONE };
         e = edge_find(k, &wanted);
     }
     if (!e && !k->key.failed)
         e = edge_make(k, &wanted);
+    if (e && *ret_is_other)
+        e->is_other = true;
     if (e && !*ret_is_other)
         learn(k, e, c);
     return e;

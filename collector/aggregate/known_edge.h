@@ -12,12 +12,15 @@ struct pending {
     struct pending *next; /* of the same edge, latest use first */
     struct edge_bucket bucket;
 };
+/* Where an edge's row on /metrics stands; see series.h. */
+enum row_place { ROW_NEW, ROW_OWN, ROW_OVERFLOW };
 struct known_edge {
     struct edge edge;
     char host[HOST_SIZE]; /* behind edge.destination_service */
     struct pending *pending;
     struct known_edge *next_dirty; /* edges with pending buckets */
-    bool is_dirty, is_source_known;
+    bool is_dirty, is_source_known, is_other;
+    enum row_place places[TLS_STATES_LEN];
     struct totals totals;
 };
 struct known_edges {
@@ -38,6 +41,8 @@ struct known_edge *known_edge_get(struct known_edges *k, const struct call *c, b
 /* The pending bucket of that start, made when missing; NULL when memory is out. */
 struct edge_bucket *known_edge_bucket(struct known_edges *k, struct known_edge *e, int64_t start_ns)
     MUST_USE;
+/* Who stands at both ends of the edge "other". */
+struct identity known_edge_other(void);
 /* Frees all pending buckets. */
 void known_edges_clear_pending(struct known_edges *k);
 

@@ -21,28 +21,50 @@ struct total {
 };
 uint64_t total_requests(const struct total *t);
 
-/* edge and totals (TLS_STATES_LEN of them, indexed by enum tls_state) are borrowed. */
-typedef void totals_sink(void *to, const struct edge *edge, const struct total *totals);
+/* The newest request with a trace whose duration lies in one bucket of counts[]. */
+struct exemplar {
+    struct trace_id trace; /* not set: none yet */
+    int64_t value_ns, time_ns;
+};
+/* What is shown of one edge and TLS state. */
+struct total_row {
+    struct total n;
+    struct hist latency;              /* the same durations, finely; empty unless asked for */
+    int64_t created_ns;               /* when the first of them arrived */
+    const struct exemplar *exemplars; /* one for each of n.counts; NULL: none */
+};
 
 /* Totals of one edge. All-zero is valid and empty. */
 struct total_bucket;
 struct totals {
     struct total_bucket *live; /* not settled yet, latest start first */
-    struct total *settled;     /* TLS_STATES_LEN each; NULL until first used */
-    struct total *shown;       /* the highest values ever shown */
+    struct total_row *settled; /* TLS_STATES_LEN each; NULL until first used */
+    struct total_row *shown;   /* the highest values ever shown */
+    struct exemplar *exemplars[TLS_STATES_LEN];
     int64_t settled_to_ns;     /* buckets that start before it are settled */
     reporter_set last_settled; /* who saw the bucket just before settled_to_ns */
     reporter_set seen;         /* every reporter that ever saw this edge */
-    int64_t first_arrival_ns;
+    int64_t first_arrival_ns, last_arrival_ns;
+    int64_t created_ns[TLS_STATES_LEN];
 };
 
 void totals_done(struct totals *t);
+/* Forgets what was counted, as if the edge had been quiet from the start; for edges idle since long,
+ * without live buckets. Who reports the edge is remembered. */
+void totals_restart(struct totals *t);
 /* Counts c, received at arrival_ns; -1 when memory is out and nothing was counted. */
 int totals_add(struct totals *t, const struct call *c, int64_t arrival_ns) MUST_USE;
 /* Moves buckets that are old enough into the settled sums and frees them. */
 void totals_settle(struct totals *t, int64_t now_ns);
-/* TLS_STATES_LEN totals as of now, never less than shown before; NULL when memory is out. Valid
- * until the next call. is_source_known: the edge's source is a named workload. */
-const struct total *totals_show(struct totals *t, bool is_source_known, int64_t now_ns);
+struct totals_wish {
+    int64_t now_ns;
+    bool is_source_known; /* the edge's source is a named workload */
+    bool with_latency;    /* fills total_row.latency, too */
+};
+/* TLS_STATES_LEN rows as of now, never less than shown before; NULL when memory is out. Valid
+ * until the next call. */
+const struct total_row *totals_show(struct totals *t, const struct totals_wish *w);
+/* Adds n and latency; -1 when memory is out (the latency is then not added). */
+int total_row_add(struct total_row *into, const struct total_row *from, bool with_latency) MUST_USE;
 
 #endif

@@ -134,10 +134,10 @@ static void answer_asset(const struct request *rq, struct sv path, struct answer
     }
 }
 
-static void run_route(const struct api *api, const struct route *r, fault_fn *fault, struct sv id,
-                      struct sv text, struct answer *a)
+static void run_route(const struct api *api, const struct request *rq, const struct route *r,
+                      fault_fn *fault, struct sv id, struct sv text, struct answer *a)
 {
-    struct query q = { .id = id };
+    struct query q = { .id = id, .accept = rq->accept };
     bool is_strict = fault == answer_fault;
     if (params_parse(&q.params, text, is_strict ? r->params : NULL, clock_wall_ns()) < 0)
         fault(a, &q.params);
@@ -207,7 +207,7 @@ void api_answer(const struct api *api, const struct request *rq, struct answer *
         a->allow = "GET, HEAD";
         answer_error(a, 405, SV_NONE, "only GET and HEAD are served here");
     } else if (route) {
-        run_route(api, route, fault, id, query, a);
+        run_route(api, rq, route, fault, id, query, a);
     } else if (sv_starts(path, SV("/api/"))) {
         answer_error(a, 404, SV_NONE, "no such route; see /api/v1/openapi.json");
     } else {

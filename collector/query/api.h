@@ -24,6 +24,7 @@ struct request {
     struct sv method;        /* "GET" */
     struct sv target;        /* as sent: path, and query behind '?' */
     struct sv if_none_match; /* empty: not sent */
+    struct sv accept;        /* the same */
     bool accepts_gzip;
 };
 /* Fills *ret_answer (all-zero before), whatever the request is; no route takes another method than
@@ -33,7 +34,8 @@ void api_answer(const struct api *api, const struct request *rq, struct answer *
 /* A handler's view of its request. */
 struct query {
     struct params params;
-    struct sv id; /* what stood in the path for {id} */
+    struct sv id;     /* what stood in the path for {id} */
+    struct sv accept; /* the Accept header, empty when it was not sent */
 };
 typedef void route_fn(const struct api *api, struct query *q, struct answer *a);
 typedef void fault_fn(struct answer *a, const struct params *p);

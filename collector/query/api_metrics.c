@@ -5,12 +5,13 @@
 void api_metrics(const struct api *api, struct query *q, struct answer *a)
 {
     struct fold_stats stats;
-    (void)q;
+    enum exposition_format format = exposition_wanted(q->accept);
+    prometheus_put_edges(api->fold, format, &a->body);
     fold_get_stats(api->fold, &stats);
-    prometheus_put_edges(api->fold, &a->body);
-    prometheus_put_fold(&stats, &a->body);
+    prometheus_put_fold(&stats, format, &a->body);
     if (api->tallies)
-        tally_write(api->tallies, &a->body);
-    prometheus_put_process(api->started_ns, &a->body);
-    a->content_type = "text/plain; version=0.0.4; charset=utf-8";
+        prometheus_put_tallies(api->tallies, format, &a->body);
+    prometheus_put_process(api->started_ns, format, &a->body);
+    exposition_end(format, &a->body);
+    a->content_type = exposition_content_type(format);
 }

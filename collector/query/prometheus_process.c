@@ -44,7 +44,7 @@ static double cpu_seconds(void)
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
-void prometheus_put_process(int64_t started_ns, struct buf *out)
+void prometheus_put_process(int64_t started_ns, enum exposition_format format, struct buf *out)
 {
     uint64_t virtual_bytes, resident_bytes;
     struct rlimit files = { 0 };
@@ -52,24 +52,27 @@ void prometheus_put_process(int64_t started_ns, struct buf *out)
     if (getrlimit(RLIMIT_NOFILE, &files) != 0)
         files.rlim_cur = 0;
     const struct {
-        const char *name, *type, *help;
+        const char *name, *help;
+        enum family_type type;
         double value;
     } rows[] = {
-        { "process_cpu_seconds_total", "counter", "user and system CPU time", cpu_seconds() },
-        { "process_resident_memory_bytes", "gauge", "resident memory", (double)resident_bytes },
-        { "process_virtual_memory_bytes", "gauge", "virtual memory", (double)virtual_bytes },
-        { "process_open_fds", "gauge", "open file descriptors", (double)count_open_files() },
-        { "process_max_fds", "gauge", "limit of open file descriptors", (double)files.rlim_cur },
-        { "process_start_time_seconds", "gauge", "start of the process since the epoch",
+        { "process_cpu_seconds", "user and system CPU time", FAMILY_COUNTER, cpu_seconds() },
+        { "process_resident_memory_bytes", "resident memory", FAMILY_GAUGE,
+          (double)resident_bytes },
+        { "process_virtual_memory_bytes", "virtual memory", FAMILY_GAUGE, (double)virtual_bytes },
+        { "process_open_fds", "open file descriptors", FAMILY_GAUGE, (double)count_open_files() },
+        { "process_max_fds", "limit of open file descriptors", FAMILY_GAUGE,
+          (double)files.rlim_cur },
+        { "process_start_time_seconds", "start of the process since the epoch", FAMILY_GAUGE,
           (double)started_ns / 1e9 },
     };
-    for (size_t i = 0; i < NELEMS(rows); i++) {
-        buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s ", rows[i].name, rows[i].help, rows[i].name,
-                   rows[i].type, rows[i].name);
-        buf_put_double(out, rows[i].value);
-        buf_putc(out, '\n');
-    }
-    buf_put(out, SV("# HELP tulle_build_info always 1; the version is in the label\n"
-                    "# TYPE tulle_build_info gauge\n"
-                    "tulle_build_info{version=\"" TULLE_VERSION "\"} 1\n"));
+    for (size_t i = 0; i < NELEMS(rows); i++)
+        exposition_put_one(format, rows[i].type, rows[i].name, rows[i].help, rows[i].value, out);
+    struct family build = family_of(format, FAMILY_GAUGE, "tulle_build_info",
+                                    "always 1; the version is in the label");
+    struct labels l = { .format = format };
+    labels_put(&l, "version", SV(TULLE_VERSION));
+    family_put_number(&build, &l, 1);
+    family_end(&build, out);
+    labels_done(&l);
 }

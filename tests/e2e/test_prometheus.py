@@ -1,15 +1,13 @@
 """test_prometheus.py COLLECTOR - Debian's Prometheus scrapes /metrics and counts what was sent.
 
 Known numbers of requests are sent as access records; promtool must find nothing to complain about in
-the text, and PromQL must give the very numbers.
+the text, and PromQL must give the very numbers: through OpenMetrics with exemplars, and through
+protobuf with native histograms.
 """
-import json
-import os
-import shutil
 import subprocess
 import sys
-import urllib.parse
 
+import prometheus
 import support
 from support import check, http, send_records, access_record, wait_until
 
@@ -18,18 +16,16 @@ EDGES = [  # source, destination, tls, answered, failed
     ("frontend", "reviews", "mutual", 77, 0),
     ("reviews", "inventory", "plaintext", 40, 40),
 ]
-
-CONFIG = """global: {{ scrape_interval: 1s }}
-scrape_configs:
-  - job_name: tulle
-    static_configs: [{{ targets: ["127.0.0.1:{port}"] }}]
-"""
+NAMES = ("source_service", "destination_service", "tls")
+BY = f"sum by ({', '.join(NAMES)})"
+TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 def send_edges(collector):
-    for source, destination, tls, answered, failed in EDGES:
+    for number, (source, destination, tls, answered, failed) in enumerate(EDGES, 1):
         records = [access_record(source, destination, 200, tls) for _ in range(answered)]
         records += [access_record(source, destination, 503, tls) for _ in range(failed)]
+        records[-1].update(traceId=TRACE, spanId=f"{number:016x}")
         status, body = send_records(collector, records)
         check(status == 200, f"export: {status} {body!r}")
 
@@ -43,46 +39,69 @@ def check_with_promtool(collector):
     check(run.returncode == 0 and not said.strip(), f"promtool: status {run.returncode}: {said}")
 
 
-def start_prometheus(collector):
-    [port] = support.free_ports(1)
-    path = os.path.join(support.folder, "prometheus.yml")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(CONFIG.format(port=collector.http_port))
-    support.start("prometheus", "prometheus", f"--config.file={path}",
-                  f"--storage.tsdb.path={support.folder}/tsdb",
-                  f"--web.listen-address=127.0.0.1:{port}")
-    base = f"http://127.0.0.1:{port}"
-    wait_until("prometheus", lambda: http(base + "/-/ready")[0] == 200, 60)
-    return base
+def check_counts(p):
+    requests = {(s, d, t): a + f for s, d, t, a, f in EDGES}
+    errors = {(s, d, t): f for s, d, t, _, f in EDGES if f}
+    wait_until("the requests in Prometheus", lambda: p.by(
+        f"{BY} (tulle_edge_requests_total)", *NAMES) == requests, 30)
+    seen = p.by(f"{BY} (tulle_edge_errors_total) > 0", *NAMES)
+    check(seen == errors, f"errors: {seen}, sent {errors}")
+    return requests
 
 
-def query(base, promql):
-    status, body = http(base + "/api/v1/query?" + urllib.parse.urlencode({"query": promql}))
-    check(status == 200, f"{promql}: {status} {body!r}")
-    return {(r["metric"].get("source_service"), r["metric"].get("destination_service"),
-             r["metric"].get("tls")): float(r["value"][1])
-            for r in json.loads(body)["data"]["result"]}
+def check_classic(p, requests):
+    count = p.by(f"{BY} (tulle_edge_request_duration_seconds_count)", *NAMES)
+    check(count == requests, f"histogram counts: {count}, sent {requests}")
+    quantile = p.by(f"histogram_quantile(0.5, sum by (le, {', '.join(NAMES)}) "
+                    "(tulle_edge_request_duration_seconds_bucket))", *NAMES)
+    check(len(quantile) == len(EDGES) and all(0 < v <= 0.05 for v in quantile.values()),
+          f"medians of 5 ms: {quantile}")
+    found = p.ask("query_exemplars", query="tulle_edge_request_duration_seconds_bucket",
+                  start="0", end="9999999999")
+    traces = {e["labels"]["trace_id"] for series in found for e in series["exemplars"]}
+    check(len(found) == len(EDGES) and traces == {TRACE}, f"exemplars: {found}")
+    [(_, created)] = p.vector("min(tulle_edge_requests_created)")
+    [(_, started)] = p.vector("process_start_time_seconds")
+    check(created >= started, f"created {created}, process started {started}")
+
+
+def check_native(p, requests):
+    """The whole histogram is one series; a bucket is 9 % wide."""
+    count = p.by(f"histogram_count({BY} (tulle_edge_request_duration_seconds))", *NAMES)
+    check(count == requests, f"native counts: {count}, sent {requests}")
+    total = p.by(f"histogram_sum({BY} (tulle_edge_request_duration_seconds))", *NAMES)
+    check(all(abs(total[k] - n * 0.005) < 1e-9 for k, n in requests.items()), f"sums: {total}")
+    quantile = p.by(f"histogram_quantile(0.5, {BY} (tulle_edge_request_duration_seconds))", *NAMES)
+    check(len(quantile) == len(EDGES) and all(abs(v / 0.005 - 1) < 0.1 for v in quantile.values()),
+          f"medians of 5 ms: {quantile}")
+
+
+def check_budget(program):
+    """With room for one row only, the others count on the edge other."""
+    small = support.Collector(program, "--metrics-max-series=30", "--store=memory:")
+    send_edges(small)
+    text = http(small.base + "/metrics")[1].decode()
+    rows = {}
+    for line in text.splitlines():
+        if line.startswith("tulle_edge_requests_total{"):
+            other = 'source_workload="other"' in line
+            rows[other] = rows.get(other, 0) + int(line.rsplit(" ", 1)[1])
+    check(sum(rows.values()) == sum(a + f for *_, a, f in EDGES) and set(rows) == {False, True},
+          f"own and overflow: {rows}")
+    check("tulle_collector_metric_rows_refused_total 2" in text, "refused rows are counted")
+    small.child.may_end = True
+    check(support.stop(small.child) == 0, "the collector did not end cleanly")
 
 
 def main():
-    if not shutil.which("prometheus") or not shutil.which("promtool"):
-        sys.exit(77)
+    prometheus.or_skip()
+    check_budget(sys.argv[1])
     collector = support.Collector(sys.argv[1])
     send_edges(collector)
-    base = start_prometheus(collector)
-    by = "sum by (source_service, destination_service, tls)"
-    requests = {(s, d, t): a + f for s, d, t, a, f in EDGES}
-    errors = {(s, d, t): f for s, d, t, _, f in EDGES}
-    wait_until("the requests in Prometheus", lambda: query(
-        base, f"{by} (tulle_edge_requests_total)") == requests, 30)
-    seen = query(base, f"{by} (tulle_edge_errors_total)")
-    check({k: v for k, v in seen.items() if v} == {k: v for k, v in errors.items() if v},
-          f"errors: {seen}, sent {errors}")
-    count = query(base, f"{by} (tulle_edge_request_duration_seconds_count)")
-    check(count == requests, f"histogram counts: {count}, sent {requests}")
-    quantile = query(base, "histogram_quantile(0.5, sum by (le, source_service, "
-                           "destination_service, tls) (tulle_edge_request_duration_seconds_bucket))")
-    check(all(0 < v <= 0.05 for v in quantile.values()), f"medians of 5 ms: {quantile}")
+    classic = prometheus.Prometheus(collector, "classic", ["exemplar-storage"])
+    native = prometheus.Prometheus(collector, "native", ["native-histograms"])
+    check_classic(classic, check_counts(classic))
+    check_native(native, check_counts(native))
     check_with_promtool(collector)
     check(support.stop(collector.child) == 0, "the collector did not end cleanly")
 

@@ -5,11 +5,14 @@
 
 static uint64_t shown(struct totals *t, bool is_source_known, int64_t now_ns)
 {
-    const struct total *list = totals_show(t, is_source_known, now_ns);
+    struct totals_wish wish = { now_ns, is_source_known, true };
+    const struct total_row *list = totals_show(t, &wish);
     uint64_t n = 0;
     assert_non_null(list);
-    for (size_t s = 0; s < TLS_STATES_LEN; s++)
-        n += total_requests(&list[s]);
+    for (size_t s = 0; s < TLS_STATES_LEN; s++) {
+        n += total_requests(&list[s].n);
+        assert_int_equal(list[s].latency.count, total_requests(&list[s].n));
+    }
     return n;
 }
 
@@ -113,8 +116,10 @@ static void test_fields(void **state)
     c.duration_ns = total_bounds_ns[0];
     c.response_code = 204;
     assert_int_equal(totals_add(&t, &c, T0), 0);
-    const struct total *list = totals_show(&t, true, T0);
-    const struct total *mutual = &list[TLS_MUTUAL], *plain = &list[TLS_PLAINTEXT];
+    struct totals_wish wish = { .now_ns = T0, .is_source_known = true };
+    const struct total_row *list = totals_show(&t, &wish);
+    const struct total *mutual = &list[TLS_MUTUAL].n, *plain = &list[TLS_PLAINTEXT].n;
+    assert_int_equal(list[TLS_MUTUAL].latency.count, 0); /* not asked for */
     assert_int_equal(mutual->codes[CODE_5XX], 1);
     assert_int_equal(mutual->errors, 1);
     assert_int_equal(mutual->counts[3], 1); /* 3 ms lies below 5 ms */
@@ -156,11 +161,34 @@ static void test_random_order(void **state)
     }
 }
 
+/* The newest request of a bucket with a trace is its exemplar. */
+static void test_exemplars(void **state)
+{
+    struct totals t = { 0 };
+    struct call c = sample_call(SV("a"), SV("b"), REPORTER_SOURCE, T0, 200);
+    struct totals_wish wish = { .now_ns = T0, .is_source_known = true };
+    (void)state;
+    assert_int_equal(totals_add(&t, &c, T0), 0);
+    assert_null(totals_show(&t, &wish)[TLS_MUTUAL].exemplars);
+    for (uint8_t i = 1; i <= 2; i++) {
+        c.trace_id = sample_trace(i);
+        c.duration_ns = (3 + i) * NS_PER_MS; /* up to 5 ms */
+        assert_int_equal(totals_add(&t, &c, T0 + i), 0);
+    }
+    const struct total_row *row = &totals_show(&t, &wish)[TLS_MUTUAL];
+    assert_true(trace_id_eq(row->exemplars[3].trace, sample_trace(2)));
+    assert_int_equal(row->exemplars[3].value_ns, 5 * NS_PER_MS);
+    assert_false(trace_id_is_set(row->exemplars[4].trace));
+    assert_int_equal(row->created_ns, T0);
+    totals_done(&t);
+}
+
 static void test_no_memory(void **state)
 {
     struct call c = sample_call(SV("a"), SV("b"), REPORTER_SOURCE, T0, 200);
     (void)state;
-    for (uint64_t nth = 1; nth < 4; nth++) {
+    c.trace_id = sample_trace(1);
+    for (uint64_t nth = 1; nth < 6; nth++) {
         struct totals t = { 0 };
         mem_fail_nth(nth);
         int rc = totals_add(&t, &c, T0);
@@ -180,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_settled),
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_random_order),
+        cmocka_unit_test(test_exemplars),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

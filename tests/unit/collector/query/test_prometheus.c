@@ -1,4 +1,4 @@
-/* test_prometheus.c - the text of tulle_edge_*, byte for byte. */
+/* test_prometheus.c - the families of edges, from calls to text. */
 #include "../sample.h"
 #include "base/buf.h"
 #include "query/prometheus.h"
@@ -9,147 +9,84 @@
     "destination_namespace=\"shop\",destination_workload=\"b\\\\\\\"\\nc\","                       \
     "destination_service=\"b\\\\\\\"\\nc\",destination_version=\"v1\",protocol=\"http\","          \
     "tls=\"mutual\""
-#define HELP(name, type, text) "# HELP " name " " text "\n# TYPE " name " " type "\n"
-#define BUCKET(le, n)          "tulle_edge_request_duration_seconds_bucket{" LABELS ",le=\"" le "\"} " n "\n"
+#define DURATION      "tulle_edge_request_duration_seconds"
+#define BUCKET(le, n) DURATION "_bucket{" LABELS ",le=\"" le "\"} " n "\n"
 
-static const char golden[] = HELP(
-    "tulle_edge_requests_total", "counter",
-    "requests on an edge, each counted once") "tulle_edge_requests_total{" LABELS
-                                              ",code=\"2xx\"} 2\n"
-                                              "tulle_edge_requests_total{" LABELS
-                                              ",code=\"5xx\"} 1\n" HELP("tulle_edge_errors_total", "counter", "of them: no response, HTTP 5xx, or a gRPC status other than OK") "tulle_edge_errors_total{" LABELS "} 1\n" HELP(
-                                                  "tulle_edge_request_duration_seconds",
-                                                  "histogram",
-                                                  "duration of the requests") BUCKET("0.0005", "0")
-                                                  BUCKET("0.001", "0") BUCKET("0.0025", "0")
-                                                      BUCKET("0.005", "3") BUCKET("0.01", "3")
-                                                          BUCKET("0.025", "3") BUCKET("0.05", "3")
-                                                              BUCKET("0.1",
-                                                                     "3") BUCKET("0.25", "3")
-                                                                  BUCKET("1", "3") BUCKET(
-                                                                      "2.5", "3") BUCKET("10", "3")
-                                                                      BUCKET(
-                                                                          "+Inf",
-                                                                          "3") "tulle_edge_"
-                                                                               "request_"
-                                                                               "duration_"
-                                                                               "seconds_"
-                                                                               "sum{" LABELS
-                                                                               "} 0.009\n"
-                                                                               "tulle_edge_"
-                                                                               "request_"
-                                                                               "duration_"
-                                                                               "seconds_"
-                                                                               "count"
-                                                                               "{" LABELS
-                                                                               "} 3\n" HELP(
-                                                                                   "tulle_"
-                                                                                   "edge_"
-                                                                                   "receive"
-                                                                                   "d_"
-                                                                                   "bytes_"
-                                                                                   "total",
-                                                                                   "counte"
-                                                                                   "r",
-                                                                                   "request"
-                                                                                   " bodie"
-                                                                                   "s") "tu"
-                                                                                        "ll"
-                                                                                        "e_"
-                                                                                        "ed"
-                                                                                        "ge"
-                                                                                        "_r"
-                                                                                        "ec"
-                                                                                        "ei"
-                                                                                        "ve"
-                                                                                        "d_"
-                                                                                        "by"
-                                                                                        "te"
-                                                                                        "s_"
-                                                                                        "to"
-                                                                                        "ta"
-                                                                                        "l"
-                                                                                        "{" LABELS
-                                                                                        "} "
-                                                                                        "30"
-                                                                                        "\n" HELP(
-                                                                                            "tulle_"
-                                                                                            "edge_"
-                                                                                            "sent_"
-                                                                                            "bytes_"
-                                                                                            "total",
-                                                                                            "counte"
-                                                                                            "r",
-                                                                                            "respon"
-                                                                                            "se "
-                                                                                            "bodie"
-                                                                                            "s") "t"
-                                                                                                 "u"
-                                                                                                 "l"
-                                                                                                 "l"
-                                                                                                 "e"
-                                                                                                 "_"
-                                                                                                 "e"
-                                                                                                 "d"
-                                                                                                 "g"
-                                                                                                 "e"
-                                                                                                 "_"
-                                                                                                 "s"
-                                                                                                 "e"
-                                                                                                 "n"
-                                                                                                 "t"
-                                                                                                 "_"
-                                                                                                 "b"
-                                                                                                 "y"
-                                                                                                 "t"
-                                                                                                 "e"
-                                                                                                 "s"
-                                                                                                 "_"
-                                                                                                 "t"
-                                                                                                 "o"
-                                                                                                 "t"
-                                                                                                 "a"
-                                                                                                 "l"
-                                                                                                 "{" LABELS
-                                                                                                 "}"
-                                                                                                 " "
-                                                                                                 "3"
-                                                                                                 "0"
-                                                                                                 "0"
-                                                                                                 "\n";
+/* clang-format off */
+static const char golden[] =
+    "# HELP tulle_edge_requests_total requests on an edge, each counted once\n"
+    "# TYPE tulle_edge_requests_total counter\n"
+    "tulle_edge_requests_total{" LABELS ",code=\"2xx\"} 2\n"
+    "tulle_edge_requests_total{" LABELS ",code=\"5xx\"} 1\n"
+    "# HELP tulle_edge_errors_total of them: no response, HTTP 5xx, or a gRPC status other than OK\n"
+    "# TYPE tulle_edge_errors_total counter\n"
+    "tulle_edge_errors_total{" LABELS "} 1\n"
+    "# HELP " DURATION " duration of the requests\n"
+    "# TYPE " DURATION " histogram\n"
+    BUCKET("0.0005", "0") BUCKET("0.001", "0") BUCKET("0.0025", "0") BUCKET("0.005", "3")
+    BUCKET("0.01", "3") BUCKET("0.025", "3") BUCKET("0.05", "3") BUCKET("0.1", "3")
+    BUCKET("0.25", "3") BUCKET("1", "3") BUCKET("2.5", "3") BUCKET("10", "3") BUCKET("+Inf", "3")
+    DURATION "_sum{" LABELS "} 0.009\n"
+    DURATION "_count{" LABELS "} 3\n"
+    "# HELP tulle_edge_received_bytes_total request bodies\n"
+    "# TYPE tulle_edge_received_bytes_total counter\n"
+    "tulle_edge_received_bytes_total{" LABELS "} 30\n"
+    "# HELP tulle_edge_sent_bytes_total response bodies\n"
+    "# TYPE tulle_edge_sent_bytes_total counter\n"
+    "tulle_edge_sent_bytes_total{" LABELS "} 300\n";
+/* clang-format on */
 
-static void test_edges(void **state)
+static struct fold *fold_of_three(void)
 {
     struct fold_conf conf = fold_conf_default();
     struct fold *f = fold_new(&conf);
     struct batch *b = batch_new();
-    AUTO_DONE(buf) got = { 0 };
-    (void)state;
+    assert_non_null(f);
     for (int i = 0; i < 3; i++)
         *batch_add_call(b) = sample_call(SV("a"), SV("b\\\"\nc"), REPORTER_SOURCE, T0,
                                          i == 0 ? 500 : 200);
+    b->received_ns = T0;
     fold_batch(f, b, true);
     batch_free(b);
-    prometheus_put_edges(f, &got);
+    return f;
+}
+
+static void test_edges(void **state)
+{
+    struct fold *f = fold_of_three();
+    AUTO_DONE(buf) got = { 0 };
+    (void)state;
+    prometheus_put_edges(f, EXPOSITION_TEXT, &got);
     fold_free(f);
     if (!sv_eq(buf_sv(&got), sv_z(golden)))
         fail_msg("got:\n%.*s\nwant:\n%s", SV_ARG(buf_sv(&got)), golden);
 }
 
-static void test_labels(void **state)
+/* Every tally has a line, with its one label or without. */
+static void test_tallies(void **state)
 {
-    AUTO_DONE(buf) got = { 0 };
+    static const struct tally_row rows[] = { { "a_total", "why=\"x\"", "first" },
+                                             { "a_total", "why=\"y\"", "" },
+                                             { "b", "", "second" } };
+    static _Atomic uint64_t cells[] = { 1, 2, 3 };
+    struct tally_table t = { .prefix = "p_", .rows = rows, .cells = cells, .len = NELEMS(rows) };
+    AUTO_DONE(buf) got = { 0 }, text = { 0 };
     (void)state;
-    prometheus_put_label(&got, SV("caf\xc3\xa9 \xff\"\\\n"));
-    /* one bad byte makes every byte outside ASCII suspect */
-    assert_true(sv_eq(buf_sv(&got), SV("caf\xef\xbf\xbd\xef\xbf\xbd \xef\xbf\xbd\\\"\\\\\\n")));
+    prometheus_put_tallies(&t, EXPOSITION_OPENMETRICS, &got);
+    assert_true(sv_eq(buf_sv(&got), SV("# HELP p_a first\n# TYPE p_a counter\n"
+                                       "p_a_total{why=\"x\"} 1\np_a_total{why=\"y\"} 2\n"
+                                       "# HELP p_b second\n# TYPE p_b gauge\np_b 3\n")));
+    buf_clear(&got);
+    prometheus_put_tallies(&t, EXPOSITION_TEXT, &got);
+    tally_write(&t, &text);
+    assert_true(sv_eq(buf_sv(&got), buf_sv(&text)));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_tallies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
