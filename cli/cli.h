@@ -18,6 +18,8 @@ struct cli {
     const char *service, *operation, *status, *min_duration;
     uint64_t limit;
     const char *data, *store;
+    const char *file, *format;
+    bool is_schema;
     char **operands; /* what is left of argv */
     int operands_len;
 };
@@ -45,7 +47,7 @@ struct command {
     int operands_min, operands_max; /* max -1: any number */
 };
 extern const struct command command_graph, command_edges, command_services, command_traces,
-    command_trace, command_check, command_snapshot, command_compare;
+    command_trace, command_check, command_snapshot, command_compare, command_sql;
 
 /* Writes what is in out to standard output; EXIT_FAILED when that or memory failed. */
 int cli_print(const struct buf *out);

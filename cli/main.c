@@ -12,7 +12,7 @@
 
 static const struct command *const commands[] = {
     &command_graph, &command_edges, &command_services, &command_traces,
-    &command_trace, &command_check, &command_snapshot, &command_compare,
+    &command_trace, &command_check, &command_snapshot, &command_compare, &command_sql,
 };
 
 int cli_print(const struct buf *out)
@@ -43,7 +43,8 @@ int cli_fail(const struct err *err)
 
 static void print_help(FILE *to)
 {
-    fputs("Usage: tulle COMMAND [OPTIONS]\n\nAsks a Tulle collector, and checks configuration.\n\n"
+    fputs("Usage: tulle COMMAND [OPTIONS]\n\nAsks a Tulle collector or its store, and checks "
+          "configuration.\n\n"
           "Commands:\n",
           to);
     for (size_t i = 0; i < NELEMS(commands); i++) {

@@ -4,8 +4,8 @@
 #ifndef COLLECTOR_AGGREGATE_TOTALS_H
 #define COLLECTOR_AGGREGATE_TOTALS_H
 
-#include "aggregate/evidence.h"
 #include "model/edge.h"
+#include "model/evidence.h"
 
 /* Upper bounds of the latency histogram on /metrics, in nanoseconds; +Inf is understood. */
 enum { TOTAL_BOUNDS_LEN = 12 };

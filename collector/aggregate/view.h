@@ -5,10 +5,10 @@
 #ifndef COLLECTOR_AGGREGATE_VIEW_H
 #define COLLECTOR_AGGREGATE_VIEW_H
 
-#include "aggregate/evidence.h"
 #include "aggregate/node.h"
 #include "base/arena.h"
 #include "base/err.h"
+#include "model/evidence.h"
 
 struct edge_view {
     uint64_t id, source_id, destination_id; /* stable: hash of the rolled-up names */

@@ -3,6 +3,7 @@
  * JSON has fewer types than attributes have, so every value says its type. 64-bit integers are
  * text, because JavaScript keeps 53 bits; doubles that JSON cannot write are text too. */
 #include "query/trace_json.h"
+#include "base/base64.h"
 #include "query/graph_json.h"
 #include <math.h>
 
@@ -56,18 +57,8 @@ static void json_real(struct json_out *j, double v)
 /* Base64 needs no escapes, so the text goes straight into the answer. */
 void json_base64(struct json_out *j, struct sv bytes)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     json_raw(j, SV("\""));
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        const uint8_t *in = (const uint8_t *)bytes.p + i;
-        size_t n = MIN(bytes.len - i, 3);
-        uint32_t bits = (uint32_t)in[0] << 16 | (n > 1 ? (uint32_t)in[1] << 8 : 0) |
-                        (n > 2 ? in[2] : 0);
-        buf_putc(j->to, digits[bits >> 18]);
-        buf_putc(j->to, digits[bits >> 12 & 63]);
-        buf_putc(j->to, n > 1 ? digits[bits >> 6 & 63] : '=');
-        buf_putc(j->to, n > 2 ? digits[bits & 63] : '=');
-    }
+    base64_put(j->to, bytes);
     buf_putc(j->to, '"');
 }
 

@@ -48,3 +48,18 @@ bool base64_decode(struct arena *mem, struct sv text, struct sv *ret_bytes)
     *ret_bytes = sv_of(out, n);
     return true;
 }
+
+void base64_put(struct buf *to, struct sv bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        const uint8_t *in = (const uint8_t *)bytes.p + i;
+        size_t n = MIN(bytes.len - i, 3);
+        uint32_t bits = (uint32_t)in[0] << 16 | (n > 1 ? (uint32_t)in[1] << 8 : 0) |
+                        (n > 2 ? in[2] : 0);
+        buf_putc(to, digits[bits >> 18]);
+        buf_putc(to, digits[bits >> 12 & 63]);
+        buf_putc(to, n > 1 ? digits[bits >> 6 & 63] : '=');
+        buf_putc(to, n > 2 ? digits[bits & 63] : '=');
+    }
+}

@@ -7,7 +7,7 @@
  * worse column counts only where no better one exists for that edge in the bucket itself nor in
  * the two beside it. The price: where the better reporter falls silent or starts, one bucket of
  * the worse one is not counted. */
-#include "aggregate/evidence.h"
+#include "model/evidence.h"
 
 _Static_assert(REPORTERS_LEN <= 8, "a reporter_set has 8 bits");
 

@@ -1,6 +1,11 @@
 /* test_evidence.c - which reporter's column counts. */
-#include "../sample.h"
-#include "aggregate/evidence.h"
+#include "model/evidence.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 enum { NONE = 0, S = 1 << REPORTER_SOURCE, D = 1 << REPORTER_DESTINATION };
 enum { P = 1 << REPORTER_PAIR, L = 1 << REPORTER_SPAN };

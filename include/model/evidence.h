@@ -1,6 +1,6 @@
 /* evidence.h - one request counts once: which reporter's column of a bucket counts. Pure. */
-#ifndef COLLECTOR_AGGREGATE_EVIDENCE_H
-#define COLLECTOR_AGGREGATE_EVIDENCE_H
+#ifndef MODEL_EVIDENCE_H
+#define MODEL_EVIDENCE_H
 
 #include "model/edge.h"
 
