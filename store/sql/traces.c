@@ -34,7 +34,7 @@ static int traces_next(struct sql_cursor *super, struct err *err)
 #define WALKED       ((const struct walked_trace *)row)
 #define TRACE        (&WALKED->sum.t)
 
-static int64_t duration_ns(const struct trace_summary *t)
+static int64_t duration_of(const struct trace_summary *t)
 {
     int64_t ns;
     return __builtin_sub_overflow(t->end_ns, t->start_ns, &ns) ? INT64_MAX : ns;
@@ -54,11 +54,11 @@ COLUMN(start_ns)
 }
 COLUMN(duration_ms)
 {
-    sqlite3_result_double(to, (double)duration_ns(TRACE) / 1e6);
+    sqlite3_result_double(to, (double)duration_of(TRACE) / 1e6);
 }
 COLUMN(duration_ns)
 {
-    sqlite3_result_int64(to, duration_ns(TRACE));
+    sqlite3_result_int64(to, duration_of(TRACE));
 }
 COLUMN(root_service)
 {

@@ -94,8 +94,11 @@ static int pick_chunks(struct trace_walk *walk, const struct chunks *chunks, str
     for (size_t i = chunks->len; i-- > 0;) { /* the newest first */
         const struct chunk *c = &chunks->list[i];
         if (count_prints(walk, c))
-            walk->refs[walk->refs_len++] = (struct chunk_ref){ c->kind, c->id, c->span_range.to_ns,
-                                                               c->first_seq };
+            walk->refs[walk->refs_len++] = (struct chunk_ref){ .kind = c->kind,
+                                                               .id = c->id,
+                                                               .newest_ns = c->span_range.to_ns,
+                                                               .first_seq = c->first_seq,
+                                                               .spans = c->spans };
     }
     return 0;
 }
@@ -107,7 +110,7 @@ int trace_walk_begin(struct trace_walk *walk, struct session *session, struct wi
     *walk = (struct trace_walk){ .session = session };
     if (id) {
         walk->id = *id;
-        walk->choice = (struct trace_choice){ &walk->id, 1 };
+        walk->choice = (struct trace_choice){ .ids = &walk->id, .len = 1 };
     }
     pthread_mutex_lock(&chunks->lock);
     int rc = pick_chunks(walk, chunks, w, id);

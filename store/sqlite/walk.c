@@ -9,7 +9,7 @@ int walk_begin(struct walk *walk, struct session *session, struct window w,
     *walk = (struct walk){ .session = session };
     if (id) {
         walk->id = *id;
-        walk->choice = (struct trace_choice){ &walk->id, 1 };
+        walk->choice = (struct trace_choice){ .ids = &walk->id, .len = 1 };
     }
     pthread_mutex_lock(&chunks->lock);
     int rc = id ? chunks_with_traces(chunks, id, 1, &walk->refs, &walk->len)

@@ -214,11 +214,10 @@ static void test_traces_are_the_store(void **state)
 {
     struct fixture *f = *state;
     struct span_query everything = { .limit = 1000 };
-    bool is_incomplete = false;
+    struct search_end end;
     sqlite3_stmt *st = prepare(f->db, "SELECT start_ns, spans, errors, root_name, root_service"
                                       " FROM traces WHERE trace_id = ?");
-    assert_int_equal(store_search(f->oracle, &everything, compare_trace, st, &is_incomplete, NULL),
-                     0);
+    assert_int_equal(store_search(f->oracle, &everything, compare_trace, st, &end, NULL), 0);
     sqlite3_finalize(st);
     /* All at once, traces lie across chunks and are still whole. */
     assert_rows(f->db,
