@@ -276,6 +276,8 @@ struct http *http_open(const struct http_conf *c, struct err *err)
         .is_ready = c->is_ready,
         .is_ready_to = c->is_ready_to,
         .started_ns = clock_wall_ns(),
+        .health = c->health,
+        .events = c->events,
     };
     h->live = live_new(&h->api);
     if (!h->live)

@@ -6,6 +6,7 @@
 #define COLLECTOR_HTTP_H
 
 #include "aggregate/fold.h"
+#include "aggregate/health.h"
 #include "base/err.h"
 #include "base/tally.h"
 #include "store/store.h"
@@ -15,6 +16,7 @@
  * before). False: writes a short reason into why. Called from any of the door's threads. */
 typedef bool http_is_ready_fn(void *to, char *why, size_t why_size);
 
+struct health_log;
 struct http_conf {
     const char *listen; /* address, "127.0.0.1"; IPv6 without brackets */
     uint16_t port;      /* 0: any free one, see http_port() */
@@ -23,6 +25,8 @@ struct http_conf {
     const struct tally_table *tallies; /* the program's own counters for /metrics; may be NULL */
     http_is_ready_fn *is_ready;        /* NULL: always ready */
     void *is_ready_to;
+    struct health_rules health; /* latency tolerance */
+    struct health_log *events;  /* NULL: health is not watched */
 };
 
 struct http;

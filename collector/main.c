@@ -13,6 +13,8 @@
 #include "options.h"
 #include "pipeline.h"
 #include "tallies.h"
+#include "watch.h"
+#include "webhook.h"
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -26,6 +28,9 @@ struct collector {
     struct arena mem;
     struct store *store;
     struct fold *fold;
+    struct health_log *events;
+    struct webhook *webhook;
+    struct watch *watch;
     struct http *http;
     struct loop *loop;
     struct pipeline *pipeline; /* set before is_open; the query door's threads ask it, too */
@@ -97,6 +102,40 @@ static int start_store(struct collector *c, struct err *err)
     return c->fold ? 0 : err_set(err, ERR_NOMEM, "edges");
 }
 
+static struct health_rules rules_of(const struct collector *c)
+{
+    return (struct health_rules){ c->opt.latency_degraded_ns, c->opt.latency_failing_ns };
+}
+
+static int start_webhook(struct collector *c, struct err *err)
+{
+    struct webhook_conf hc = { .url = c->opt.webhook, .first_retry_ns = NS_PER_S };
+    c->events = health_log_new();
+    if (!c->events)
+        return err_set(err, ERR_NOMEM, "changes of health");
+    if (!c->opt.webhook[0])
+        return 0;
+    c->webhook = webhook_open(&hc, err);
+    if (!c->webhook)
+        err_context(err, "--webhook");
+    return c->webhook ? 0 : -1;
+}
+
+/* After the pipeline, which first folds what the last process left: the past is then complete. */
+static int start_watch(struct collector *c, struct err *err)
+{
+    struct watch_conf wc = { .store = c->store,
+                             .fold = c->fold,
+                             .log = c->events,
+                             .rules = rules_of(c),
+                             .sink = c->webhook ? webhook_push : NULL,
+                             .sink_to = c->webhook };
+    if (is_read_only(c))
+        return 0;
+    c->watch = watch_open(&wc, err);
+    return c->watch ? 0 : -1;
+}
+
 static int start_query(struct collector *c, struct err *err)
 {
     struct http_conf hc = { .listen = c->opt.listen,
@@ -105,7 +144,9 @@ static int start_query(struct collector *c, struct err *err)
                             .fold = c->fold,
                             .tallies = &collector_tallies,
                             .is_ready = is_ready,
-                            .is_ready_to = c };
+                            .is_ready_to = c,
+                            .health = rules_of(c),
+                            .events = c->events };
     if (c->opt.http_port == 0)
         return 0;
     c->http = http_open(&hc, err);
@@ -181,8 +222,8 @@ static void say_ready(const struct collector *c)
 
 static int start(struct collector *c, struct err *err)
 {
-    if (start_loop(c, err) < 0 || start_store(c, err) < 0 || start_query(c, err) < 0 ||
-        start_ingest(c, err) < 0)
+    if (start_loop(c, err) < 0 || start_store(c, err) < 0 || start_webhook(c, err) < 0 ||
+        start_query(c, err) < 0 || start_ingest(c, err) < 0 || start_watch(c, err) < 0)
         return -1;
     atomic_store(&c->is_open, true);
     say_ready(c);
@@ -194,9 +235,12 @@ static int start(struct collector *c, struct err *err)
 static void stop(struct collector *c)
 {
     atomic_store(&c->is_open, false);
+    watch_close(c->watch);
+    webhook_close(c->webhook);
     http_close(c->http);
     pipeline_close(c->pipeline);
     door_close(c->door);
+    health_log_free(c->events);
     fold_free(c->fold);
     store_close(c->store);
     loop_free(c->loop);

@@ -35,6 +35,9 @@ static const struct flag rows[] = {
     { "metrics-max-series", FLAG_UINT, OFF(series.max),     "200000",       "time series of edges on /metrics; further edges count on overflow series", NULL },
     { "metrics-idle",    FLAG_NSEC,   OFF(series.idle_ns),  "1h",           "how long the series of an idle edge stay on /metrics; 0 for ever", NULL },
     { "drain",           FLAG_NSEC,   OFF(drain_ns),        "10s",          "how long stopping waits for commits under way", NULL },
+    { "latency-degraded", FLAG_NSEC,  OFF(latency_degraded_ns), "0",        "edges whose 95th percentile takes so long are degraded; 0 not judged", NULL },
+    { "latency-failing", FLAG_NSEC,   OFF(latency_failing_ns), "0",         "... are failing; 0 not judged", NULL },
+    { "webhook",         FLAG_STR,    OFF(webhook),         "",             "URL that changes of health are POSTed to as JSON", NULL },
     { "log-level",       FLAG_CHOICE, OFF(log_level_name),  "info",         "least severe log lines to print", "error|warn|info|debug" },
 };
 /* clang-format on */
@@ -79,6 +82,9 @@ static int check(struct options *o, struct err *err)
         return err_set(err, ERR_USAGE, "--metrics-max-series: 0 to 10000000");
     if (o->series.idle_ns && o->series.idle_ns < METRICS_IDLE_LEAST)
         return err_set(err, ERR_USAGE, "--metrics-idle: 0, or 2m and more");
+    if (o->latency_failing_ns && o->latency_failing_ns < o->latency_degraded_ns)
+        return err_set(err, ERR_USAGE,
+                       "--latency-failing must not be less than --latency-degraded");
     if (o->open[0] && o->store[0])
         return err_set(err, ERR_USAGE, "--open names the file, so --store must not be given");
     if (o->otlp_http_port && o->otlp_http_port == o->http_port)

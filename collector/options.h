@@ -18,6 +18,8 @@ struct options {
     int64_t drain_ns, retention_ns, edge_retention_ns;
     uint64_t max_disk;
     struct series_conf series;
+    int64_t latency_degraded_ns, latency_failing_ns;
+    const char *webhook;
     /* worked out */
     struct sv store_url; /* in the arena */
     enum store_durability durability;

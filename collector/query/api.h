@@ -10,6 +10,7 @@
 #include "query/answer.h"
 #include "store/store.h"
 
+struct health_log;
 struct api {
     struct store *store;
     struct fold *fold;
@@ -18,6 +19,7 @@ struct api {
     void *is_ready_to;
     int64_t started_ns;
     struct health_rules health; /* latency tolerance */
+    struct health_log *events;  /* NULL: nobody watches */
 };
 
 struct request {
@@ -53,7 +55,7 @@ const struct route *jaeger_route_at(size_t i, fault_fn **ret_fault);
 /* The handlers, one file a subject. */
 route_fn api_graph, api_edges, api_edge_history, api_compare;
 route_fn api_traces, api_trace;
-route_fn api_services, api_calls, api_stats;
+route_fn api_services, api_calls, api_stats, api_health_events;
 route_fn api_live, api_openapi;
 route_fn api_metrics, api_healthz, api_readyz;
 

@@ -234,6 +234,7 @@ static void json_point(struct json_out *j, int64_t at_ns, int64_t step_ns, int64
     json_kv_ms(j, "p95Ms", hist_quantile(&c->latency, 0.95));
     json_kv_ms(j, "p99Ms", hist_quantile(&c->latency, 0.99));
     json_kv_ms(j, "meanMs", c->requests ? c->latency.sum_ns / (int64_t)c->requests : 0);
+    json_kv_str(j, "health", sv_z(health_name(e ? edge_view_health(e) : HEALTH_IDLE)));
     json_kv_text_or_null(j, "evidence", e ? sv_z(reporter_name(e->evidence)) : SV_NONE);
     json_close(j);
 }

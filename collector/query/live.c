@@ -155,17 +155,6 @@ static void *run(void *to)
     return NULL;
 }
 
-static int cond_init_monotonic(pthread_cond_t *cond)
-{
-    pthread_condattr_t attr;
-    if (pthread_condattr_init(&attr) != 0)
-        return -1;
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    int rc = pthread_cond_init(cond, &attr);
-    pthread_condattr_destroy(&attr);
-    return rc == 0 ? 0 : -1;
-}
-
 struct live *live_new(const struct api *api)
 {
     struct live *l = mem_zalloc(sizeof(*l));
@@ -175,7 +164,7 @@ struct live *live_new(const struct api *api)
     list_init(&l->channels);
     if (pthread_mutex_init(&l->lock, NULL) != 0)
         return mem_free(l);
-    if (cond_init_monotonic(&l->changed) == 0) {
+    if (clock_cond_init(&l->changed) == 0) {
         if (pthread_create(&l->thread, NULL, run, l) == 0)
             return l;
         pthread_cond_destroy(&l->changed);

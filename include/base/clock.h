@@ -5,6 +5,7 @@
 #define BASE_CLOCK_H
 
 #include "base/sv.h"
+#include <pthread.h>
 #include <stdint.h>
 
 #define NS_PER_S  INT64_C(1000000000)
@@ -16,6 +17,9 @@ int64_t clock_mono_ns(void);
 /* Tests: both clocks stand at these values until clock_real(). */
 void clock_fake(int64_t wall_ns, int64_t mono_ns);
 void clock_real(void);
+
+/* A condition whose timed waits go by clock_mono_ns() (not the fake one). 0 or -1. */
+int clock_cond_init(pthread_cond_t *cond);
 
 #define CLOCK_RFC3339_SIZE 32
 /* "2026-01-02T03:04:05.678Z" (UTC, milliseconds), terminated; returns out. */

@@ -36,6 +36,17 @@ void clock_real(void)
     atomic_store(&is_fake, false);
 }
 
+int clock_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    if (pthread_condattr_init(&attr) != 0)
+        return -1;
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    int rc = pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+    return rc == 0 ? 0 : -1;
+}
+
 char *clock_rfc3339(int64_t wall_ns, char out[CLOCK_RFC3339_SIZE])
 {
     int64_t ms = wall_ns / NS_PER_MS - (wall_ns % NS_PER_MS < 0);
