@@ -166,6 +166,10 @@ void down_accept(void *port, struct listener *l, int fd, const struct addr *peer
     tally(TALLY_DOWN_OPENED);
     tally(TALLY_DOWN_OPEN);
     conn_set_idle(c, w->opt->idle_ns);
+    struct tls_ctx *tls = p->side == SIDE_GATEWAY ? gateway_tls_port(w->gateway_tls, p->number)
+                                                  : NULL;
+    if (tls && conn_start_tls(c, tls, NULL, w->opt->handshake_timeout_ns, NULL) < 0)
+        down_close(d, 0);
 }
 
 void down_stream_done(struct down *d, bool may_go_on, bool is_cut)

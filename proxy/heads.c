@@ -73,7 +73,8 @@ static void put_forwarded(struct stream *s, struct buf *to)
         buf_put(to, SV("\r\n"));
     }
     if (is_gateway || !s->seen[FIELD_XFP].len)
-        h1_put_field(to, SV("x-forwarded-proto"), SV("http"));
+        h1_put_field(to, SV("x-forwarded-proto"),
+                     is_gateway && conn_tls(s->down->conn) ? SV("https") : SV("http"));
 }
 
 static void put_trace(struct stream *s, struct buf *to)
@@ -106,18 +107,19 @@ void head_for_upstream(struct stream *s, struct buf *to)
     const struct http_head *req = request_of(s);
     struct sv named = names_of(s->seen[FIELD_CONNECTION]);
     const struct tls_info *caller = conn_tls(s->down->conn);
-    h1_put_request_line(to, req->method, req->path);
-    h1_put_field(to, SV("host"), req->authority);
+    h1_put_request_line(to, req->method, s->traffic.path.p ? s->traffic.path : req->path);
+    h1_put_field(to, SV("host"), s->traffic.authority.p ? s->traffic.authority : req->authority);
     for (size_t i = 0; i < req->headers_len; i++) {
         enum field f = (enum field)s->req_fields[i];
         struct sv name = req->headers[i].name;
         if (f == FIELD_TE && http_list_has(req->headers[i].value, SV("trailers")))
             h1_put_field(to, SV("te"), SV("trailers"));
-        if (is_passed_up(s, f) && !is_named(named, name))
+        if (is_passed_up(s, f) && !is_named(named, name) && !traffic_hides(s, name))
             h1_put_field(to, name, req->headers[i].value);
     }
     put_framing(req, s->is_req_chunked, to);
     put_forwarded(s, to);
+    traffic_put_request(s, to);
     put_trace(s, to);
     if (s->side == SIDE_INBOUND && caller && caller->is_mutual && s->worker->certs)
         put_client_cert(s, caller, to);
@@ -147,10 +149,12 @@ void head_for_caller(struct stream *s, const struct http_head *from, struct buf 
     h1_put_status_line(to, from->status, from->reason);
     for (size_t i = 0; i < from->headers_len; i++) {
         struct sv name = from->headers[i].name;
-        if (is_passed_down(field_of(name)) && !is_named(named, name))
+        if (is_passed_down(field_of(name)) && !is_named(named, name) &&
+            !traffic_hides_response(s, name))
             h1_put_field(to, name, from->headers[i].value);
     }
     if (from->status >= 200) {
+        traffic_put_response(s, to);
         bool tells_chunked = s->is_resp_chunked || (from->is_chunked && s->is_head_request);
         put_framing(from, tells_chunked, to);
         if (!s->is_down_reusable)

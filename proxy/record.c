@@ -82,7 +82,7 @@ static void record_caller_hop(struct stream *s)
     if (tls) {
         x.requested_server_name = tls->sni;
         x.call.source_principal_seen = tls->peer_spiffe;
-        if (tls->is_mutual && w->certs)
+        if (tls->is_mutual && w->certs && s->side == SIDE_INBOUND)
             x.call.destination_principal_seen = w->certs->spiffe;
     }
     if (s->side == SIDE_GATEWAY) {

@@ -73,6 +73,8 @@ static enum step_result take_request(struct stream *s, struct sv *in, struct out
         switch (h1_next(h, in)) {
         case H1_BODY:
             s->req_bytes += h->body.len;
+            if (traffic_is_too_large(s))
+                return traffic_refuse_size(s);
             put_body(o, h->body, s->is_req_chunked);
             break;
         case H1_END:

@@ -18,14 +18,22 @@ enum step_result reply_run(struct stream *s)
                                    : sv_of(body, MIN((size_t)MAX(n, 0), sizeof(body) - 1));
     s->is_down_reusable = s->is_req_read && d->h1.head.is_keep_alive && !s->worker->is_draining;
     buf_clear(to);
+    bool has_body = !h1_status_has_no_body(s->status);
+    if (!has_body)
+        text = SV_NONE;
     h1_put_status_line(to, s->status, SV_NONE);
-    buf_put(to, SV("content-type: text/plain\r\ncontent-length: "));
-    buf_put_u64(to, text.len);
-    buf_put(to, SV("\r\nserver: tulle\r\nx-tulle-reason: "));
+    if (has_body) {
+        buf_put(to, SV("content-type: text/plain\r\ncontent-length: "));
+        buf_put_u64(to, text.len);
+        buf_put(to, SV("\r\n"));
+    }
+    buf_put(to, s->traffic.fields);
+    traffic_put_response(s, to);
+    buf_put(to, SV("server: tulle\r\nx-tulle-reason: "));
     if (s->flag)
         buf_printf(to, "%s ", s->flag);
     buf_put(to, sv_z(s->details));
-    if (s->own_body.p)
+    if (s->own_body.p && s->why[0])
         buf_printf(to, " (%s)", s->why);
     buf_put(to, SV("\r\n"));
     if (!s->is_down_reusable)

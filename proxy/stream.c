@@ -1,7 +1,7 @@
 /* stream.c - a request's steps, as a table.
  *
- *   head -> authz -> route -> connect -> send -> relay -> done
- *                                ^--- backoff <----'
+ *   head -> authz -> route -> (delay) -> connect -> send -> relay -> done
+ *                                           ^--- backoff <----'
  *
  * with `reply` (an answer of our own) reachable from each before done, backoff (again.c: a retry)
  * from connect and relay, and connect at once from relay when a reused connection was closed unread.
@@ -223,24 +223,30 @@ static uint16_t port_of(struct sv authority)
     return (uint16_t)port;
 }
 
+static const struct route *find_route(const struct stream *s)
+{
+    const struct http_head *h = &s->down->h1.head;
+    if (s->side == SIDE_OUTBOUND)
+        return mesh_route(s->mesh, h, port_of(h->authority));
+    struct route_ask ask = { .req = h,
+                             .is_tls = conn_tls(s->down->conn) != NULL,
+                             .listen = s->down->port->number };
+    return mesh_gateway_route(s->mesh, &ask);
+}
+
 static enum step_result on_route(struct stream *s)
 {
     const struct http_head *h = &s->down->h1.head;
     s->state = ST_CONNECT;
     if (s->side == SIDE_INBOUND)
         return STEP_AGAIN;
-    s->route = mesh_route(s->mesh, h, port_of(h->authority));
+    s->route = find_route(s);
     if (!s->route) {
         snprintf(s->why, sizeof(s->why), "no route for host '%.*s'",
                  (int)MIN(h->authority.len, (size_t)100), h->authority.p ? h->authority.p : "");
         return stream_fail(s, 404, TALLY_REPLIES_NR, "NR", "route_not_found");
     }
-    s->cluster = route_pick(s->route, random_u64());
-    if (s->route->timeout_ns)
-        timer_after(&s->timer, s->route->timeout_ns);
-    if (!s->is_req_read)
-        again_choose_keeping(s);
-    return STEP_AGAIN;
+    return traffic_begin(s);
 }
 
 /* Whether an endpoint is spoken to with mutual TLS; <0 when what is asked cannot be done. */
@@ -280,6 +286,7 @@ static enum step_result choose_target(struct stream *s, struct target *t)
         .outlier = &w->outlier,
         .now_ns = loop_now_ns(w->loop),
         .random = random_u64(),
+        .hash = s->traffic.has_hash ? &s->traffic.hash : NULL,
         .tried = s->tried,
         .tried_len = MIN(s->tried_len, (size_t)TRIED_MAX),
     };
@@ -308,8 +315,9 @@ static enum step_result choose_target(struct stream *s, struct target *t)
     t->is_mtls = mtls > 0;
     t->sni = s->cluster->sni;
     t->spiffe = is_named ? e->identity.principal : SV_NONE;
-    if (s->cluster->connect_timeout_ns)
-        t->connect_timeout_ns = s->cluster->connect_timeout_ns;
+    if (s->traffic.connect_ns || s->cluster->connect_timeout_ns)
+        t->connect_timeout_ns = s->traffic.connect_ns ? s->traffic.connect_ns
+                                                      : s->cluster->connect_timeout_ns;
     return STEP_WAIT;
 }
 
@@ -364,7 +372,8 @@ static const struct step {
 } steps[STATES_LEN] = {
     [ST_HEAD] = { "head", on_head },          /* -> authz | reply | done */
     [ST_AUTHZ] = { "authz", authorize_run },  /* -> route | reply */
-    [ST_ROUTE] = { "route", on_route },       /* -> connect | reply */
+    [ST_ROUTE] = { "route", on_route },       /* -> delay | connect | reply */
+    [ST_DELAY] = { "delay", traffic_wait },   /* -> connect | reply */
     [ST_CONNECT] = { "connect", on_connect }, /* -> send | backoff | reply */
     [ST_BACKOFF] = { "backoff", again_wait }, /* -> connect */
     [ST_SEND] = { "send", relay_send },       /* -> relay | backoff | connect | reply | done */
@@ -408,7 +417,8 @@ static void look_around(struct stream *s)
     } else if (s->is_down_idle) {
         snprintf(s->why, sizeof(s->why), "nothing moved for the idle time");
         (void)stream_fail(s, 504, TALLY_REPLIES_SI, "SI", "stream_idle_timeout");
-    } else if (s->is_try_over && s->state != ST_BACKOFF && s->state != ST_REPLY) {
+    } else if (s->is_try_over && s->state != ST_BACKOFF && s->state != ST_DELAY &&
+               s->state != ST_REPLY) {
         again_on_try_timeout(s);
     }
 }
@@ -425,6 +435,7 @@ static void stream_end(struct stream *s)
     timer_stop(&s->timer);
     timer_stop(&s->try_timer);
     buf_done(&s->kept);
+    traffic_done(s);
     worker_give_block(w, &s->req_block);
     mesh_unref(s->mesh);
     w->streams_len--;

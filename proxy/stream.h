@@ -11,6 +11,7 @@
 #include "proxy/fields.h"
 #include "proxy/tallies.h"
 #include "proxy/telemetry/exchange.h"
+#include "proxy/traffic.h"
 #include "proxy/upstream/balance.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/retry.h"
@@ -25,6 +26,7 @@ enum stream_state {
     ST_HEAD,
     ST_AUTHZ,
     ST_ROUTE,
+    ST_DELAY,
     ST_CONNECT,
     ST_BACKOFF,
     ST_SEND,
@@ -33,6 +35,7 @@ enum stream_state {
     ST_DONE,
     STATES_LEN
 };
+
 enum step_result {
     STEP_AGAIN, /* the next state is set */
     STEP_WAIT,  /* an event will run it again */
@@ -95,6 +98,9 @@ struct stream {
     struct timer timer;                      /* head timeout, then the route's */
     struct timer try_timer;                  /* perTryTimeout; in ST_BACKOFF the wait */
 
+    struct traffic traffic;
+    struct arena mem; /* text made for this request: rewritten paths, fields of our own answer */
+
     struct authz_decision authz; /* views into the mesh; all-zero when nobody was asked */
 
     /* who and which trace */
@@ -138,6 +144,22 @@ void head_for_caller(struct stream *s, const struct http_head *from, struct buf 
 
 /* authorize.c: the path normalised, and may this be served? */
 enum step_result authorize_run(struct stream *s); /* ST_AUTHZ */
+
+/* traffic.c */
+/* ST_ROUTE's second half: s->route is found; answers, delays, or leaves ST_CONNECT behind. */
+enum step_result traffic_begin(struct stream *s);
+enum step_result traffic_wait(struct stream *s); /* ST_DELAY */
+/* More of the body has come than the route takes. */
+bool traffic_is_too_large(const struct stream *s);
+enum step_result traffic_refuse_size(struct stream *s);
+/* At the end of the stream. */
+void traffic_done(struct stream *s);
+
+/* heads.c asks: does this field of the caller's head stay behind? */
+bool traffic_hides(const struct stream *s, struct sv name);
+void traffic_put_request(struct stream *s, struct buf *to);
+bool traffic_hides_response(const struct stream *s, struct sv name);
+void traffic_put_response(struct stream *s, struct buf *to);
 
 /* relay.c */
 enum step_result relay_send(struct stream *s); /* ST_SEND */

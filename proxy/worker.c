@@ -77,6 +77,9 @@ static int load_mesh(struct worker *w, struct err *err)
         .self_labels = sv_z(o->labels),
         .trust_domain = sv_z(o->trust_domain),
         .is_gateway = o->is_gateway,
+        .ingress_http = o->ingress_http_port,
+        .ingress_https = o->ingress_https_port,
+        .ingress_class = sv_z(o->ingress_class),
     };
     const struct sv *warnings;
     w->mesh = mesh_load(&conf, err);
@@ -90,6 +93,21 @@ static int load_mesh(struct worker *w, struct err *err)
     w->active = mem_zalloc(sizeof(*w->active) * MAX(w->endpoints_len, 1));
     complete_self(w);
     return w->active ? 0 : err_set(err, ERR_NOMEM, "endpoint counters");
+}
+
+static void no_gateway_cert(void *to, const struct gateway_cert *cert, const char *why)
+{
+    (void)to;
+    LOG_WARN("gateway.no_certificate", KV_SV("namespace", cert->namespace),
+             KV_SV("secret", cert->secret), KV_SV("host", cert->hosts[0]), KV_STR("why", why));
+}
+
+static int load_gateway_tls(struct worker *w, struct err *err)
+{
+    if (!w->opt->is_gateway)
+        return 0;
+    w->gateway_tls = gateway_tls_new(w->mesh, w->opt->secrets, no_gateway_cert, w, err);
+    return w->gateway_tls ? 0 : ERR_TLS;
 }
 
 static int load_certs(struct worker *w, struct err *err)
@@ -177,12 +195,13 @@ static int open_ports(struct worker *w, struct err *err)
     const struct gateway_port *list;
     size_t n = mesh_gateway_ports(w->mesh, &list);
     for (size_t i = 0; i < n; i++) {
-        int rc = open_port(w, SIDE_GATEWAY, list[i].number, err);
+        int rc = open_port(w, SIDE_GATEWAY, list[i].listen, err);
         if (rc < 0)
             return rc;
     }
     if (n == 0)
-        LOG_WARN("gateway.no_ports", KV_STR("why", "no Gateway object selects this workload"));
+        LOG_WARN("gateway.no_ports",
+                 KV_STR("why", "no Gateway selects this workload and there is no Ingress"));
     return 0;
 }
 
@@ -202,6 +221,8 @@ int worker_init(struct worker *w, const struct options *opt, struct err *err)
     int rc = load_mesh(w, err);
     if (rc == 0)
         rc = load_certs(w, err);
+    if (rc == 0)
+        rc = load_gateway_tls(w, err);
     if (rc == 0)
         rc = make_metadata(w, err);
     if (rc == 0)
@@ -308,6 +329,8 @@ void worker_done(struct worker *w)
     for (size_t i = 0; i < w->spare_blocks_len; i++)
         buf_done(&w->spare_blocks[i]);
     w->certs = certs_free(w->certs);
+    w->gateway_tls = gateway_tls_free(w->gateway_tls);
+    limiter_done(&w->limiter);
     if (w->mesh)
         w->mesh = mesh_unref(w->mesh);
     if (w->access_log_fd > STDERR_FILENO)

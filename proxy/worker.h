@@ -11,7 +11,9 @@
 #include "net/listener.h"
 #include "net/loop.h"
 #include "proxy/config/mesh.h"
+#include "proxy/gateway_tls.h"
 #include "proxy/identity/certs.h"
+#include "proxy/limit.h"
 #include "proxy/options.h"
 #include "proxy/telemetry/telemetry.h"
 #include "proxy/upstream/outlier.h"
@@ -46,7 +48,9 @@ struct worker {
     struct loop *loop;
     const struct options *opt;
     struct mesh *mesh;
-    struct certs *certs; /* NULL: plaintext only */
+    struct certs *certs;             /* NULL: plaintext only */
+    struct gateway_tls *gateway_tls; /* of a gateway's ports; NULL in a sidecar */
+    struct limiter limiter;
     struct telemetry *telemetry;
     struct identity self;
     struct sv inbound_cluster;       /* "inbound|8080||" */

@@ -19,12 +19,14 @@ enum tls_peer {
 };
 struct tls_conf {
     bool is_server;
-    const char *cert_file; /* PEM chain, leaf first; NULL: show none (clients only) */
-    const char *key_file;  /* PEM */
-    const char *ca_file;   /* PEM bundle the peer must chain to; NULL: the system's */
+    const char *cert_file;               /* PEM chain, leaf first; NULL: show none (clients only) */
+    const char *key_file;                /* PEM */
+    const char *ca_file;                 /* PEM bundle the peer must chain to; NULL: the system's */
+    struct sv cert_pem, key_pem, ca_pem; /* the same as text; empty: see the files */
     enum tls_peer peer;
-    bool is_mesh;     /* TLS 1.3 only, and the peer's leaf must hold exactly one SPIFFE URI SAN */
-    const char *alpn; /* "istio-http/1.1,istio,http/1.1"; server: in order of preference */
+    bool is_mesh; /* TLS 1.3 only, and the peer's leaf must hold exactly one SPIFFE URI SAN */
+    uint16_t version_min; /* 0x0304: TLS 1.3 only; else 1.2 too */
+    const char *alpn;     /* "istio-http/1.1,istio,http/1.1"; server: in order of preference */
 };
 /* Checks that files parse and the key matches the leaf; with is_mesh also that the chain verifies
  * against ca_file and the leaf has one SPIFFE id. Gives one reference. */
@@ -33,6 +35,14 @@ struct tls_ctx *tls_ctx_ref(struct tls_ctx *c);
 struct tls_ctx *tls_ctx_unref(struct tls_ctx *c);      /* NULL is fine; returns NULL */
 struct sv tls_ctx_spiffe(const struct tls_ctx *c);     /* our own id, empty when there is none */
 int64_t tls_ctx_not_after_ns(const struct tls_ctx *c); /* wall time; 0 without a certificate */
+
+/* Server side, before the first connection: callers who ask for host ("a.b", "*.b", "*") get `to`
+ * instead. The first one of a host stays. A caller who asks for no name gets "*", else the first
+ * name's; one who asks for another is refused. Keeps a reference to `to`. */
+int tls_ctx_add_name(struct tls_ctx *c, struct sv host, struct tls_ctx *to, struct err *err)
+    MUST_USE;
+/* Would callers asking for these two names get the same context? */
+bool tls_ctx_same_name(const struct tls_ctx *c, struct sv a, struct sv b);
 
 /* A place for the newest session ticket of one peer; all-zero is the valid empty state. */
 struct tls_session {

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "tls_priv.h"
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 static int session_id_context(SSL_CTX *ctx)
@@ -74,6 +75,72 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
     return 1;
 }
 
+static BIO *bio_of(struct sv pem)
+{
+    return BIO_new_mem_buf(pem.p, (int)pem.len);
+}
+
+/* Leaf first, then what leads to the root. */
+static bool use_chain(SSL_CTX *ctx, BIO *b)
+{
+    X509 *cert = PEM_read_bio_X509(b, NULL, NULL, NULL);
+    bool is_ok = cert && SSL_CTX_use_certificate(ctx, cert) == 1;
+    X509_free(cert);
+    while (is_ok && (cert = PEM_read_bio_X509(b, NULL, NULL, NULL)) != NULL) {
+        is_ok = SSL_CTX_add0_chain_cert(ctx, cert) == 1;
+        if (!is_ok)
+            X509_free(cert);
+    }
+    if (is_ok)
+        ERR_clear_error(); /* the end of the text is told as an error */
+    return is_ok;
+}
+
+static bool use_key(SSL_CTX *ctx, BIO *b)
+{
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(b, NULL, NULL, NULL);
+    bool is_ok = key && SSL_CTX_use_PrivateKey(ctx, key) == 1;
+    EVP_PKEY_free(key);
+    return is_ok;
+}
+
+static bool use_roots(SSL_CTX *ctx, BIO *b)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    bool has_any = false;
+    for (X509 *cert; (cert = PEM_read_bio_X509(b, NULL, NULL, NULL)) != NULL; X509_free(cert))
+        has_any = X509_STORE_add_cert(store, cert) == 1 || has_any;
+    if (has_any)
+        ERR_clear_error();
+    return has_any;
+}
+
+static int load_text(struct tls_ctx *c, const struct tls_conf *conf, struct err *err)
+{
+    const struct {
+        struct sv pem;
+        bool (*use)(SSL_CTX *, BIO *);
+        const char *what;
+    } rows[] = {
+        { conf->cert_pem, use_chain, "certificate" },
+        { conf->key_pem, use_key, "private key" },
+        { conf->ca_pem, use_roots, "CA certificates" },
+    };
+    for (size_t i = 0; i < NELEMS(rows); i++) {
+        BIO *b = rows[i].pem.len ? bio_of(rows[i].pem) : NULL;
+        bool is_ok = !rows[i].pem.len || (b && rows[i].use(c->ssl, b));
+        BIO_free(b);
+        if (!is_ok)
+            return tls_failure(NULL, rows[i].what, err);
+    }
+    if (!conf->cert_pem.len)
+        return 0;
+    c->has_cert = true;
+    if (SSL_CTX_check_private_key(c->ssl) != 1)
+        return tls_failure(NULL, "the key does not belong to the certificate", err);
+    return 0;
+}
+
 static int load_files(struct tls_ctx *c, const struct tls_conf *conf, struct err *err)
 {
     if (conf->cert_file) {
@@ -87,7 +154,7 @@ static int load_files(struct tls_ctx *c, const struct tls_conf *conf, struct err
     }
     if (conf->ca_file && SSL_CTX_load_verify_locations(c->ssl, conf->ca_file, NULL) != 1)
         return tls_failure(NULL, conf->ca_file, err);
-    if (!conf->ca_file && conf->peer != TLS_PEER_NONE)
+    if (!conf->ca_file && !conf->ca_pem.len && conf->peer != TLS_PEER_NONE)
         SSL_CTX_set_default_verify_paths(c->ssl);
     return 0;
 }
@@ -127,9 +194,19 @@ static int check_own(struct tls_ctx *c, struct err *err)
     return rc;
 }
 
+/* Most contexts have no names, and go on as they are. */
+static int on_hello(SSL *ssl, int *alert, void *arg)
+{
+    struct tls_ctx *c = arg;
+    return c->names.len ? tls_names_pick(ssl, alert, arg) : SSL_CLIENT_HELLO_SUCCESS;
+}
+
 static void set_options(struct tls_ctx *c, const struct tls_conf *conf)
 {
-    SSL_CTX_set_min_proto_version(c->ssl, conf->is_mesh ? TLS1_3_VERSION : TLS1_2_VERSION);
+    bool is_13 = conf->is_mesh || conf->version_min >= TLS1_3_VERSION;
+    SSL_CTX_set_min_proto_version(c->ssl, is_13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+    if (conf->is_server)
+        SSL_CTX_set_client_hello_cb(c->ssl, on_hello, c);
     SSL_CTX_set_options(c->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                  SSL_MODE_RELEASE_BUFFERS);
@@ -173,6 +250,8 @@ struct tls_ctx *tls_ctx_new(const struct tls_conf *conf, struct err *err)
     if (rc == 0) {
         set_options(c, conf);
         rc = load_files(c, conf, err);
+        if (rc == 0)
+            rc = load_text(c, conf, err);
     }
     if (rc == 0)
         rc = check_own(c, err);
@@ -189,6 +268,7 @@ struct tls_ctx *tls_ctx_unref(struct tls_ctx *c)
 {
     if (!c || __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return NULL;
+    tls_names_done(c);
     SSL_CTX_free(c->ssl);
     mem_free(c->spiffe);
     return mem_free(c);

@@ -184,6 +184,7 @@ void tls_state_done(struct tls_state *t)
 {
     SSL_free(t->ssl);
     tls_ctx_unref(t->ctx);
+    tls_ctx_unref(t->door);
     mem_free(t->want_text);
     mem_free(t->info_text);
     *t = (struct tls_state){ 0 };

@@ -2,6 +2,7 @@
 #ifndef NET_TLS_PRIV_H
 #define NET_TLS_PRIV_H
 
+#include "base/map.h"
 #include "net/tls.h"
 #include <openssl/ssl.h>
 
@@ -14,12 +15,15 @@ struct tls_ctx {
     int64_t not_after_ns;
     unsigned char alpn[128]; /* wire form: length, name, length, name ... */
     size_t alpn_len;
+    struct map names; /* server names to contexts, a reference each; empty: this one serves all */
+    struct tls_ctx *first_name; /* borrowed from names */
 };
 
 /* One connection's share. */
 struct tls_state {
     SSL *ssl;
     struct tls_ctx *ctx;
+    struct tls_ctx *door;   /* the context that chose ctx by name; NULL: nobody did */
     struct tls_client want; /* clients: text copied into want_text */
     char *want_text;
     bool was_asked; /* the server asked for our certificate */
@@ -34,6 +38,10 @@ void tls_state_done(struct tls_state *t);
 int tls_state_accept_peer(struct tls_state *t, struct err *err) MUST_USE;
 /* Puts the reason of OpenSSL's last failure into err and empties its queue. */
 int tls_failure(SSL *ssl, const char *doing, struct err *err);
+
+/* tls_names.c: a ClientHello callback for contexts with names (arg: the context). */
+int tls_names_pick(SSL *ssl, int *alert, void *arg);
+void tls_names_done(struct tls_ctx *c);
 
 /* The SPIFFE id of a certificate that has exactly one URI name, else an empty view and why. The
  * text is copied to *ret_text (mem_free). */

@@ -6,10 +6,13 @@
 #ifndef PROXY_CONFIG_CATALOG_H
 #define PROXY_CONFIG_CATALOG_H
 
+#include "base/base64.h"
+#include "base/buf.h"
 #include "proxy/authz/policy.h"
 #include "proxy/config/field.h"
+#include "proxy/config/ingress.h"
 #include "proxy/config/mesh.h"
-#include "proxy/route/match.h"
+#include "proxy/route/action.h"
 
 struct meta {
     struct sv name, namespace;
@@ -67,7 +70,12 @@ struct destination {
     struct sv host, subset;
     uint16_t port; /* 0: the port of the request */
     uint32_t weight;
+    const struct header_edits *request, *response; /* NULL: none */
     struct place place;
+};
+struct mirror_to {
+    struct destination to;
+    uint32_t share; /* in millionths */
 };
 struct http_match {
     struct match match;
@@ -81,8 +89,12 @@ struct http_rule {
     struct sv name;
     const struct http_match *matches; /* none: everything */
     size_t matches_len;
-    const struct destination *targets; /* none: an action this proxy does not have */
+    const struct destination *targets; /* none: it answers by itself, or delegates */
     size_t targets_len;
+    const struct route_actions *actions; /* NULL: none; its mirrors are these, by name: */
+    const struct mirror_to *mirrors;
+    size_t mirrors_len;
+    struct sv delegate, delegate_namespace; /* the VirtualService that decides further */
     int64_t timeout_ns;
     const struct retry_policy *retry; /* NULL: nothing said */
     struct place place;
@@ -115,6 +127,14 @@ struct destination_rule {
 struct gateway_server {
     struct gateway_port port;
     struct text_list hosts;
+    struct gateway_cert cert; /* of is_tls; hosts and namespace are filled in later */
+    bool is_served;           /* this proxy opens it */
+    bool redirects_plain;     /* httpsRedirect */
+};
+struct secret {
+    struct meta meta;
+    struct sv cert, key, ca; /* PEM */
+    struct secret *next;
 };
 struct gateway {
     struct meta meta;
@@ -122,6 +142,20 @@ struct gateway {
     const struct gateway_server *servers;
     size_t servers_len;
     struct gateway *next;
+};
+struct ingress {
+    struct meta meta;
+    struct sv class;
+    const struct ingress_path *paths;
+    size_t paths_len;
+    const struct ingress_tls *tls;
+    size_t tls_len;
+    struct ingress_backend fallback;
+    struct ingress_notes notes;
+    struct ingress_canary canary;
+    struct route_actions actions; /* of every path; rewrites are made for each */
+    struct sv app_root;
+    struct ingress *next;
 };
 #define MTLS_UNSET (-1)
 struct port_mtls {
@@ -175,6 +209,8 @@ struct catalog {
     CATALOG_LIST(virtual_service, virtual_services);
     CATALOG_LIST(destination_rule, destination_rules);
     CATALOG_LIST(gateway, gateways);
+    CATALOG_LIST(secret, secrets);
+    CATALOG_LIST(ingress, ingresses);
     CATALOG_LIST(peer_authentication, peer_authentications);
     CATALOG_LIST(authorization_policy, authorization_policies);
     struct owned_regex *regexes; /* the catalog's until it is resolved, then the mesh's */
@@ -193,8 +229,25 @@ void read_pod(struct catalog *c, struct node *root, const struct meta *meta);
 void read_virtual_service(struct catalog *c, struct node *root, const struct meta *meta);
 void read_destination_rule(struct catalog *c, struct node *root, const struct meta *meta);
 void read_gateway(struct catalog *c, struct node *root, const struct meta *meta);
+void read_secret(struct catalog *c, struct node *root, const struct meta *meta);
+void read_ingress(struct catalog *c, struct node *root, const struct meta *meta);
 void read_peer_authentication(struct catalog *c, struct node *root, const struct meta *meta);
 void read_authorization_policy(struct catalog *c, struct node *root, const struct meta *meta);
+
+/* Parts of a rule that several kinds have. read_share(): percentage.value in millionths. */
+void read_rule_actions(struct catalog *c, struct reader *r, struct node *n, struct http_rule *to);
+void read_target_edits(struct reader *r, struct node *n, struct destination *to);
+void read_destination(struct reader *r, struct node *d, struct destination *to);
+struct text_match read_string_match(struct catalog *c, struct reader *r, struct node *n);
+uint32_t read_share(struct reader *r, struct node *map, const char *name, uint32_t fallback);
+/* Text that may stand in a request line, a Host field, a field's name. */
+struct sv read_path_text(struct reader *r, struct node *map, const char *name);
+struct sv read_host_text(struct reader *r, struct node *map, const char *name);
+bool read_is_token(struct sv name);
+enum regex_use { REGEX_WHOLE, REGEX_ANYWHERE, REGEX_AT_START_NOCASE };
+/* The pattern, owned by the catalog; NULL when it is none (a finding at n says why). */
+const struct regex *read_regex(struct catalog *c, struct reader *r, const struct node *n,
+                               struct sv pattern, enum regex_use use);
 
 /* Zeroed memory in the reader's arena; NULL is noted in the findings. */
 void *read_array(struct reader *r, size_t n, size_t size);

@@ -180,10 +180,10 @@ static void add_entry(struct resolve *r, struct service *s)
                       "there is another Service of this name; this one is ignored");
         return;
     }
-    struct service_entry *e = resolve_entry(r, buf_sv(&fqdn));
     struct port_backends *ports = arena_array(r->catalog->scratch, s->ports_len + 1,
                                               sizeof(*ports));
-    if (!e || !ports) {
+    struct service_entry *e = ports ? resolve_entry(r, buf_sv(&fqdn)) : NULL;
+    if (!e) {
         resolve_nomem(r);
         return;
     }

@@ -30,6 +30,9 @@ struct mesh *mesh_unref(struct mesh *m)
     for (struct owned_regex *re = m->regexes; re; re = re->next)
         regex_free(re->regex);
     hosts_done(&m->hosts);
+    hosts_done(&m->ingress);
+    for (size_t i = 0; i < m->doors_len; i++)
+        hosts_done(&m->doors[i].hosts);
     arena_done(&m->mem);
     mem_free(m);
     return NULL;
@@ -64,11 +67,14 @@ static void resolve_all(struct resolve *r, const struct mesh_conf *conf)
     r->namespace = or_else(conf->self.namespace, SV("default"));
     r->workload = conf->self.workload;
     r->cluster = or_else(conf->self.cluster, IDENTITY_UNKNOWN);
+    r->ingress_http = conf->ingress_http;
+    r->ingress_https = conf->ingress_https;
+    r->ingress_class = conf->ingress_class;
     r->trust_domain = or_else(conf->trust_domain, SV("cluster.local"));
     r->self_labels = parse_labels(r, conf->self_labels);
     static void (*const steps[])(struct resolve *) = {
-        resolve_pods,     resolve_services,      resolve_rules,   resolve_routes,
-        resolve_security, resolve_authorization, resolve_publish,
+        resolve_pods,      resolve_services, resolve_rules,         resolve_doors,   resolve_routes,
+        resolve_ingresses, resolve_security, resolve_authorization, resolve_publish,
     };
     for (size_t i = 0; i < NELEMS(steps) && !r->catalog->findings.is_nomem; i++)
         steps[i](r);
@@ -184,22 +190,50 @@ size_t mesh_warnings(const struct mesh *m, const struct sv **ret_list)
     return m->warnings_len;
 }
 
+static const struct route *route_in(const struct hosts *h, const struct route_ask *ask,
+                                    uint16_t match_port)
+{
+    uint16_t named = 0;
+    struct match_ask match = { .req = ask->req, .port = match_port, .is_tls = ask->is_tls };
+    const struct vhost *v = hosts_find(h, ask->req->authority, &named);
+    return v ? vhost_route(v, &match, named) : NULL;
+}
+
+const struct route *mesh_gateway_route(const struct mesh *m, const struct route_ask *ask)
+{
+    const struct route *found = NULL;
+    for (size_t i = 0; i < m->doors_len && !found; i++) {
+        const struct door *d = &m->doors[i];
+        uint16_t number = d->port->number;
+        if (ask->listen && ask->listen != (ask->is_onward ? number : d->port->listen))
+            continue;
+        if (d->has_ingress && !ask->is_onward)
+            found = route_in(&m->ingress, ask, number);
+        if (!found)
+            found = route_in(&d->hosts, ask, number);
+    }
+    return found;
+}
+
 const struct route *mesh_route(const struct mesh *m, const struct http_head *req, uint16_t port)
 {
     uint16_t named = 0;
+    if (m->doors_len)
+        return mesh_gateway_route(m, &(struct route_ask){ .req = req });
     const struct vhost *v = hosts_find(&m->hosts, req->authority, &named);
-    return v ? vhost_route(v, req, port ? port : named) : NULL;
+    struct match_ask ask = { .req = req, .port = port ? port : named };
+    return v ? vhost_route(v, &ask, ask.port) : NULL;
 }
 
-const struct cluster *route_pick(const struct route *r, uint64_t random)
+const struct route_target *route_pick(const struct route *r, uint64_t random)
 {
     uint64_t at = (random >> 32) * r->weight_sum >> 32; /* 0 .. weight_sum - 1, evenly */
     for (size_t i = 0; i + 1 < r->targets_len; i++) {
         if (at < r->targets[i].weight)
-            return r->targets[i].cluster;
+            return &r->targets[i];
         at -= r->targets[i].weight;
     }
-    return r->targets[r->targets_len - 1].cluster;
+    return &r->targets[r->targets_len - 1];
 }
 
 const struct identity *mesh_self(const struct mesh *m)

@@ -14,7 +14,10 @@
 #include "wire/http_msg.h"
 #include <netinet/in.h>
 
-struct authz; /* proxy/authz/authz.h */
+struct authz;         /* proxy/authz/authz.h */
+struct route_actions; /* proxy/route/action.h */
+struct header_edits;
+struct hash_policy;
 struct mesh;
 
 /* One pod behind a service. */
@@ -76,6 +79,7 @@ struct cluster {
     enum tls_mode tls; /* DestinationRule trafficPolicy.tls, else AUTO: by endpoint */
     int64_t connect_timeout_ns;
     const struct outlier_policy *outlier; /* NULL: nobody is ever left out */
+    const struct hash_policy *hash;       /* proxy/route/action.h; NULL: by load */
     const struct endpoint *const *endpoints;
     size_t endpoints_len;
     uint32_t id; /* dense within the mesh: round-robin cursors live in a worker's array */
@@ -84,14 +88,16 @@ struct cluster {
 struct route_target {
     const struct cluster *cluster;
     uint32_t weight;
+    const struct header_edits *request, *response; /* NULL: none; after those of the route */
 };
 struct route {
     struct sv name;                     /* "default" or "VS.route.match" as Istio's log says */
-    const struct route_target *targets; /* at least one */
+    const struct route_target *targets; /* at least one, unless the route answers by itself */
     size_t targets_len;
     uint32_t weight_sum;
     int64_t timeout_ns; /* 0: none */
     const struct retry_policy *retry;
+    const struct route_actions *actions; /* proxy/route/action.h; NULL: sent on as it is */
 };
 
 enum mtls_mode { MTLS_PERMISSIVE, MTLS_STRICT, MTLS_DISABLE };
@@ -101,7 +107,9 @@ struct mesh_conf {
     struct identity self;   /* this workload; gateways and selectors are matched against it */
     struct sv self_labels;  /* "app=x,version=v1": from the workload's own Pod when empty */
     struct sv trust_domain; /* "cluster.local" */
-    bool is_gateway;        /* take VirtualServices bound to gateways instead of "mesh" */
+    bool is_gateway;        /* take Ingresses and what is bound to gateways instead of "mesh" */
+    uint16_t ingress_http, ingress_https; /* where Ingresses are served; 0: not */
+    struct sv ingress_class;              /* only Ingresses of this class; empty: every one */
 };
 /* Gives a mesh with one reference; NULL with err "file:line:column: reason". */
 struct mesh *mesh_load(const struct mesh_conf *conf, struct err *err) MUST_USE;
@@ -118,8 +126,17 @@ size_t mesh_warnings(const struct mesh *m, const struct sv **ret_list);
  * (port ignored; FQDN, short names, "*.x" wildcards), then first match wins. port: the Service port
  * the client meant, 0 when unknown. NULL when nothing matches: 404 NR route_not_found. */
 const struct route *mesh_route(const struct mesh *m, const struct http_head *req, uint16_t port);
-/* Weighted choice; random is uniform over all 64 bits. */
-const struct cluster *route_pick(const struct route *r, uint64_t random);
+/* A gateway's: what stands behind the port it listens on, Ingresses before Gateways. 0: any. */
+struct route_ask {
+    const struct http_head *req;
+    bool is_tls;
+    uint16_t listen;
+    bool is_onward; /* an Ingress has sent it on to the Gateway of that Service port (not the
+                       listening one) */
+};
+const struct route *mesh_gateway_route(const struct mesh *m, const struct route_ask *ask);
+/* Weighted choice; random is uniform over all 64 bits. The route must have targets. */
+const struct route_target *route_pick(const struct route *r, uint64_t random);
 
 /* Who this workload is by its own Pod, whether a Service selects it or not; NULL without a Pod. */
 const struct identity *mesh_self(const struct mesh *m);
@@ -133,10 +150,25 @@ enum mtls_mode mesh_inbound_mtls(const struct mesh *m, uint16_t port);
 /* The AuthorizationPolicies of this workload; NULL when there are none: everything is allowed. */
 const struct authz *mesh_authz(const struct mesh *m);
 
-/* Listeners a gateway opens, from its Gateway objects. */
+/* One certificate of a port with TLS, and for whom it is shown. */
+struct gateway_cert {
+    const struct sv *hosts; /* exact, "*.suffix" or "*" */
+    size_t hosts_len;
+    struct sv namespace, secret;            /* of the Secret; secret empty: files */
+    struct sv cert, key, ca;                /* PEM, when the Secret is among the objects */
+    struct sv cert_file, key_file, ca_file; /* the Gateway names files */
+    bool is_mutual;                         /* callers must show a certificate */
+    bool may_be_mutual;                     /* they may */
+    uint16_t tls_min;                       /* 0x0303 for TLS 1.2, 0x0304 for 1.3 */
+};
+/* Listeners a gateway opens, from its Gateway and Ingress objects. */
 struct gateway_port {
-    uint16_t number;
+    uint16_t number;          /* the Service's port, which a Gateway names */
+    uint16_t listen;          /* ours: the Service's targetPort, else number */
     struct sv name, protocol; /* "HTTP" */
+    bool is_tls;
+    const struct gateway_cert *certs;
+    size_t certs_len;
 };
 size_t mesh_gateway_ports(const struct mesh *m, const struct gateway_port **ret_list);
 size_t mesh_clusters(const struct mesh *m, const struct cluster *const **ret_list);

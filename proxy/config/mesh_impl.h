@@ -5,7 +5,22 @@
 #include "proxy/authz/authz.h"
 #include "proxy/config/catalog.h"
 #include "proxy/config/mesh.h"
+#include "proxy/route/action.h"
 #include "proxy/route/hosts.h"
+
+/* A Gateway's server behind a door. */
+struct door_server {
+    const struct gateway *gateway;
+    const struct gateway_server *server;
+    struct door_server *next;
+};
+/* A port that a gateway listens on, and what stands behind it. */
+struct door {
+    struct gateway_port *port; /* in mesh->gateway_ports */
+    struct hosts hosts;        /* of VirtualServices bound to the servers */
+    struct door_server *servers;
+    bool has_ingress; /* Ingresses are asked first */
+};
 
 struct mesh {
     unsigned refs;
@@ -22,8 +37,12 @@ struct mesh {
     const struct port_mtls *mtls_ports;
     size_t mtls_ports_len;
     const struct authz *authz;
-    const struct gateway_port *gateway_ports;
+    struct gateway_port *gateway_ports;
     size_t gateway_ports_len;
+    struct door *doors; /* as many */
+    size_t doors_len;
+    struct hosts ingress;        /* hosts of Ingresses, behind each door that has them */
+    struct route https_redirect; /* 301, as a Gateway's httpsRedirect has it */
     const struct sv *warnings;
     size_t warnings_len;
     struct owned_regex *regexes;

@@ -21,6 +21,8 @@ static const struct kind {
     { "networking.istio.io", "VirtualService",      MESH,    read_virtual_service },
     { "networking.istio.io", "DestinationRule",     MESH,    read_destination_rule },
     { "networking.istio.io", "Gateway",             MESH,    read_gateway },
+    { "networking.k8s.io",   "Ingress",             MESH,    read_ingress },
+    { "",                    "Secret",              MESH,    read_secret },
     { "security.istio.io",   "PeerAuthentication",  MESH,    read_peer_authentication },
     { "security.istio.io",   "AuthorizationPolicy", SCRATCH, read_authorization_policy },
 };

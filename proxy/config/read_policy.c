@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * read_policy.c - DestinationRule, Gateway and PeerAuthentication.
+ * read_policy.c - DestinationRule and PeerAuthentication.
  *
  * What is read here is in force; every other field of Istio's is named in a later_* list and gets a
  * warning that it is not, because an operator who wrote a loadBalancer must know. */
@@ -14,7 +14,6 @@ static const char *const later_tls[] = { "clientCertificate",  "privateKey",    
                                          "credentialName",     "subjectAltNames", "sni",
                                          "insecureSkipVerify", "caCrl",           NULL };
 static const char *const later_rule[] = { "workloadSelector", NULL };
-static const char *const later_server[] = { "tls", "bind", "defaultEndpoint", "name", NULL };
 
 static const struct choice tls_modes[] = {
     { "DISABLE", TLS_MODE_DISABLE },
@@ -84,47 +83,6 @@ void read_destination_rule(struct catalog *c, struct node *root, const struct me
     d->subsets = subsets;
     fields_finish(&r, spec, later_rule);
     CATALOG_ADD(&c->destination_rules, d);
-}
-
-static void read_server(struct reader *r, struct node *n, struct gateway_server *to)
-{
-    if (!node_is_map(r, n))
-        return;
-    struct node *port = field_map(r, n, "port");
-    if (!port && !field_any(r, n, "port"))
-        finding_error(r->to, n, "port is missing");
-    to->port.number = field_port(r, port, "number");
-    to->port.name = field_text(r, port, "name");
-    to->port.protocol = field_text(r, port, "protocol");
-    (void)field_any(r, port, "targetPort"); /* deprecated, means nothing */
-    to->hosts = read_texts(r, n, "hosts");
-    if (!to->hosts.len)
-        finding_error(r->to, n, "hosts is empty: what does it serve?");
-    if (port && !field_any(r, port, "number"))
-        finding_error(r->to, port, "number is missing");
-    if (port && !sv_eq(to->port.protocol, SV("HTTP")))
-        finding_warn(r->to, port, "only protocol HTTP is served yet: this port is not opened");
-    fields_finish(r, port, NULL);
-    fields_finish(r, n, later_server);
-}
-
-void read_gateway(struct catalog *c, struct node *root, const struct meta *meta)
-{
-    struct reader r = { .to = &c->findings, .mem = c->mem };
-    struct node *spec = field_map(&r, root, "spec"), *list = field_list(&r, spec, "servers");
-    struct gateway *g = read_array(&r, 1, sizeof(*g));
-    struct gateway_server *servers = read_array(&r, (list ? list->len : 0) + 1, sizeof(*servers));
-    if (!g || !servers)
-        return;
-    g->meta = *meta;
-    g->selector = field_labels(&r, spec, "selector");
-    for (struct node *n = list ? list->first : NULL; n; n = n->next)
-        read_server(&r, n, &servers[g->servers_len++]);
-    g->servers = servers;
-    if (!g->servers_len)
-        finding_error(r.to, spec ? spec : root, "servers is empty");
-    fields_finish(&r, spec, NULL);
-    CATALOG_ADD(&c->gateways, g);
 }
 
 static void read_port_modes(struct reader *r, struct node *map, struct peer_authentication *p)

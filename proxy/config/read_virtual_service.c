@@ -3,6 +3,8 @@
  *
  * The object is checked field by field and kept as conditions and destinations by name; whether it
  * concerns this proxy, and what its names mean, is decided in vhosts.c when everything is read.
+ * What a rule does besides naming destinations is in read_actions.c. A VirtualService without hosts
+ * is one that others delegate to.
  * Fields that exist in Istio but that this proxy does not act on are named in the later_* lists, so
  * that the operator reads "not supported yet" and not "unknown". */
 #include "proxy/config/catalog.h"
@@ -10,35 +12,30 @@
 #define WEIGHT_MAX 1000000 /* so that the sum of a rule's weights stays far from 32 bits */
 
 static const char *const later_spec[] = { "tcp", "tls", NULL };
-static const char *const later_http[] = {
-    "redirect", "directResponse", "delegate",       "rewrite",          "fault",      "mirror",
-    "mirrors",  "mirrorPercent",  "mirror_percent", "mirrorPercentage", "corsPolicy", "headers",
-    NULL
-};
 static const char *const later_match[] = { "statPrefix", NULL };
-static const char *const later_route[] = { "headers", NULL };
 
-static void keep_regex(struct catalog *c, struct reader *r, const struct node *n,
-                       struct text_match *to)
+const struct regex *read_regex(struct catalog *c, struct reader *r, const struct node *n,
+                               struct sv pattern, enum regex_use use)
 {
     struct err why = { 0 };
-    struct owned_regex *own = read_array(r, 1, sizeof(*own));
+    struct owned_regex *own = pattern.p ? read_array(r, 1, sizeof(*own)) : NULL;
     if (!own)
-        return;
-    own->regex = regex_new(to->text, &why);
+        return NULL;
+    own->regex = use == REGEX_WHOLE ? regex_new(pattern, &why)
+                                    : regex_new_search(pattern, use == REGEX_AT_START_NOCASE,
+                                                       use == REGEX_AT_START_NOCASE, &why);
     if (!own->regex) {
         r->to->is_nomem = r->to->is_nomem || why.code == ERR_NOMEM;
         finding_error(r->to, n, "not a regular expression: %s (at byte %zu)", why.why, why.at);
-        return;
+        return NULL;
     }
     own->next = c->regexes;
     c->regexes = own;
-    to->regex = own->regex;
-    to->kind = TEXT_MATCH_REGEX;
+    return own->regex;
 }
 
 /* exact, prefix or regex; {} and regex "*" mean presence. */
-static struct text_match read_string_match(struct catalog *c, struct reader *r, struct node *n)
+struct text_match read_string_match(struct catalog *c, struct reader *r, struct node *n)
 {
     struct text_match m = { 0 };
     struct node *exact, *prefix, *regex;
@@ -62,7 +59,9 @@ static struct text_match read_string_match(struct catalog *c, struct reader *r, 
     else if (prefix)
         m.kind = TEXT_MATCH_PREFIX;
     else if (m.text.p && !sv_eq(m.text, SV("*")))
-        keep_regex(c, r, regex, &m);
+        m.regex = read_regex(c, r, regex, m.text, REGEX_WHOLE);
+    if (m.regex)
+        m.kind = TEXT_MATCH_REGEX;
     return m;
 }
 
@@ -146,24 +145,33 @@ static void read_match(struct catalog *c, struct reader *r, struct node *n, stru
                         !m->port && !m->headers_len && !m->params_len;
 }
 
-static void read_destination(struct reader *r, struct node *n, struct destination *to)
+void read_destination(struct reader *r, struct node *d, struct destination *to)
 {
-    if (!node_is_map(r, n))
-        return;
-    struct node *d = field_map(r, n, "destination");
     struct node *port = field_map(r, d, "port");
-    if (!d && !field_any(r, n, "destination"))
-        finding_error(r->to, n, "destination is missing");
     to->host = field_text(r, d, "host");
     if (d && !field_any(r, d, "host"))
         finding_error(r->to, d, "host is missing");
     to->subset = field_text(r, d, "subset");
     to->port = field_port(r, port, "number");
-    to->weight = (uint32_t)field_uint(r, n, "weight", WEIGHT_MAX, 0);
-    to->place = place_of(r->to, n);
+    to->weight = 1;
+    if (d)
+        to->place = place_of(r->to, d);
     fields_finish(r, port, NULL);
     fields_finish(r, d, NULL);
-    fields_finish(r, n, later_route);
+}
+
+static void read_target(struct reader *r, struct node *n, struct destination *to)
+{
+    if (!node_is_map(r, n))
+        return;
+    struct node *d = field_map(r, n, "destination");
+    if (!d && !field_any(r, n, "destination"))
+        finding_error(r->to, n, "destination is missing");
+    read_destination(r, d, to);
+    to->weight = (uint32_t)field_uint(r, n, "weight", WEIGHT_MAX, 0);
+    to->place = place_of(r->to, n);
+    read_target_edits(r, n, to);
+    fields_finish(r, n, NULL);
 }
 
 /* A single destination gets everything whatever its weight; among several, 0 means none. */
@@ -175,7 +183,7 @@ static void read_targets(struct reader *r, struct node *n, struct http_rule *to)
     if (!targets)
         return;
     for (struct node *at = list->first; at; at = at->next) {
-        read_destination(r, at, &targets[to->targets_len]);
+        read_target(r, at, &targets[to->targets_len]);
         sum += targets[to->targets_len++].weight;
     }
     if (to->targets_len == 1)
@@ -184,6 +192,20 @@ static void read_targets(struct reader *r, struct node *n, struct http_rule *to)
         finding_error(r->to, list, "the weights must have a sum above 0, found %llu",
                       (unsigned long long)sum);
     to->targets = targets;
+}
+
+/* One of route, redirect, directResponse and delegate. */
+static void check_rule(struct reader *r, struct node *n, const struct http_rule *rule)
+{
+    const struct route_actions *a = rule->actions;
+    int kinds = (rule->targets_len > 0) + (a && a->redirect) + (a && a->direct) +
+                (rule->delegate.len > 0);
+    if (kinds == 0)
+        finding_warn(r->to, n,
+                     "has no route this proxy can serve: what it matches is answered 503");
+    if (kinds > 1)
+        finding_error(r->to, n,
+                      "expected one of route, redirect, directResponse, delegate, found several");
 }
 
 static void read_rule(struct catalog *c, struct reader *r, struct node *n, struct http_rule *to)
@@ -200,13 +222,12 @@ static void read_rule(struct catalog *c, struct reader *r, struct node *n, struc
         read_match(c, r, at, &matches[to->matches_len++]);
     to->matches = matches;
     read_targets(r, n, to);
-    if (!to->targets_len)
-        finding_warn(r->to, n,
-                     "has no route this proxy can serve: what it matches is answered 503");
-    fields_finish(r, n, later_http);
+    read_rule_actions(c, r, n, to);
+    check_rule(r, n, to);
+    fields_finish(r, n, NULL);
 }
 
-static void check_hosts(struct reader *r, struct node *spec, struct virtual_service *v)
+static void check_hosts(struct reader *r, struct node *spec)
 {
     struct node *list = field_list(r, spec, "hosts");
     for (struct node *n = list ? list->first : NULL; n; n = n->next) {
@@ -217,8 +238,6 @@ static void check_hosts(struct reader *r, struct node *spec, struct virtual_serv
             finding_error(r->to, n, "expected a host, '*' or '*.suffix', found '%.*s'",
                           SV_ARG(sv_sub(n->text, 0, 60)));
     }
-    if (!v->hosts.len)
-        finding_error(r->to, list ? list : spec, "hosts is empty: to whom does it apply?");
 }
 
 void read_virtual_service(struct catalog *c, struct node *root, const struct meta *meta)
@@ -238,7 +257,7 @@ void read_virtual_service(struct catalog *c, struct node *root, const struct met
     v->hosts = read_texts(&r, spec, "hosts");
     v->gateways = read_texts(&r, spec, "gateways");
     v->export_to = read_texts(&r, spec, "exportTo");
-    check_hosts(&r, spec, v);
+    check_hosts(&r, spec);
     for (struct node *n = http ? http->first : NULL; n; n = n->next)
         read_rule(c, &r, n, &rules[v->rules_len++]);
     v->rules = rules;

@@ -1,8 +1,8 @@
 /* resolve.h - from objects to a mesh: the steps of mesh_load() after reading.
  *
  * Order: resolve_pods, resolve_services (endpoints), resolve_rules (DestinationRules by host),
- * resolve_routes (virtual hosts; makes clusters on demand), resolve_security, resolve_authorization,
- * resolve_publish.
+ * resolve_doors (ports of a gateway), resolve_routes (virtual hosts; makes clusters on demand),
+ * resolve_ingresses, resolve_security, resolve_authorization, resolve_publish.
  * Running out of memory is latched in the findings; everything else becomes a warning. */
 #ifndef PROXY_CONFIG_RESOLVE_H
 #define PROXY_CONFIG_RESOLVE_H
@@ -49,6 +49,9 @@ struct resolve {
     struct sv namespace, trust_domain, cluster;
     struct sv workload;
     struct labels self_labels;
+    size_t doors_max;
+    uint16_t ingress_http, ingress_https;
+    struct sv ingress_class;
     struct map services;   /* fqdn -> service_entry */
     struct map names;      /* interned text -> its copy in the mesh's arena */
     struct map addresses;  /* "ip:port" -> endpoint */
@@ -64,7 +67,9 @@ void resolve_done(struct resolve *r);
 void resolve_pods(struct resolve *r);
 void resolve_services(struct resolve *r);
 void resolve_rules(struct resolve *r);
+void resolve_doors(struct resolve *r);
 void resolve_routes(struct resolve *r);
+void resolve_ingresses(struct resolve *r);
 void resolve_security(struct resolve *r);
 void resolve_authorization(struct resolve *r);
 void resolve_publish(struct resolve *r);
@@ -90,8 +95,26 @@ const struct cluster *resolve_cluster(struct resolve *r, struct service_entry *e
                                       struct sv subset, const struct place *at);
 /* Does this proxy play the part of one of these gateways ("mesh" for sidecars)? */
 bool resolve_is_bound(struct resolve *r, const struct text_list *gateways, struct sv namespace);
-/* Do the gateways among them that we are serve host? */
-bool resolve_gateways_serve(struct resolve *r, const struct text_list *gateways,
-                            struct sv namespace, struct sv host);
+/* Is g among them? */
+bool resolve_names_gateway(const struct text_list *gateways, struct sv namespace,
+                           const struct gateway *g);
+/* What "[ns/]pattern" of a server and the host of a VirtualService in vs_namespace have in common:
+ * the narrower of the two, or an empty view. */
+struct sv resolve_host_met(struct resolve *r, const struct door_server *s, struct sv pattern,
+                           struct sv host, struct sv vs_namespace);
+/* The name in "ns/name", and its namespace when it has one. */
+struct sv resolve_split_name(struct sv text, struct sv *namespace);
+/* In lower case; in scratch. */
+struct sv resolve_lower(struct resolve *r, struct sv host);
+/* One rule under one match block (NULL: everything) as an entry; false when memory is out. v: whose
+ * names are meant, only its meta is looked at. */
+bool resolve_rule(struct resolve *r, const struct virtual_service *v, const struct http_rule *rule,
+                  const struct http_match *m, struct route_entry *to) MUST_USE;
+/* Is the Service one through which others reach this very workload? */
+bool resolve_is_own_service(struct resolve *r, const struct service_entry *e);
+/* Copies cert behind those of the door, with the Secret's text when it is among the objects. */
+void resolve_add_cert(struct resolve *r, struct door *d, const struct gateway_cert *cert);
+/* The door that listens there, made when missing. */
+struct door *resolve_door(struct resolve *r, uint16_t number, uint16_t listen, bool is_tls);
 
 #endif

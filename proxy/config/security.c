@@ -1,109 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * security.c - what applies to this workload: its PeerAuthentication and, in a gateway, its ports.
+ * security.c - what applies to this workload: its PeerAuthentication.
  *
  * PeerAuthentication: permissive to begin with; the mesh's policy (root namespace, no selector), the
  * namespace's and the workload's each replace it unless UNSET; then the workload's portLevelMtls.
  * Several at one level: the oldest wins. A policy with a selector in the root namespace is ignored,
  * as in Istio. */
 #include "proxy/config/resolve.h"
-
-/* The namespace and name in "ns/name" or "name". */
-static struct sv split_name(struct sv text, struct sv *namespace)
-{
-    size_t slash = sv_index(text, '/');
-    if (slash == text.len)
-        return text;
-    *namespace = sv_sub(text, 0, slash);
-    return sv_from(text, slash + 1);
-}
-
-/* Only these are opened. */
-static bool is_open(const struct gateway_server *s)
-{
-    return sv_eq(s->port.protocol, SV("HTTP")) && s->port.number;
-}
-
-static bool is_ours(struct resolve *r, const struct gateway *g)
-{
-    return r->role == ROLE_CHECK ||
-           (r->role == ROLE_GATEWAY && labels_match(&r->self_labels, &g->selector));
-}
-
-static const struct gateway *find_gateway(struct resolve *r, struct sv text, struct sv namespace)
-{
-    struct sv name = split_name(text, &namespace);
-    for (const struct gateway *g = r->catalog->gateways.first; g; g = g->next)
-        if (sv_eq(g->meta.name, name) && sv_eq(g->meta.namespace, namespace))
-            return g;
-    return NULL;
-}
-
-bool resolve_is_bound(struct resolve *r, const struct text_list *gateways, struct sv namespace)
-{
-    if (r->role == ROLE_SIDECAR && !gateways->len)
-        return true;
-    for (size_t i = 0; i < gateways->len; i++) {
-        bool is_mesh = sv_eq(gateways->list[i], SV("mesh"));
-        const struct gateway *g = is_mesh ? NULL : find_gateway(r, gateways->list[i], namespace);
-        if (is_mesh ? r->role == ROLE_SIDECAR : g && is_ours(r, g))
-            return true;
-    }
-    return false;
-}
-
-/* A server's host is "[ns/]name"; ns "." means the gateway's own namespace, "*" any. */
-static bool host_is_served(const struct gateway *g, struct sv pattern, struct sv host,
-                           struct sv vs_namespace)
-{
-    struct sv ns = SV("*");
-    pattern = split_name(pattern, &ns);
-    if (sv_eq(ns, SV(".")))
-        ns = g->meta.namespace;
-    if (!sv_eq(ns, SV("*")) && !sv_eq(ns, vs_namespace))
-        return false;
-    if (sv_eq(pattern, SV("*")) || sv_eq_nocase(pattern, host))
-        return true;
-    struct sv suffix = sv_from(pattern, 1);
-    return sv_starts(pattern, SV("*.")) && host.len > suffix.len &&
-           sv_eq_nocase(sv_from(host, host.len - suffix.len), suffix);
-}
-
-bool resolve_gateways_serve(struct resolve *r, const struct text_list *gateways,
-                            struct sv namespace, struct sv host)
-{
-    for (size_t i = 0; i < gateways->len; i++) {
-        const struct gateway *g = find_gateway(r, gateways->list[i], namespace);
-        for (size_t s = 0; g && is_ours(r, g) && s < g->servers_len; s++)
-            for (size_t h = 0; is_open(&g->servers[s]) && h < g->servers[s].hosts.len; h++)
-                if (host_is_served(g, g->servers[s].hosts.list[h], host, namespace))
-                    return true;
-    }
-    return false;
-}
-
-static void gateway_ports(struct resolve *r)
-{
-    size_t max = 0, len = 0;
-    for (const struct gateway *g = r->catalog->gateways.first; g; g = g->next)
-        max += g->servers_len;
-    struct gateway_port *ports = arena_array(&r->mesh->mem, max + 1, sizeof(*ports));
-    if (!ports) {
-        resolve_nomem(r);
-        return;
-    }
-    for (const struct gateway *g = r->catalog->gateways.first; g; g = g->next) {
-        for (size_t i = 0; is_ours(r, g) && i < g->servers_len; i++) {
-            const struct gateway_port *p = &g->servers[i].port;
-            bool is_known = !is_open(&g->servers[i]);
-            for (size_t k = 0; k < len; k++)
-                is_known = is_known || ports[k].number == p->number;
-            if (!is_known)
-                ports[len++] = *p;
-        }
-    }
-    r->mesh->gateway_ports = ports;
-    r->mesh->gateway_ports_len = len;
-}
 
 enum level { LEVEL_NONE, LEVEL_MESH, LEVEL_NAMESPACE, LEVEL_WORKLOAD, LEVELS_LEN };
 
@@ -145,6 +47,5 @@ static void inbound_mtls(struct resolve *r)
 
 void resolve_security(struct resolve *r)
 {
-    gateway_ports(r);
     inbound_mtls(r);
 }

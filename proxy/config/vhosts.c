@@ -11,12 +11,23 @@
 
 #define PORTS_MAX 64 /* different ports one rule's services may have; the rest use the default */
 
-static bool is_match_ours(struct resolve *r, const struct virtual_service *v,
-                          const struct http_match *m)
+/* Rules are flattened for somebody: a gateway in a gateway, else this sidecar. */
+struct reading {
+    const struct virtual_service *root; /* decides about gateways and the namespace of names */
+    const struct gateway *gateway;      /* NULL: a sidecar, or tulle check */
+    struct route_entry *entries;
+    size_t len;
+    bool is_closed; /* an entry takes everything: what follows can never match */
+};
+
+static bool is_match_ours(struct resolve *r, const struct reading *to,
+                          const struct virtual_service *v, const struct http_match *m)
 {
-    const struct text_list *gateways = m->gateways.len ? &m->gateways : &v->gateways;
+    const struct text_list *gateways = m->gateways.len ? &m->gateways : &to->root->gateways;
     if (r->role == ROLE_CHECK)
         return true;
+    if (to->gateway)
+        return resolve_names_gateway(gateways, v->meta.namespace, to->gateway);
     if (m->source_namespace.len && !sv_eq(m->source_namespace, r->namespace))
         return false;
     return labels_match(&r->self_labels, &m->source_labels) &&
@@ -44,29 +55,95 @@ static struct service_entry *entry_of(struct resolve *r, const struct virtual_se
     return resolve_entry(r, resolve_host(r, d->host, v->meta.namespace));
 }
 
+/* The cluster that a destination means to a request for this port (0: unknown). */
+static const struct cluster *cluster_of(struct resolve *r, const struct virtual_service *v,
+                                        const struct destination *d, uint16_t port)
+{
+    struct service_entry *e = entry_of(r, v, d);
+    if (!e)
+        return NULL;
+    uint16_t to = d->port                             ? d->port
+                  : port && resolve_has_port(e, port) ? port
+                                                      : resolve_default_port(e);
+    return resolve_cluster(r, e, to, d->subset, d->place.file ? &d->place : NULL);
+}
+
+/* "/foo" rewritten to "/" means another number of bytes for each match block. */
+static void fit_rewrite(struct rewrite *w, const struct http_match *m)
+{
+    if (w->kind != REWRITE_PREFIX || w->prefix_len)
+        return;
+    w->prefix_len = m && m->match.uri.kind ? m->match.uri.text.len : 1;
+    if (m && (m->match.uri.kind == TEXT_MATCH_REGEX || m->match.uri.kind == TEXT_MATCH_EXACT))
+        w->kind = REWRITE_WHOLE;
+}
+
+static bool add_mirrors(struct resolve *r, const struct virtual_service *v,
+                        const struct http_rule *rule, struct route_actions *to)
+{
+    struct mirror *list = arena_array(&r->mesh->mem, rule->mirrors_len, sizeof(*list));
+    if (!list)
+        return false;
+    for (size_t i = 0; i < rule->mirrors_len; i++) {
+        list[i].cluster = cluster_of(r, v, &rule->mirrors[i].to, 0);
+        list[i].share = rule->mirrors[i].share;
+        if (!list[i].cluster)
+            return false;
+    }
+    to->mirrors = list;
+    to->mirrors_len = rule->mirrors_len;
+    return true;
+}
+
+/* The rule's actions as they are for this match block; false when memory is out. */
+static bool make_actions(struct resolve *r, const struct virtual_service *v,
+                         const struct http_rule *rule, const struct http_match *m,
+                         const struct route_actions **ret)
+{
+    bool is_fitted = rule->actions &&
+                     (rule->actions->rewrite.kind == REWRITE_PREFIX || rule->actions->redirect);
+    *ret = rule->actions;
+    if (!rule->mirrors_len && !is_fitted)
+        return true;
+    struct route_actions *a = arena_zalloc(&r->mesh->mem, sizeof(*a));
+    struct redirect *redirect = arena_zalloc(&r->mesh->mem, sizeof(*redirect));
+    if (!a || !redirect)
+        return false;
+    if (rule->actions)
+        *a = *rule->actions;
+    fit_rewrite(&a->rewrite, m);
+    if (a->redirect) {
+        *redirect = *a->redirect;
+        fit_rewrite(&redirect->rewrite, m);
+        a->redirect = redirect;
+    }
+    *ret = a;
+    return !rule->mirrors_len || add_mirrors(r, v, rule, a);
+}
+
 /* What the rule does with a request for this port (0: unknown). */
 static const struct route *make_route(struct resolve *r, const struct virtual_service *v,
-                                      const struct http_rule *rule, struct sv name, uint16_t port)
+                                      const struct http_rule *rule, const struct http_match *m,
+                                      struct sv name, uint16_t port)
 {
-    size_t len = MAX(rule->targets_len, 1);
+    bool answers = rule->actions && (rule->actions->redirect || rule->actions->direct);
+    size_t len = answers ? 0 : MAX(rule->targets_len, 1);
     struct route *route = arena_zalloc(&r->mesh->mem, sizeof(*route));
-    struct route_target *targets = arena_array(&r->mesh->mem, len, sizeof(*targets));
+    struct route_target *targets = arena_array(&r->mesh->mem, len + 1, sizeof(*targets));
     struct destination nowhere = { .host = SV("no.route.invalid"), .weight = 1 };
-    if (!route || !targets) {
+    const struct route_actions *actions;
+    if (!route || !targets || !make_actions(r, v, rule, m, &actions)) {
         resolve_nomem(r);
         return NULL;
     }
     for (size_t i = 0; i < len; i++) {
         const struct destination *d = rule->targets_len ? &rule->targets[i] : &nowhere;
-        struct service_entry *e = entry_of(r, v, d);
-        if (!e)
+        targets[i] = (struct route_target){ .cluster = cluster_of(r, v, d, port),
+                                            .weight = d->weight,
+                                            .request = d->request,
+                                            .response = d->response };
+        if (!targets[i].cluster)
             return NULL;
-        uint16_t to = d->port                             ? d->port
-                      : port && resolve_has_port(e, port) ? port
-                                                          : resolve_default_port(e);
-        targets[i].cluster = resolve_cluster(r, e, to, d->subset,
-                                             rule->targets_len ? &d->place : NULL);
-        targets[i].weight = d->weight;
         route->weight_sum += d->weight;
     }
     *route = (struct route){ .name = name,
@@ -74,7 +151,8 @@ static const struct route *make_route(struct resolve *r, const struct virtual_se
                              .targets_len = len,
                              .weight_sum = route->weight_sum,
                              .timeout_ns = rule->timeout_ns,
-                             .retry = rule->retry ? rule->retry : &retry_default };
+                             .retry = rule->retry ? rule->retry : &retry_default,
+                             .actions = actions };
     return route;
 }
 
@@ -101,9 +179,8 @@ static size_t ports_of(struct resolve *r, const struct virtual_service *v,
     return len;
 }
 
-static bool make_entry(struct resolve *r, const struct virtual_service *v,
-                       const struct http_rule *rule, const struct http_match *m,
-                       struct route_entry *to)
+bool resolve_rule(struct resolve *r, const struct virtual_service *v, const struct http_rule *rule,
+                  const struct http_match *m, struct route_entry *to)
 {
     uint16_t ports[PORTS_MAX];
     size_t len = ports_of(r, v, rule, ports);
@@ -114,7 +191,7 @@ static bool make_entry(struct resolve *r, const struct virtual_service *v,
         return false;
     }
     for (size_t i = 0; i < len; i++) {
-        routes[i] = (struct port_route){ ports[i], make_route(r, v, rule, name, ports[i]) };
+        routes[i] = (struct port_route){ ports[i], make_route(r, v, rule, m, name, ports[i]) };
         if (!routes[i].route)
             return false;
     }
@@ -130,38 +207,101 @@ static bool has_selectors(const struct http_match *m)
     return m->source_labels.len || m->source_namespace.len || m->gateways.len;
 }
 
-/* All rules of a VirtualService that this proxy has, flattened: a match block is an entry. */
-static bool make_entries(struct resolve *r, const struct virtual_service *v, struct vhost *to)
+static const struct virtual_service *delegate_of(struct resolve *r, const struct virtual_service *v,
+                                                 const struct http_rule *rule)
 {
-    size_t max = 0, len = 0;
-    bool is_closed = false;
+    struct sv namespace = rule->delegate_namespace.len ? rule->delegate_namespace
+                                                       : v->meta.namespace;
+    for (const struct virtual_service *d = r->catalog->virtual_services.first;
+         rule->delegate.len && d; d = d->next)
+        if (!d->hosts.len && sv_eq(d->meta.name, rule->delegate) &&
+            sv_eq(d->meta.namespace, namespace))
+            return d;
+    return NULL;
+}
+
+static size_t blocks_of(const struct virtual_service *v)
+{
+    size_t n = 0;
     for (size_t i = 0; i < v->rules_len; i++)
-        max += MAX(v->rules[i].matches_len, 1);
-    struct route_entry *entries = arena_array(&r->mesh->mem, MAX(max, 1), sizeof(*entries));
-    if (!entries) {
+        n += MAX(v->rules[i].matches_len, 1);
+    return n;
+}
+
+static size_t blocks_with_delegates(struct resolve *r, const struct virtual_service *v)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->rules_len; i++) {
+        const struct virtual_service *d = delegate_of(r, v, &v->rules[i]);
+        n += MAX(v->rules[i].matches_len, 1) * (d ? blocks_of(d) : 1);
+    }
+    return n;
+}
+
+static const struct http_match everything = { .is_everything = true };
+
+static bool add_block(struct resolve *r, struct reading *to, const struct virtual_service *v,
+                      const struct http_rule *rule, const struct http_match *m,
+                      const struct http_match *outer);
+
+/* All rules of v under a match block of the rule that delegated (outer; NULL: none). */
+static bool add_rules(struct resolve *r, struct reading *to, const struct virtual_service *v,
+                      const struct http_match *outer)
+{
+    for (size_t i = 0; i < v->rules_len; i++) {
+        const struct http_rule *rule = &v->rules[i];
+        if (to->is_closed && !outer) {
+            if (!to->gateway)
+                finding_place(&r->catalog->findings, false, &rule->place,
+                              "http[%zu] can never match: an earlier rule takes everything", i);
+            break;
+        }
+        for (size_t k = 0; !to->is_closed && k < MAX(rule->matches_len, 1); k++)
+            if (!add_block(r, to, v, rule, rule->matches_len ? &rule->matches[k] : NULL, outer))
+                return false;
+    }
+    return true;
+}
+
+static bool add_block(struct resolve *r, struct reading *to, const struct virtual_service *v,
+                      const struct http_rule *rule, const struct http_match *m,
+                      const struct http_match *outer)
+{
+    const struct virtual_service *d = outer ? NULL : delegate_of(r, v, rule);
+    if (!is_match_ours(r, to, v, m ? m : &everything))
+        return true;
+    if (d)
+        return add_rules(r, to, d, m ? m : &everything);
+    if (rule->delegate.len)
+        finding_place(&r->catalog->findings, false, &rule->place, "%s",
+                      outer ? "a delegate cannot delegate further: answered 503"
+                            : "there is no such VirtualService without hosts to delegate to: "
+                              "answered 503");
+    struct route_entry *e = &to->entries[to->len];
+    if (!resolve_rule(r, v, rule, m, e))
+        return false;
+    e->outer = outer && !outer->is_everything ? &outer->match : NULL;
+    to->is_closed = !e->match && !e->outer && !(m && has_selectors(m));
+    to->len++;
+    return true;
+}
+
+/* All rules of a VirtualService that this proxy has, flattened: a match block is an entry. */
+static bool make_entries(struct resolve *r, const struct virtual_service *v,
+                         const struct gateway *gateway, struct vhost *to)
+{
+    size_t max = blocks_with_delegates(r, v);
+    struct reading reading = { .root = v, .gateway = gateway };
+    reading.entries = arena_array(&r->mesh->mem, MAX(max, 1), sizeof(*reading.entries));
+    if (!reading.entries) {
         resolve_nomem(r);
         return false;
     }
-    for (size_t i = 0; i < v->rules_len; i++) {
-        const struct http_rule *rule = &v->rules[i];
-        const struct http_match everything = { .is_everything = true };
-        if (is_closed) {
-            finding_place(&r->catalog->findings, false, &rule->place,
-                          "http[%zu] can never match: an earlier rule takes everything", i);
-            break;
-        }
-        for (size_t k = 0; !is_closed && k < MAX(rule->matches_len, 1); k++) {
-            const struct http_match *m = rule->matches_len ? &rule->matches[k] : &everything;
-            if (!is_match_ours(r, v, m))
-                continue;
-            if (!make_entry(r, v, rule, rule->matches_len ? m : NULL, &entries[len]))
-                return false;
-            is_closed = !entries[len++].match && !has_selectors(m);
-        }
-    }
-    to->entries = entries;
-    to->entries_len = len;
-    return len > 0;
+    if (!add_rules(r, &reading, v, NULL))
+        return false;
+    to->entries = reading.entries;
+    to->entries_len = reading.len;
+    return reading.len > 0;
 }
 
 static void append_entries(struct resolve *r, struct vhost *to, const struct vhost *more)
@@ -178,7 +318,7 @@ static void append_entries(struct resolve *r, struct vhost *to, const struct vho
     to->entries_len = len;
 }
 
-static struct sv lower(struct resolve *r, struct sv host)
+struct sv resolve_lower(struct resolve *r, struct sv host)
 {
     char *p = arena_alloc(r->catalog->scratch, host.len);
     if (!p)
@@ -190,45 +330,81 @@ static struct sv lower(struct resolve *r, struct sv host)
 
 /* Two VirtualServices for one host: a gateway has the rules of both, oldest first; in a sidecar the
  * oldest speaks alone, as Istio warns. */
-static void put_host(struct resolve *r, const struct virtual_service *v, struct sv host,
-                     const struct vhost *rules)
+static struct vhost *put_host(struct resolve *r, const struct virtual_service *v, struct hosts *to,
+                              struct sv host, const struct vhost *rules)
 {
-    struct vhost *there = hosts_get(&r->mesh->hosts, host);
+    struct vhost *there = hosts_get(to, host);
     if (there && r->role == ROLE_SIDECAR) {
         finding_place(&r->catalog->findings, false, &v->meta.place,
                       "another VirtualService speaks for host %.*s; this one is ignored",
                       SV_ARG(host));
-        return;
+        return there;
     }
     if (there) {
         append_entries(r, there, rules);
-        return;
+        return there;
     }
     const struct service_entry *e = map_get(&r->services, host);
     struct vhost *own = arena_zalloc(&r->mesh->mem, sizeof(*own));
     if (!own || !host.len) {
         resolve_nomem(r);
-        return;
+        return NULL;
     }
     *own = *rules;
     own->fqdn = e && e->object ? e->fqdn : SV_NONE;
-    if (hosts_put(&r->mesh->hosts, host, own) < 0)
+    if (hosts_put(to, host, own) < 0)
         resolve_nomem(r);
+    return own;
 }
 
 static void add_virtual_service(struct resolve *r, const struct virtual_service *v)
 {
     struct vhost rules = { 0 };
-    if (!make_entries(r, v, &rules))
+    if (!make_entries(r, v, NULL, &rules))
         return;
     for (size_t i = 0; i < v->hosts.len; i++) {
-        struct sv host = resolve_host(r, lower(r, v->hosts.list[i]), v->meta.namespace);
-        if (r->role == ROLE_GATEWAY &&
-            !resolve_gateways_serve(r, &v->gateways, v->meta.namespace, host))
+        struct sv host = resolve_host(r, resolve_lower(r, v->hosts.list[i]), v->meta.namespace);
+        put_host(r, v, &r->mesh->hosts, host, &rules);
+    }
+}
+
+/* A host in the table of a door, as far as one of its servers serves it. */
+static bool add_to_server(struct resolve *r, const struct virtual_service *v, struct door *door,
+                          const struct door_server *s, struct sv host, const struct vhost *rules)
+{
+    bool is_served = false;
+    for (size_t i = 0; i < s->server->hosts.len; i++) {
+        struct sv met = resolve_host_met(r, s, s->server->hosts.list[i], host, v->meta.namespace);
+        if (!met.len)
+            continue;
+        is_served = true;
+        struct vhost *own = put_host(r, v, &door->hosts, met, rules);
+        if (own && s->server->redirects_plain)
+            own->if_plain = &r->mesh->https_redirect;
+    }
+    return is_served;
+}
+
+/* In a gateway: each door that a Gateway it is bound to has opened. */
+static void add_to_doors(struct resolve *r, const struct virtual_service *v)
+{
+    for (size_t h = 0; h < v->hosts.len; h++) {
+        struct sv host = resolve_host(r, resolve_lower(r, v->hosts.list[h]), v->meta.namespace);
+        bool is_bound = false, is_served = false;
+        for (size_t d = 0; d < r->mesh->doors_len; d++) {
+            struct door *door = &r->mesh->doors[d];
+            for (const struct door_server *s = door->servers; s; s = s->next) {
+                struct vhost rules = { 0 };
+                if (!resolve_names_gateway(&v->gateways, v->meta.namespace, s->gateway))
+                    continue;
+                is_bound = true;
+                if (make_entries(r, v, s->gateway, &rules))
+                    is_served |= add_to_server(r, v, door, s, host, &rules);
+            }
+        }
+        if (is_bound && !is_served)
             finding_place(&r->catalog->findings, false, &v->meta.place,
                           "host %.*s is served by none of its gateways, ignored", SV_ARG(host));
-        else
-            put_host(r, v, host, &rules);
     }
 }
 
@@ -282,7 +458,7 @@ static void add_service(struct resolve *r, struct service_entry *e)
     for (size_t i = 0; i < s->ports_len; i++) {
         bool is_default = s->ports[i].port == first && i > 0;
         routes[i].port = s->ports[i].port;
-        routes[i].route = make_route(r, &none, &rule, SV("default"), s->ports[i].port);
+        routes[i].route = make_route(r, &none, &rule, NULL, SV("default"), s->ports[i].port);
         if (is_default) {
             struct port_route keep = routes[0];
             routes[0] = routes[i];
@@ -298,8 +474,13 @@ void resolve_routes(struct resolve *r)
 {
     r->mesh->hosts.namespace = resolve_name(r, r->namespace);
     r->mesh->hosts.domain = CLUSTER_DOMAIN;
-    for (struct virtual_service *v = sorted(r->catalog->virtual_services.first); v; v = v->next)
-        add_virtual_service(r, v);
+    r->catalog->virtual_services.first = sorted(r->catalog->virtual_services.first);
+    for (struct virtual_service *v = r->catalog->virtual_services.first; v; v = v->next) {
+        if (r->role == ROLE_GATEWAY)
+            add_to_doors(r, v);
+        else
+            add_virtual_service(r, v);
+    }
     for (struct service_entry *e = r->entries.first; e; e = e->next)
         if (e->object && !hosts_get(&r->mesh->hosts, e->fqdn))
             add_service(r, e);

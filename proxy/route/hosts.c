@@ -47,11 +47,13 @@ struct vhost *hosts_get(const struct hosts *h, struct sv host)
 
 struct vhost *hosts_wildcard(const struct hosts *h, struct sv host)
 {
+    bool is_first = true;
     for (size_t dot = sv_index(host, '.'); h->suffixes.len && dot < host.len;
          dot = sv_index(host, '.')) {
         struct vhost *v = map_get(&h->suffixes, sv_from(host, dot));
-        if (v)
+        if (v && (is_first || !v->is_one_label))
             return v;
+        is_first = false;
         host = sv_from(host, dot + 1);
     }
     return h->any;
@@ -137,14 +139,27 @@ struct sv hosts_service(const struct hosts *h, struct sv authority)
     return v ? v->fqdn : SV_NONE;
 }
 
-const struct route *vhost_route(const struct vhost *v, const struct http_head *req, uint16_t port)
+static bool takes(const struct route_entry *e, const struct match_ask *ask)
 {
+    struct match_ask own = *ask;
+    own.port = ask->port ? ask->port : e->routes[0].port;
+    return (!e->outer || match_request(e->outer, &own)) &&
+           (!e->match || match_request(e->match, &own));
+}
+
+const struct route *vhost_route(const struct vhost *v, const struct match_ask *ask,
+                                uint16_t to_port)
+{
+    if (v->if_plain && !ask->is_tls)
+        return v->if_plain;
     for (size_t i = 0; i < v->entries_len; i++) {
         const struct route_entry *e = &v->entries[i];
-        if (e->match && !match_request(e->match, req, port ? port : e->routes[0].port))
+        if (!takes(e, ask))
             continue;
+        if (e->if_plain && !ask->is_tls)
+            return e->if_plain;
         for (size_t k = 0; k < e->routes_len; k++)
-            if (e->routes[k].port == port)
+            if (e->routes[k].port == to_port)
                 return e->routes[k].route;
         return e->routes[0].route;
     }

@@ -17,7 +17,9 @@ struct port_route {
     const struct route *route;
 };
 struct route_entry {
-    const struct match *match; /* NULL: every request */
+    const struct match *match;    /* NULL: every request */
+    const struct match *outer;    /* of the rule that delegated here; must hold as well */
+    const struct route *if_plain; /* for what came without TLS; NULL: the same routes */
     const struct port_route *routes;
     size_t routes_len; /* at least one; the first is taken when the port is unknown */
 };
@@ -25,6 +27,8 @@ struct vhost {
     struct sv fqdn; /* of the Service this host is; empty for other hosts */
     const struct route_entry *entries;
     size_t entries_len; /* 0 in a gateway for services it does not expose */
+    bool is_one_label;  /* "*.a.b" stands for x.a.b and not for x.y.a.b, as in an Ingress */
+    const struct route *if_plain; /* everything that came without TLS: the Gateway says so */
 };
 struct hosts {
     struct sv namespace; /* where a short name is looked for */
@@ -45,7 +49,8 @@ const struct vhost *hosts_find(const struct hosts *h, struct sv authority, uint1
 /* The full name of the service an authority means, or an empty view. */
 struct sv hosts_service(const struct hosts *h, struct sv authority);
 
-/* First match wins; NULL when none does. */
-const struct route *vhost_route(const struct vhost *v, const struct http_head *req, uint16_t port);
+/* First match wins; NULL when none does. to_port: the Service port meant, 0: each rule's default. */
+const struct route *vhost_route(const struct vhost *v, const struct match_ask *ask,
+                                uint16_t to_port);
 
 #endif

@@ -4,6 +4,12 @@
  * A block is a handful of comparisons, cheapest first; only header and query conditions search. */
 #include "proxy/route/match.h"
 
+/* text has no slash at its end. */
+static bool has_elements(struct sv path, struct sv text)
+{
+    return sv_starts(path, text) && (path.len == text.len || path.p[text.len] == '/');
+}
+
 bool text_matches(const struct text_match *m, struct sv value, bool is_present)
 {
     struct sv head = sv_sub(value, 0, m->text.len);
@@ -18,6 +24,7 @@ bool text_matches(const struct text_match *m, struct sv value, bool is_present)
         return m->ignores_case ? sv_eq_nocase(value, m->text) : sv_eq(value, m->text);
     case TEXT_MATCH_PREFIX:
         return m->ignores_case ? sv_eq_nocase(head, m->text) : sv_eq(head, m->text);
+    case TEXT_MATCH_ELEMENTS: return has_elements(value, m->text);
     case TEXT_MATCH_REGEX: return regex_matches(m->regex, value);
     }
     return false;
@@ -45,19 +52,21 @@ static bool param_matches(const struct named_match *m, const struct http_head *r
     return false;
 }
 
-static struct sv scheme_of(const struct http_head *req)
+static struct sv scheme_of(const struct match_ask *ask)
 {
-    return sv_starts(req->target, SV("https://")) ? SV("https") : SV("http");
+    bool is_https = ask->is_tls || sv_starts(ask->req->target, SV("https://"));
+    return is_https ? SV("https") : SV("http");
 }
 
-bool match_request(const struct match *m, const struct http_head *req, uint16_t port)
+bool match_request(const struct match *m, const struct match_ask *ask)
 {
-    if (m->port && m->port != port)
+    const struct http_head *req = ask->req;
+    if (m->port && m->port != ask->port)
         return false;
     if (!text_matches(&m->method, req->method, true) ||
         !text_matches(&m->uri, http_path_only(req), true) ||
         !text_matches(&m->authority, req->authority, true) ||
-        !text_matches(&m->scheme, scheme_of(req), true))
+        !text_matches(&m->scheme, scheme_of(ask), true))
         return false;
     for (size_t i = 0; i < m->headers_len; i++)
         if (!header_matches(&m->headers[i], req))

@@ -15,6 +15,7 @@ enum text_match_kind {
     TEXT_MATCH_PRESENT,
     TEXT_MATCH_EXACT,
     TEXT_MATCH_PREFIX,
+    TEXT_MATCH_ELEMENTS, /* a path's prefix by whole elements: "/a" is one of "/a/b", not of "/ab" */
     TEXT_MATCH_REGEX,
 };
 struct text_match {
@@ -35,8 +36,13 @@ struct match {
     uint16_t port; /* 0: any */
 };
 
-/* port: the one the request meant, 0 when unknown (then a condition on the port does not hold). */
-bool match_request(const struct match *m, const struct http_head *req, uint16_t port);
+/* What is asked of a block. */
+struct match_ask {
+    const struct http_head *req;
+    uint16_t port; /* the one the request meant, 0 when unknown: then no condition on it holds */
+    bool is_tls;   /* how the request came, for the scheme */
+};
+bool match_request(const struct match *m, const struct match_ask *ask);
 /* present: whether there was such a value at all. */
 bool text_matches(const struct text_match *m, struct sv value, bool is_present);
 

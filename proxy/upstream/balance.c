@@ -5,6 +5,7 @@
  * ejected or were tried before, the draw is among those that are left, counted first, so that no
  * neighbour of a missing one gets its share as well. */
 #include "proxy/upstream/balance.h"
+#include "base/hash.h"
 
 /* Who is left in a draw. */
 struct field {
@@ -44,6 +45,23 @@ static const struct endpoint *draw(const struct field *f, uint32_t random)
             return list[i];
 }
 
+/* Rendezvous hashing: each endpoint draws a number from the key and its own name, the highest wins.
+ * When one goes, only its requests move, and evenly to all others. */
+static const struct endpoint *highest(const struct field *f, uint64_t key)
+{
+    const struct endpoint *best = NULL;
+    uint64_t best_score = 0;
+    for (size_t i = 0; i < f->cluster->endpoints_len; i++) {
+        const struct endpoint *e = f->cluster->endpoints[i];
+        uint64_t score = hash_bytes(e->text.p, e->text.len, key);
+        if (is_left(f, e) && (!best || score > best_score)) {
+            best = e;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
 const struct endpoint *balance_pick(const struct cluster *c, const struct balance_ask *ask)
 {
     struct field f = { .cluster = c, .ask = ask, .skips_tried = ask->tried_len > 0 };
@@ -55,6 +73,8 @@ const struct endpoint *balance_pick(const struct cluster *c, const struct balanc
     }
     if (f.len == 0)
         return NULL;
+    if (ask->hash)
+        return highest(&f, *ask->hash);
     const struct endpoint *a = draw(&f, (uint32_t)ask->random);
     const struct endpoint *b = f.len == 1 ? a : draw(&f, (uint32_t)(ask->random >> 32));
     return ask->active[b->id] < ask->active[a->id] ? b : a;

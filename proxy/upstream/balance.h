@@ -9,11 +9,13 @@ struct balance_ask {
     struct outlier *outlier;             /* NULL: nobody is ejected */
     int64_t now_ns;                      /* monotonic; for the outliers */
     uint64_t random;                     /* uniform over all 64 bits */
+    const uint64_t *hash;                /* what the request goes by; NULL: by load */
     const struct endpoint *const *tried; /* taken only when there is no other */
     size_t tried_len;
 };
-/* Of two random endpoints the one with fewer requests in flight. Ejected ones get nothing. NULL
- * when there is none to take. */
+/* Of two random endpoints the one with fewer requests in flight; with a hash always the same one for
+ * the same hash, as long as it is there. Ejected ones get nothing. NULL when there is none to take.
+ */
 const struct endpoint *balance_pick(const struct cluster *c, const struct balance_ask *ask);
 
 #endif

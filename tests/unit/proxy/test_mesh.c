@@ -38,7 +38,7 @@ static const struct cluster *target(const struct mesh *m, const char *authority,
     struct http_header slots[2] = { { sv_z(header), sv_z(value) }, { SV_NONE, SV_NONE } };
     struct http_head req = mesh_fixture_request(authority, path, slots);
     const struct route *r = mesh_route(m, &req, port);
-    return r ? route_pick(r, 0) : NULL;
+    return r ? route_pick(r, 0)->cluster : NULL;
 }
 
 static void assert_text(struct sv got, const char *want)
@@ -141,7 +141,7 @@ static void test_header_and_weights(void **state)
     const struct route *r = mesh_route(m, &req, 0);
     size_t v1 = 0;
     for (uint64_t i = 0; i < 1000; i++) /* evenly spaced, so the split is exact */
-        v1 += sv_eq(route_pick(r, i * (UINT64_MAX / 1000) + 1)->subset, SV("v1"));
+        v1 += sv_eq(route_pick(r, i * (UINT64_MAX / 1000) + 1)->cluster->subset, SV("v1"));
     assert_in_range(v1, 899, 901);
     assert_text(r->name, "reviews.http[1]");
     assert_true(mesh_fixture_warns(m, "00.yaml") == false);
@@ -340,11 +340,14 @@ static void test_warnings(void **state)
     } cases[] = {
         { "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n",
           "01.yaml:1:1: Deployment x: this kind of 'apps/v1' is not supported yet, ignored" },
-        { VS("v", "[reviews]", "  - {fault: {}, route: [{destination: {host: reviews}}]}\n"),
-          "01.yaml:7:6: VirtualService v: http[0].fault is not supported yet, ignored" },
+        { VS("v", "[reviews]",
+             "  - {fault: {delay: {exponentialDelay: 1s}}, route: [{destination: {host: "
+             "reviews}}]}\n"),
+          "01.yaml:7:22: VirtualService v: http[0].fault.delay.exponentialDelay is not supported "
+          "yet, ignored" },
         { VS("v", "[reviews]", "  - {typo: {}, route: [{destination: {host: reviews}}]}\n"),
           "http[0].typo is an unknown field, ignored" },
-        { VS("v", "[reviews]", "  - {redirect: {uri: /x}}\n"),
+        { VS("v", "[reviews]", "  - {timeout: 1s}\n"),
           "http[0]: has no route this proxy can serve" },
         { VS("v", "[x]", "  - route: [{destination: {host: nobody}}]\n"),
           "host nobody.default.svc.cluster.local names no Service here" },

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * read_gateway.c - networking.istio.io Gateway: which ports are open, for which hosts, with which TLS;
+ * and Secrets, which may hold the certificates.
+ *
+ * HTTP is served without TLS, HTTPS and TLS with it ended here (SIMPLE, MUTUAL, OPTIONAL_MUTUAL). A
+ * server that hands TLS on unopened (PASSTHROUGH, AUTO_PASSTHROUGH) is not opened and says so. */
+#include "proxy/config/catalog.h"
+
+enum server_tls { SERVER_TLS_NONE, SERVER_SIMPLE, SERVER_MUTUAL, SERVER_OPTIONAL, SERVER_UNSERVED };
+static const struct choice tls_modes[] = {
+    { "SIMPLE", SERVER_SIMPLE },
+    { "MUTUAL", SERVER_MUTUAL },
+    { "OPTIONAL_MUTUAL", SERVER_OPTIONAL },
+    { "PASSTHROUGH", SERVER_UNSERVED },
+    { "AUTO_PASSTHROUGH", SERVER_UNSERVED },
+    { "ISTIO_MUTUAL", SERVER_UNSERVED },
+};
+static const struct choice tls_versions[] = {
+    { "TLS_AUTO", 0x0303 }, { "TLSV1_0", 0x0301 }, { "TLSV1_1", 0x0302 },
+    { "TLSV1_2", 0x0303 },  { "TLSV1_3", 0x0304 },
+};
+static const char *const later_tls[] = {
+    "cipherSuites",          "subjectAltNames",      "verifyCertificateSpki",
+    "verifyCertificateHash", "maxProtocolVersion",   "caCrl",
+    "credentialNames",       "caCertCredentialName", NULL
+};
+static const char *const later_server[] = { "bind", "defaultEndpoint", NULL };
+
+static void read_certificate(struct reader *r, struct node *tls, struct gateway_server *to)
+{
+    struct gateway_cert *c = &to->cert;
+    c->secret = field_text(r, tls, "credentialName");
+    c->cert_file = field_text(r, tls, "serverCertificate");
+    c->key_file = field_text(r, tls, "privateKey");
+    c->ca_file = field_text(r, tls, "caCertificates");
+    c->tls_min = (uint16_t)field_choice(r, tls, "minProtocolVersion", tls_versions,
+                                        NELEMS(tls_versions), 0x0303);
+    if (c->tls_min < 0x0303) {
+        finding_warn(r->to, field_any(r, tls, "minProtocolVersion"),
+                     "TLS before 1.2 is not served");
+        c->tls_min = 0x0303;
+    }
+}
+
+static void read_server_tls(struct reader *r, struct node *n, struct gateway_server *to)
+{
+    struct node *tls = field_map(r, n, "tls"), *mode = field_any(r, tls, "mode");
+    bool is_http = sv_eq(to->port.protocol, SV("HTTP"));
+    int kind = field_choice(r, tls, "mode", tls_modes, NELEMS(tls_modes),
+                            tls && !is_http ? SERVER_SIMPLE : SERVER_TLS_NONE);
+    to->redirects_plain = field_bool(r, tls, "httpsRedirect", false);
+    read_certificate(r, tls, to);
+    to->cert.is_mutual = kind == SERVER_MUTUAL;
+    to->cert.may_be_mutual = kind == SERVER_OPTIONAL;
+    to->port.is_tls = kind != SERVER_TLS_NONE;
+    to->is_served = kind != SERVER_UNSERVED && to->port.number;
+    if (kind == SERVER_UNSERVED)
+        finding_warn(r->to, mode, "this mode is not served yet: this port is not opened");
+    else if (!is_http && !tls)
+        finding_warn(r->to, n, "tls is missing: this port is not opened");
+    else if (to->port.is_tls && !to->cert.secret.len && !to->cert.cert_file.len)
+        finding_error(r->to, tls, "expected credentialName, or serverCertificate and privateKey");
+    to->is_served = to->is_served && (is_http || tls);
+    fields_finish(r, tls, later_tls);
+}
+
+static bool is_protocol_served(struct sv protocol)
+{
+    return sv_eq(protocol, SV("HTTP")) || sv_eq(protocol, SV("HTTPS")) ||
+           sv_eq(protocol, SV("TLS"));
+}
+
+static void read_server(struct reader *r, struct node *n, struct gateway_server *to)
+{
+    if (!node_is_map(r, n))
+        return;
+    struct node *port = field_map(r, n, "port");
+    if (!port && !field_any(r, n, "port"))
+        finding_error(r->to, n, "port is missing");
+    to->port.number = field_port(r, port, "number");
+    to->port.name = field_text(r, port, "name");
+    to->port.protocol = field_text(r, port, "protocol");
+    (void)field_any(r, port, "targetPort"); /* deprecated, means nothing */
+    (void)field_any(r, n, "name");          /* of the server: for people */
+    to->hosts = read_texts(r, n, "hosts");
+    if (!to->hosts.len)
+        finding_error(r->to, n, "hosts is empty: what does it serve?");
+    if (port && !field_any(r, port, "number"))
+        finding_error(r->to, port, "number is missing");
+    read_server_tls(r, n, to);
+    if (port && !is_protocol_served(to->port.protocol)) {
+        finding_warn(r->to, port,
+                     "only HTTP, HTTPS and TLS are served yet: this port is not opened");
+        to->is_served = false;
+    }
+    fields_finish(r, port, NULL);
+    fields_finish(r, n, later_server);
+}
+
+void read_gateway(struct catalog *c, struct node *root, const struct meta *meta)
+{
+    struct reader r = { .to = &c->findings, .mem = c->mem };
+    struct node *spec = field_map(&r, root, "spec"), *list = field_list(&r, spec, "servers");
+    struct gateway *g = read_array(&r, 1, sizeof(*g));
+    struct gateway_server *servers = read_array(&r, (list ? list->len : 0) + 1, sizeof(*servers));
+    if (!g || !servers)
+        return;
+    g->meta = *meta;
+    g->selector = field_labels(&r, spec, "selector");
+    for (struct node *n = list ? list->first : NULL; n; n = n->next)
+        read_server(&r, n, &servers[g->servers_len++]);
+    g->servers = servers;
+    if (!g->servers_len)
+        finding_error(r.to, spec ? spec : root, "servers is empty");
+    fields_finish(&r, spec, NULL);
+    CATALOG_ADD(&c->gateways, g);
+}
+
+/* A Secret's value: of stringData as it is, of data in base64. */
+static struct sv secret_value(struct reader *r, struct node *root, const char *name,
+                              const char *other_name)
+{
+    struct node *data = field_map(r, root, "data"), *text = field_map(r, root, "stringData");
+    const char *names[] = { name, other_name };
+    struct sv bytes = SV_NONE;
+    for (size_t i = 0; i < NELEMS(names) && !bytes.len; i++) {
+        struct node *n = field_any(r, data, names[i]);
+        bytes = field_text(r, text, names[i]);
+        if (bytes.len || !n)
+            continue;
+        if (!base64_decode(r->mem, sv_trim(node_text(r, n)), &bytes))
+            finding_error(r->to, n, "expected base64");
+    }
+    return bytes;
+}
+
+void read_secret(struct catalog *c, struct node *root, const struct meta *meta)
+{
+    struct reader r = { .to = &c->findings, .mem = c->mem };
+    struct secret *s = read_array(&r, 1, sizeof(*s));
+    if (!s)
+        return;
+    s->meta = *meta;
+    s->cert = secret_value(&r, root, "tls.crt", "cert");
+    s->key = secret_value(&r, root, "tls.key", "key");
+    s->ca = secret_value(&r, root, "ca.crt", "cacert");
+    if (s->cert.len || s->ca.len)
+        CATALOG_ADD(&c->secrets, s);
+}

@@ -1,0 +1,233 @@
+/* test_ingress.c - Ingresses and Gateways as ports, hosts and rules of a gateway. */
+#include "base/mem.h"
+#include "mesh_fixture.h"
+#include "proxy/route/action.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define INGRESS(name, notes, spec)                                                                 \
+    "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: " name               \
+    "\n  annotations: {" notes "}\nspec: " spec "\n"
+#define NGINX "nginx.ingress.kubernetes.io/"
+#define PATH(path, type, service)                                                                  \
+    "{path: '" path "', pathType: " type ", backend: {service: {name: " service                    \
+    ", port: {number: 80}}}}"
+#define SERVICE(name)                                                                              \
+    "---\napiVersion: v1\nkind: Service\nmetadata: {name: " name                                   \
+    "}\nspec: {ports: [{name: http, port: 80}]}\n"
+
+static struct mesh *load(const char *yaml, struct err *err)
+{
+    struct mesh_conf conf = mesh_fixture_conf();
+    conf.is_gateway = true;
+    conf.self_labels = SV("istio=ingressgateway");
+    conf.ingress_http = 8080;
+    conf.ingress_https = 8443;
+    return mesh_load_text(&conf, "t.yaml", sv_z(yaml), err);
+}
+
+/* "cluster's host", "-> status" of an answer, or "". */
+static void ask(const struct mesh *m, const char *host, const char *path, bool is_tls,
+                const char *want)
+{
+    struct http_head head = mesh_fixture_request(host, path, NULL);
+    struct route_ask q = { .req = &head, .is_tls = is_tls, .listen = is_tls ? 8443 : 8080 };
+    const struct route *r = mesh_gateway_route(m, &q);
+    char got[300] = "";
+    if (r && r->actions && r->actions->redirect)
+        snprintf(got, sizeof(got), "-> %u", r->actions->redirect->status);
+    else if (r)
+        snprintf(got, sizeof(got), "%.*s", SV_ARG(route_pick(r, 0)->cluster->host));
+    if (strncmp(got, want, strlen(want)) != 0 || (!want[0] && got[0]))
+        print_message("%s%s: got '%s', want '%s'\n", host, path, got, want);
+    assert_true(strncmp(got, want, strlen(want)) == 0 && (want[0] || !got[0]));
+}
+
+static const char paths[] = SERVICE("a") SERVICE("b") SERVICE("c") SERVICE("d") INGRESS(
+    "one", "about: x",
+    "{rules: [{host: h.test, http: {paths: [" PATH("/", "Prefix", "c") ", " PATH(
+        "/x", "Prefix", "a") ", " PATH("/x", "Exact", "b") ", " PATH("/y/", "Prefix", "d") "]}}]}")
+    INGRESS("two", "about: x",
+            "{rules: [{host: '*.w.test', http: {paths: [" PATH(
+                "/z/*", "ImplementationSpecific",
+                "a") "]}}, {http: {paths: [" PATH("/any", "Prefix", "b") "]}}]}");
+
+static void test_paths(void **state)
+{
+    static const struct {
+        const char *host, *path, *want;
+    } cases[] = {
+        { "h.test", "/x", "b." },   { "h.test", "/x/", "a." },      { "h.test", "/x/1", "a." },
+        { "h.test", "/xy", "c." },  { "h.test", "/y", "d." },       { "h.test", "/y/z", "d." },
+        { "h.test", "/", "c." },    { "H.TEST:8080", "/y", "d." },  { "a.w.test", "/z/1", "a." },
+        { "a.w.test", "/z", "a." }, { "a.w.test", "/zz", "" },      { "a.b.w.test", "/z/1", "" },
+        { "w.test", "/z/1", "" },   { "other.test", "/any", "b." }, { "other.test", "/x", "" },
+        { "h.test", "/any", "c." },
+    };
+    struct mesh *m = load(paths, NULL);
+    (void)state;
+    assert_non_null(m);
+    for (size_t i = 0; i < NELEMS(cases); i++)
+        ask(m, cases[i].host, cases[i].path, false, cases[i].want);
+    mesh_unref(m);
+}
+
+static const char secured[] = SERVICE("a")
+    SERVICE("b")
+        INGRESS("one", "about: x",
+                "{tls: [{hosts: [s.test], secretName: s}], rules: [{host: s.test, http: {paths: "
+                "[" PATH("/", "Prefix", "a") "]}}, {host: p.test, http: {paths: [" PATH(
+                    "/", "Prefix", "b") "]}}]}") "---\napiVersion: v1\nkind: Secret\nmetadata: "
+                                                 "{name: s}\nstringData: {tls.crt: CERT, "
+                                                 "tls.key: KEY}\n";
+
+static void test_tls_and_ports(void **state)
+{
+    const struct gateway_port *ports;
+    struct mesh *m = load(secured, NULL);
+    (void)state;
+    assert_int_equal(mesh_gateway_ports(m, &ports), 2);
+    assert_true(ports[0].listen == 8080 && !ports[0].is_tls);
+    assert_true(ports[1].listen == 8443 && ports[1].is_tls);
+    assert_int_equal(ports[1].certs_len, 1);
+    assert_true(sv_eq(ports[1].certs[0].hosts[0], SV("s.test")));
+    assert_true(sv_eq(ports[1].certs[0].cert, SV("CERT")));
+    ask(m, "s.test", "/", false, "-> 308");
+    ask(m, "s.test", "/", true, "a.");
+    ask(m, "p.test", "/", false, "b."); /* no certificate, no redirect */
+    mesh_unref(m);
+    m = load(paths, NULL);
+    assert_int_equal(mesh_gateway_ports(m, &ports), 1); /* nobody needs TLS */
+    mesh_unref(m);
+}
+
+static void test_findings(void **state)
+{
+    static const struct {
+        const char *yaml, *part;
+        bool is_error;
+    } cases[] = {
+        { INGRESS("i", NGINX "nonsense: '1'", "{}"),
+          "metadata.annotations.nginx.ingress.kubernetes.io/nonsense is not supported, ignored",
+          false },
+        { INGRESS("i", NGINX "canary-weight: '101'," NGINX "canary: 'true'", "{}"),
+          "expected a weight from 0 to canary-weight-total", true },
+        { INGRESS("i", NGINX "canary: yes please", "{}"), "expected \"true\" or \"false\"", true },
+        { INGRESS("i", NGINX "limit-rps: many", "{}"), "expected a whole number in quotes", true },
+        { INGRESS("i", NGINX "limit-rps: 10", "{}"), "put a number that is meant as text in quotes",
+          true },
+        { INGRESS("i", NGINX "whitelist-source-range: 10.0.0.0/99", "{}"), "10.0.0.0/99", true },
+        { INGRESS("i", NGINX "proxy-body-size: big", "{}"), "expected a size such as 8m", true },
+        { INGRESS("i", NGINX "rewrite-target: '/a b'", "{}"), "cannot have spaces", true },
+        { INGRESS("i", "about: x", "{rules: [{host: 'a b', http: {paths: []}}]}"),
+          "expected a host name or '*.suffix'", true },
+        { INGRESS("i", "about: x", "{rules: [{http: {paths: [{path: x, pathType: Exact}]}}]}"),
+          "a path begins with a slash", true },
+        { INGRESS("i", "about: x", "{rules: [{http: {paths: [{path: /x, pathType: exact}]}}]}"),
+          "expected one of Prefix, Exact, ImplementationSpecific, found 'exact'", true },
+        { SERVICE("a") INGRESS("i", "about: x",
+                               "{rules: [{http: {paths: [" PATH("/x", "Prefix", "a") "]}}]}")
+              INGRESS("k", "about: x",
+                      "{rules: [{http: {paths: [" PATH("/x", "Prefix", "a") "]}}]}"),
+          "Ingress i has the path '/x' of this host already", false },
+        { SERVICE("a") INGRESS("i", NGINX "canary: 'true'",
+                               "{rules: [{http: {paths: [" PATH("/x", "Prefix", "a") "]}}]}"),
+          "is a canary of nothing", false },
+        { INGRESS("i", "about: x", "{}"), "has neither rules nor defaultBackend", false },
+    };
+    (void)state;
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        struct err err = { 0 };
+        struct mesh *m = load(cases[i].yaml, &err);
+        print_message("case: %s (%s)\n", cases[i].part, err.why);
+        assert_int_equal(m == NULL, cases[i].is_error);
+        assert_true(m ? mesh_fixture_warns(m, cases[i].part)
+                      : strstr(err.why, cases[i].part) != NULL);
+        mesh_unref(m);
+    }
+}
+
+static const char gateways[] = SERVICE("a") SERVICE(
+    "b") "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec:\n"
+         "  selector: {istio: ingressgateway}\n  servers:\n"
+         "  - {port: {number: 8080, name: http, protocol: HTTP}, hosts: [a.test, '*.w.test'], tls: "
+         "{httpsRedirect: true}}\n"
+         "  - {port: {number: 8443, name: s, protocol: HTTPS}, hosts: [a.test], tls: {mode: "
+         "SIMPLE, "
+         "credentialName: s}}\n"
+         "  - {port: {number: 9443, name: m, protocol: HTTPS}, hosts: ['./m.test'], tls: {mode: "
+         "MUTUAL, "
+         "credentialName: m, minProtocolVersion: TLSV1_3}}\n"
+         "  - {port: {number: 9444, name: p, protocol: TLS}, hosts: ['*'], tls: {mode: "
+         "PASSTHROUGH}}\n"
+         "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: "
+         "v}\nspec:\n"
+         "  hosts: ['*.test', x.w.test]\n  gateways: [g]\n  http:\n  - route: [{destination: "
+         "{host: a}}]\n";
+
+static void test_gateways(void **state)
+{
+    const struct gateway_port *ports;
+    struct mesh *m = load(gateways, NULL);
+    (void)state;
+    assert_non_null(m);
+    assert_int_equal(mesh_gateway_ports(m, &ports), 3);
+    assert_true(ports[2].certs[0].is_mutual && ports[2].certs[0].tls_min == 0x0304);
+    assert_true(sv_eq(ports[2].certs[0].hosts[0], SV("m.test")));
+    ask(m, "a.test", "/", false, "-> 301");
+    ask(m, "y.w.test", "/", false, "-> 301");
+    ask(m, "other.test", "/", false, ""); /* the VirtualService has it, the Gateway has not */
+    ask(m, "a.test", "/", true, "a.");
+    assert_true(mesh_fixture_warns(m, "this mode is not served yet"));
+    mesh_unref(m);
+}
+
+/* Fails the 1st, 2nd, n-th allocation: each time an error, never a crash or a leak. */
+static void sweep(const char *yaml)
+{
+    for (uint64_t nth = 1;; nth++) {
+        struct err err = { 0 };
+        mem_fail_nth(nth);
+        struct mesh *m = load(yaml, &err);
+        bool was_reached = mem_count() >= nth;
+        mem_fail_nth(0);
+        assert_true(m || err.code == ERR_NOMEM);
+        mesh_unref(m);
+        if (!was_reached)
+            break;
+    }
+}
+
+static const char annotated[] = SERVICE("a") SERVICE("b") INGRESS(
+    "i",
+    NGINX "limit-rps: '5'," NGINX "limit-connections: '2'," NGINX
+          "whitelist-source-range: 10.0.0.0/8," NGINX "rewrite-target: /$1," NGINX
+          "affinity: cookie," NGINX "enable-cors: 'true'," NGINX "app-root: /x," NGINX
+          "x-forwarded-prefix: /p",
+    "{defaultBackend: {service: {name: b, port: {name: http}}}, rules: [{host: h, http: {paths: "
+    "[" PATH("/(.*)", "ImplementationSpecific", "a") "]}}]}")
+    INGRESS(
+        "n", NGINX "canary: 'true'," NGINX "canary-by-header: x," NGINX "canary-by-cookie: y",
+        "{rules: [{host: h, http: {paths: [" PATH("/(.*)", "ImplementationSpecific", "b") "]}}]}");
+
+static void test_allocations(void **state)
+{
+    (void)state;
+    sweep(secured);
+    sweep(gateways);
+    sweep(annotated);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_paths),       cmocka_unit_test(test_tls_and_ports),
+        cmocka_unit_test(test_findings),    cmocka_unit_test(test_gateways),
+        cmocka_unit_test(test_allocations),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
