@@ -18,7 +18,7 @@ static void put_request(const struct stream *s, struct exchange *x)
     uint64_t grpc_status = 0;
     bool has_grpc = sv_to_u64(s->grpc_status, &grpc_status) && grpc_status < INT16_MAX;
     c->grpc_status = has_grpc ? (int16_t)grpc_status : -1;
-    c->response_flags = sv_z(s->flag);
+    c->response_flags = s->flag ? sv_z(s->flag) : s->traffic.was_delayed ? SV("DI") : SV_NONE;
     c->response_code_details = s->details[0] ? sv_z(s->details) : SV("via_upstream");
     c->method = h->method;
     c->path = h->path;

@@ -32,8 +32,10 @@ static void put(struct outgoing *o, struct sv part)
 {
     if (o->len == PARTS_MAX)
         flush(o);
-    if (o->keeper)
+    if (o->keeper) {
         again_keep(o->keeper, part);
+        mirror_part(o->keeper, part);
+    }
     o->parts[o->len++] = part;
 }
 
@@ -126,6 +128,7 @@ enum step_result relay_send(struct stream *s)
     s->state = ST_RELAY;
     s->is_req_started = true;
     s->sent_ns = clock_mono_ns();
+    mirror_begin(s, buf_sv(&w->head));
     put(&o, buf_sv(&w->head));
     if (s->kept.len)
         put(&o, buf_sv(&s->kept));

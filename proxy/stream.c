@@ -234,12 +234,29 @@ static const struct route *find_route(const struct stream *s)
     return mesh_gateway_route(s->mesh, &ask);
 }
 
+/* Where some hosts ask callers for a certificate and others do not, the handshake for one of the
+ * others must not open them. */
+static bool is_misdirected(const struct stream *s)
+{
+    const struct tls_info *tls = conn_tls(s->down->conn);
+    struct tls_ctx *door = s->side == SIDE_GATEWAY && tls
+                               ? gateway_tls_port(s->worker->gateway_tls, s->down->port->number)
+                               : NULL;
+    struct sv host = s->down->h1.head.authority;
+    size_t colon = sv_rindex(host, ':');
+    return door && !tls_ctx_serves(door, tls->sni, sv_sub(host, 0, colon));
+}
+
 static enum step_result on_route(struct stream *s)
 {
     const struct http_head *h = &s->down->h1.head;
     s->state = ST_CONNECT;
     if (s->side == SIDE_INBOUND)
         return STEP_AGAIN;
+    if (is_misdirected(s)) {
+        snprintf(s->why, sizeof(s->why), "the handshake was for another host");
+        return stream_fail(s, 421, TALLY_REPLIES_NR, "NR", "misdirected_request");
+    }
     s->route = find_route(s);
     if (!s->route) {
         snprintf(s->why, sizeof(s->why), "no route for host '%.*s'",

@@ -385,7 +385,6 @@ enum step_result traffic_begin(struct stream *s)
         return go_onward(s);
     if (a->fault && draw(a->fault->delay_share)) {
         tally(TALLY_FAULT_DELAYS);
-        s->flag = "DI";
         s->traffic.was_delayed = true;
         timer_after(&s->try_timer, a->fault->delay_ns);
         s->state = ST_DELAY;
@@ -406,6 +405,7 @@ void traffic_done(struct stream *s)
 {
     for (size_t i = 0; i < s->traffic.holds_len; i++)
         limit_release(s->traffic.holds[i]);
+    mirror_leave(s);
     arena_done(&s->mem);
 }
 

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "proxy/admin.h"
 #include "proxy/downstream.h"
+#include "proxy/mirror.h"
 #include "proxy/stream.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -212,6 +213,7 @@ int worker_init(struct worker *w, const struct options *opt, struct err *err)
     *w = (struct worker){ .opt = opt, .access_log_fd = -1, .started_ns = clock_mono_ns() };
     list_init(&w->downs);
     list_init(&w->ups);
+    list_init(&w->copies);
     make_self(w);
     w->body = mem_alloc(BODY_BYTES);
     w->loop = loop_new(err);
@@ -311,6 +313,7 @@ void worker_drain(struct worker *w)
 static void close_everything(struct worker *w)
 {
     close_downs(w);
+    mirrors_close(w);
     pools_close_idle(w);
     for (size_t i = 0; i < w->ports_len; i++)
         w->ports[i].listener = listener_close(w->ports[i].listener);

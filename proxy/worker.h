@@ -61,8 +61,10 @@ struct worker {
     size_t ports_len;
     struct web *doors[SERVICE_DOORS];
 
-    struct list downs; /* every caller's connection */
-    struct list ups;   /* every upstream connection */
+    struct list downs;  /* every caller's connection */
+    struct list ups;    /* every upstream connection */
+    struct list copies; /* mirrored requests under way */
+    size_t copies_len;
     size_t downs_len, ups_len;
     struct map pools; /* key of pool.c to struct pool */
     uint32_t *active; /* requests in flight by endpoint id */

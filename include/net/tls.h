@@ -41,8 +41,9 @@ int64_t tls_ctx_not_after_ns(const struct tls_ctx *c); /* wall time; 0 without a
  * name's; one who asks for another is refused. Keeps a reference to `to`. */
 int tls_ctx_add_name(struct tls_ctx *c, struct sv host, struct tls_ctx *to, struct err *err)
     MUST_USE;
-/* Would callers asking for these two names get the same context? */
-bool tls_ctx_same_name(const struct tls_ctx *c, struct sv a, struct sv b);
+/* May a caller whose handshake was for `asked` be served as one of `host`? Not when callers of that
+ * host must show a certificate that this one was not asked for. */
+bool tls_ctx_serves(const struct tls_ctx *c, struct sv asked, struct sv host);
 
 /* A place for the newest session ticket of one peer; all-zero is the valid empty state. */
 struct tls_session {

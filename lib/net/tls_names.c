@@ -50,9 +50,16 @@ static struct tls_ctx *find(const struct tls_ctx *c, struct sv name)
     return to ? to : map_get(&c->names, SV("*"));
 }
 
-bool tls_ctx_same_name(const struct tls_ctx *c, struct sv a, struct sv b)
+static struct tls_ctx *chosen(const struct tls_ctx *c, struct sv name)
 {
-    return find(c, a) == find(c, b);
+    struct tls_ctx *to = name.len ? find(c, name) : map_get(&c->names, SV("*"));
+    return to || name.len ? to : c->first_name; /* without a name an address was asked for */
+}
+
+bool tls_ctx_serves(const struct tls_ctx *c, struct sv asked, struct sv host)
+{
+    const struct tls_ctx *want = find(c, host);
+    return !want || want->peer == TLS_PEER_NONE || want == chosen(c, asked);
 }
 
 /* The host name in a server_name extension (RFC 6066 section 3), or an empty view. */
@@ -83,9 +90,7 @@ int tls_names_pick(SSL *ssl, int *alert, void *arg)
     struct tls_ctx *c = arg;
     struct tls_state *t = SSL_get_app_data(ssl);
     struct sv name = asked_name(ssl);
-    struct tls_ctx *to = name.len ? find(c, name) : map_get(&c->names, SV("*"));
-    if (!to && !name.len)
-        to = c->first_name; /* an address was asked for */
+    struct tls_ctx *to = chosen(c, name);
     if (!to) {
         *alert = SSL_AD_UNRECOGNIZED_NAME;
         return SSL_CLIENT_HELLO_ERROR;

@@ -39,8 +39,18 @@ class App(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
+    def body(self):
+        if self.headers.get("transfer-encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("content-length", 0)))
+        whole = b""
+        while size := int(self.rfile.readline(), 16):
+            whole += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return whole
+
     def do_GET(self):
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        body = self.body()
         told = {"who": self.server.who, "path": self.path, "method": self.command,
                 "headers": {k.lower(): v for k, v in self.headers.items()}, "body": len(body)}
         self.server.seen.append(told)

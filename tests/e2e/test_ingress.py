@@ -7,7 +7,7 @@ import sys
 import threading
 
 import support
-from gateway_support import (APP, DOOR, HTTP, HTTPS, Net, Proxy, client_tls, is_share, make_ca,
+from gateway_support import (DOOR, HTTP, HTTPS, Net, Proxy, client_tls, is_share, make_ca,
                              make_cert, run)
 from support import check, folder, wait_until
 

@@ -1,0 +1,277 @@
+"""Gateways with TLS, and everything a VirtualService can do with a request, at real programs.
+Usage: test_traffic.py TULLE_PROXY FOLDER_OF_THE_DOCUMENT'S_FILES"""
+import ssl
+import sys
+
+import support
+from gateway_support import (DOOR, HTTPS, OUT, Net, Proxy, client_tls, is_share, make_ca,
+                             make_cert, run)
+from support import check, folder, wait_until
+
+PROXY, SEEDS = sys.argv[1:3]
+net = Net("127.1.29")
+ca, other_ca = make_ca(), make_ca("other-ca")
+
+GATEWAY = f"""apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{ name: door, namespace: default }}
+spec:
+  selector: {{ istio: ingressgateway }}
+  servers:
+  - port: {{ number: {DOOR}, name: http, protocol: HTTP }}
+    hosts: ["plain.test", "shop.test"]
+  - port: {{ number: {DOOR + 20}, name: redirect, protocol: HTTP }}
+    hosts: ["shop.test"]
+    tls: {{ httpsRedirect: true }}
+  - port: {{ number: {HTTPS}, name: simple, protocol: HTTPS }}
+    hosts: ["shop.test", "*.shop.test"]
+    tls: {{ mode: SIMPLE, credentialName: shop }}
+  - port: {{ number: {HTTPS}, name: mutual, protocol: HTTPS }}
+    hosts: ["bank.test"]
+    tls: {{ mode: MUTUAL, credentialName: bank, minProtocolVersion: TLSV1_3 }}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{ name: shop, namespace: default }}
+spec:
+  hosts: ["shop.test", "*.shop.test", "bank.test", "plain.test"]
+  gateways: [door]
+  http:
+  - match: [{{ port: {DOOR} }}]
+    route: [{{ destination: {{ host: plain }} }}]
+  - match: [{{ scheme: {{ exact: https }} }}]
+    route: [{{ destination: {{ host: shop }} }}]
+---
+"""
+
+
+def test_gateway_tls():
+    secrets = f"{folder}/secrets/default"
+    make_cert(ca, f"{secrets}/shop", "shop.test", "*.shop.test")
+    bank = make_cert(ca, f"{secrets}/bank", "bank.test")
+    with open(f"{ca}/ca.crt", "rb") as src, open(f"{bank}/ca.crt", "wb") as dst:
+        dst.write(src.read())
+    good = make_cert(ca, f"{folder}/good", "somebody")
+    bad = make_cert(other_ca, f"{folder}/bad", "nobody")
+    g = Proxy(PROXY, net, "door", [GATEWAY, net.service("shop"), net.service("plain")],
+              options=[f"--secrets={folder}/secrets"]).wait(HTTPS)
+    tls = client_tls(ca)
+    check(g.who("shop.test", port=HTTPS, tls=tls) == "shop-v1", "SIMPLE")
+    check(g.who("a.shop.test", port=HTTPS, tls=tls) == "shop-v1", "SIMPLE by a wildcard")
+    check(g.who("plain.test", port=DOOR) == "plain-v1", "without TLS, by port")
+    check(g.who("shop.test", port=DOOR) == "plain-v1", "the same host without TLS")
+    status, _, r = g.ask("shop.test", "/a?b", port=DOOR + 20)
+    check((status, r.getheader("location")) == (301, "https://shop.test/a?b"), f"{status}")
+    check(g.who("bank.test", port=HTTPS, tls=client_tls(ca, good)) == "shop-v1", "MUTUAL")
+    for what, cert in (("no certificate", None), ("one of another authority", bad)):
+        try:
+            g.ask("bank.test", port=HTTPS, tls=client_tls(ca, cert))
+            support.fail(f"MUTUAL with {what}")
+        except (ssl.SSLError, ConnectionError):
+            pass
+    status, text, r = g.ask("bank.test", port=HTTPS, tls=tls, sni="shop.test")
+    check(status == 421 and "misdirected" in r.getheader("x-tulle-reason"), f"{status} {text}")
+    old = client_tls(ca, good)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        g.connect(HTTPS, old, "bank.test")
+        support.fail("TLS 1.2 where 1.3 is asked for")
+    except (ssl.SSLError, ConnectionError):
+        pass
+    check(g.connect(HTTPS, client_tls(ca), "shop.test").sock.version() == "TLSv1.3", "TLS 1.3")
+    g.stop()
+
+
+RULES = """apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: all, namespace: default }
+spec:
+  hosts: [shop]
+  http:
+  - match: [{ uri: { prefix: /old } }]
+    rewrite: { uri: /new, authority: inner.test }
+    route: [{ destination: { host: shop } }]
+  - match: [{ uri: { prefix: /service/ } }]
+    rewrite: { uriRegexRewrite: { match: "^/service/([^/]+)(/.*)$", rewrite: "\\\\2/of/\\\\1" } }
+    route: [{ destination: { host: shop } }]
+  - match: [{ uri: { exact: /moved } }]
+    redirect: { uri: /there, authority: new.test, scheme: https, redirectCode: 307 }
+  - match: [{ uri: { prefix: /elsewhere } }]
+    redirect: { prefixRewrite: /here, port: 8080 }
+  - match: [{ uri: { exact: /direct } }]
+    directResponse: { status: 418, body: { string: "a teapot" } }
+    headers: { response: { set: { x-pot: "1" } } }
+  - match: [{ uri: { exact: /fields } }]
+    headers:
+      request: { set: { x-set: "new", Host: set.test }, add: { x-more: "2" }, remove: [x-gone] }
+      response: { set: { x-out: "1" }, remove: [x-powered-by] }
+    route:
+    - destination: { host: shop }
+      headers: { request: { set: { x-last: "3" } }, response: { add: { x-out: "2" } } }
+  - match: [{ uri: { exact: /abort } }]
+    fault: { abort: { percentage: { value: 100 }, httpStatus: 503 } }
+    route: [{ destination: { host: shop } }]
+  - match: [{ uri: { exact: /grpc } }]
+    fault: { abort: { percentage: { value: 100 }, grpcStatus: "14" } }
+    route: [{ destination: { host: shop } }]
+  - match: [{ uri: { exact: /half } }]
+    fault: { abort: { percentage: { value: 50 }, httpStatus: 500 } }
+    route: [{ destination: { host: shop } }]
+  - match: [{ uri: { exact: /delay } }]
+    timeout: 0.2s
+    fault: { delay: { percentage: { value: 100 }, fixedDelay: 0.4s } }
+    route: [{ destination: { host: shop } }]
+  - match: [{ uri: { prefix: /never } }]
+    fault: { abort: { httpStatus: 500 }, delay: { fixedDelay: 10s } }
+    route: [{ destination: { host: shop } }]
+  - match: [{ uri: { prefix: /cors } }]
+    corsPolicy:
+      allowOrigins: [{ exact: "https://a.test" }, { regex: "https://.*[.]b[.]test" }]
+      allowMethods: [GET, PUT]
+      allowHeaders: [x-a, x-b]
+      exposeHeaders: [x-c]
+      maxAge: 24h
+      allowCredentials: true
+    route: [{ destination: { host: shop } }]
+  - match: [{ uri: { prefix: /mirror } }]
+    mirror: { host: spy }
+    route: [{ destination: { host: shop } }]
+  - match: [{ uri: { prefix: /sometimes } }]
+    mirrors: [{ destination: { host: spy }, percentage: { value: 50 } }]
+    route: [{ destination: { host: shop } }]
+  - match: [{ uri: { prefix: /delegated } }]
+    delegate: { name: team }
+  - match: [{ uri: { prefix: /Case }, ignoreUriCase: true, method: { exact: GET }, queryParams: { a: { exact: b } },
+             withoutHeaders: { x-not: {} } }]
+    directResponse: { status: 299 }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: team, namespace: default }
+spec:
+  http:
+  - match: [{ uri: { prefix: /delegated/spy } }]
+    route: [{ destination: { host: spy } }]
+  - route: [{ destination: { host: shop } }]
+---
+"""
+
+
+def check_rewrites(p):
+    c = p.connect(OUT)
+    _, told, _ = p.ask("shop", "/old/x?y", connection=c)
+    check(told["path"] == "/new/x?y" and told["headers"]["host"] == "inner.test", told)
+    check(p.ask("shop", "/service/a/b?c", connection=c)[1]["path"] == "/b/of/a?c", "regex")
+    for path, want in (("/moved?q", (307, "https://new.test/there?q")),
+                       ("/elsewhere/x?q", (301, "http://shop:8080/here/x?q"))):
+        status, _, r = p.ask("shop", path, connection=c)
+        check((status, r.getheader("location")) == want, f"{status} {r.getheader('location')}")
+    status, text, r = p.ask("shop", "/direct", connection=c)
+    check((status, text, r.getheader("x-pot")) == (418, b"a teapot", "1"), f"{status} {text}")
+    check(r.getheader("x-tulle-reason") == "direct_response", r.getheader("x-tulle-reason"))
+
+
+def check_fields(p):
+    _, told, r = p.ask("shop", "/fields", port=OUT, X_Set="old", X_More="1", X_Gone="1")
+    h = told["headers"]
+    check(h["x-set"] == "new" and h["host"] == "set.test" and "x-gone" not in h, h)
+    check(h["x-more"] == "2" and h["x-last"] == "3", h)  # http.server keeps the last of two
+    check(r.getheader("x-out") == "1, 2" and not r.getheader("x-powered-by"), r.getheaders())
+
+
+def check_faults(p):
+    status, text, r = p.ask("shop", "/abort", port=OUT, x_request_id="abort")
+    check(status == 503 and text == b"fault filter abort", f"{status} {text}")
+    line = p.access(request_id="abort")
+    check(line["response_flags"] == "FI" and line["response_code_details"] == "fault_filter_abort", line)
+    status, text, r = p.ask("shop", "/grpc", port=OUT)
+    check(status == 200 and r.getheader("grpc-status") == "14" and not text, f"{status} {text}")
+    c = p.connect(OUT)
+    n = sum(p.ask("shop", "/half", connection=c)[0] == 500 for _ in range(400))
+    check(is_share(n, 400, 0.5), f"{n} of 400 aborted")
+    status, told, _ = p.ask("shop", "/delay", port=OUT, x_request_id="delay")
+    check(status == 200, f"a delay is not part of the route's timeout: {status}")
+    line = p.access(request_id="delay")
+    check(line["response_flags"] == "DI" and line["duration"] >= 399, line)
+    check(p.ask("shop", "/never", port=OUT)[0] == 200, "faults without percentage")
+
+
+def check_cors(p):
+    def ask(origin, method="OPTIONS", **more):
+        return p.ask("shop", "/cors", port=OUT, method=method, Origin=origin, **more)
+    status, _, r = ask("https://x.b.test", Access_Control_Request_Method="PUT")
+    check(status == 200 and r.getheader("access-control-allow-origin") == "https://x.b.test", f"{status}")
+    check(r.getheader("access-control-allow-methods") == "GET,PUT", r.getheaders())
+    check(r.getheader("access-control-max-age") == "86400", r.getheaders())
+    status, told, r = ask("https://a.test", "GET")
+    check(told["who"] == "shop-v1" and r.getheader("access-control-allow-credentials") == "true", told)
+    check(r.getheader("access-control-expose-headers") == "x-c", r.getheaders())
+    status, told, r = ask("https://evil.test", Access_Control_Request_Method="PUT")
+    check(told["who"] == "shop-v1" and not r.getheader("access-control-allow-origin"), told)
+
+
+def check_mirror(p):
+    spy = net.servers["spy-v1"]
+    status, told, _ = p.ask("shop", "/mirror/x", method="POST", body=b"x" * 300000, port=OUT)
+    check(told["who"] == "shop-v1" and told["body"] == 300000, told)
+    wait_until("the copy", lambda: [s for s in spy.seen if s["path"] == "/mirror/x"])
+    copy = [s for s in spy.seen if s["path"] == "/mirror/x"][0]
+    check(copy["body"] == 300000 and copy["method"] == "POST", copy)
+    check(copy["headers"]["traceparent"].endswith("-00"), copy)
+    check(told["headers"]["traceparent"].endswith("-01"), told)
+    status, told, _ = p.ask("shop", "/mirror/y", method="PUT", body=iter([b"ab", b"cde"]), port=OUT)
+    check(status == 200 and told["body"] == 5, f"{status} {told}")
+    wait_until("the copy in chunks",
+               lambda: [s for s in spy.seen if s["path"] == "/mirror/y" and s["body"] == 5])
+    c = p.connect(OUT)
+    for _ in range(200):
+        check(p.ask("shop", "/sometimes", connection=c)[0] == 200, "sometimes")
+    sent = int(metric(p, 'tulle_proxy_mirrored_requests_total{outcome="sent"}')) - 2
+    check(is_share(sent, 200, 0.5), f"{sent} of 200 copied")
+    wait_until("half of the copies",
+               lambda: len([s for s in spy.seen if s["path"] == "/sometimes"]) == sent)
+
+
+def metric(p, name):
+    from gateway_support import PROM
+    _, text, _ = p.ask("x", "/stats/prometheus", port=PROM)
+    return next(line.split()[-1] for line in text.decode().splitlines() if line.startswith(name))
+
+
+def check_matches(p):
+    for path, method, headers, want in (
+            ("/cASE/x?a=b", "GET", {}, 299), ("/case?a=c", "GET", {}, 404), ("/case?a=b", "PUT", {}, 404),
+            ("/case?c&a=b", "GET", {"x_not": "1"}, 404), ("/delegated/spy", "GET", {}, "spy-v1"),
+            ("/delegated/x", "GET", {}, "shop-v1"), ("/nothing", "GET", {}, 404)):
+        status, told, _ = p.ask("shop", path, method=method, port=OUT, **headers)
+        got = told["who"] if status == 200 else status
+        check(got == want, f"{method} {path}: {got}, want {want}")
+
+
+def test_virtual_service():
+    p = Proxy(PROXY, net, "caller", [RULES, net.service("shop"), net.service("spy")],
+              role="sidecar").wait(OUT)
+    for each in (check_rewrites, check_fields, check_faults, check_cors, check_mirror, check_matches):
+        print("  ", each.__name__, flush=True)
+        each(p)
+    p.stop()
+
+
+def test_05_and_10_in_a_sidecar():
+    seeds = [f"{SEEDS}/05-reviews-header-and-weights.yaml", f"{SEEDS}/10-app-canary.yaml"]
+    p = Proxy(PROXY, net, "weights", seeds + [net.service("reviews", 9080, ("v1", "v2", "v3")),
+                                              net.service("app", 80, ("v1", "v2"))],
+              role="sidecar").wait(OUT)
+    c, n = p.connect(OUT), 1000
+    check({p.who("reviews:9080", connection=c, end_user="jason") for _ in range(50)} == {"reviews-v2"},
+          "jason")
+    got = [p.who("reviews:9080", connection=c) for _ in range(n)]
+    check(set(got) == {"reviews-v1", "reviews-v3"} and is_share(got.count("reviews-v3"), n, 0.1),
+          f"{got.count('reviews-v3')} of {n} to v3")
+    got = [p.who("app", connection=c) for _ in range(n)]
+    check(set(got) == {"app-v1", "app-v2"} and is_share(got.count("app-v2"), n, 0.1),
+          f"{got.count('app-v2')} of {n} to v2")
+    p.stop()
+
+
+run(globals(), sys.argv[3:])
