@@ -90,6 +90,7 @@ static int start_store(struct collector *c, struct err *err)
                              .is_read_only = is_read_only(c) };
     struct fold_conf fc = fold_conf_default();
     fc.series = c->opt.series;
+    fc.dialects = c->opt.dialects;
     int rc = make_data_folder(&c->opt, err);
     if (rc < 0)
         return rc;

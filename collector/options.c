@@ -33,6 +33,7 @@ static const struct flag rows[] = {
     { "max-connections", FLAG_UINT,   OFF(max_connections), "4096",         "open connections of the OTLP/HTTP door", NULL },
     { "queue",           FLAG_UINT,   OFF(queue),           "1024",         "exports waiting for the writer", NULL },
     { "metrics-max-series", FLAG_UINT, OFF(series.max),     "200000",       "time series of edges on /metrics; further edges count on overflow series", NULL },
+    { "metrics-dialects", FLAG_STR,   OFF(dialects_list),   "",             "also serve the series of: istio, servicegraph, spanmetrics, kiali (comma-separated)", NULL },
     { "metrics-idle",    FLAG_NSEC,   OFF(series.idle_ns),  "1h",           "how long the series of an idle edge stay on /metrics; 0 for ever", NULL },
     { "drain",           FLAG_NSEC,   OFF(drain_ns),        "10s",          "how long stopping waits for commits under way", NULL },
     { "latency-degraded", FLAG_NSEC,  OFF(latency_degraded_ns), "0",        "edges whose 95th percentile takes so long are degraded; 0 not judged", NULL },
@@ -78,6 +79,9 @@ static int check(struct options *o, struct err *err)
         return err_set(err, ERR_USAGE, "--edge-retention must not be less than --retention");
     if (o->max_disk && o->max_disk < MAX_DISK_LEAST)
         return err_set(err, ERR_USAGE, "--max-disk: 0, or 256 MiB and more");
+    if (!dialects_from_sv(sv_z(o->dialects_list), &o->dialects))
+        return err_set(err, ERR_USAGE,
+                       "--metrics-dialects: a list of istio, servicegraph, spanmetrics, kiali");
     if (o->series.max > SERIES_MOST)
         return err_set(err, ERR_USAGE, "--metrics-max-series: 0 to 10000000");
     if (o->series.idle_ns && o->series.idle_ns < METRICS_IDLE_LEAST)

@@ -2,7 +2,7 @@
 #ifndef COLLECTOR_OPTIONS_H
 #define COLLECTOR_OPTIONS_H
 
-#include "aggregate/series.h"
+#include "aggregate/dialects.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -11,7 +11,7 @@
 
 struct options {
     /* as given */
-    const char *data, *store, *open, *durability_name, *listen, *log_level_name;
+    const char *data, *store, *open, *durability_name, *listen, *log_level_name, *dialects_list;
     bool is_check;
     uint16_t otlp_http_port, http_port, grpc_port, zipkin_port, thrift_port;
     uint64_t max_body, max_inflight, max_connections, queue;
@@ -26,6 +26,7 @@ struct options {
     enum log_level log_level;
     struct limits limits;
     struct store_keep keep;
+    unsigned dialects; /* a set of enum dialect */
 };
 
 /* FLAG_RUN, FLAG_EXIT, or an error as flag_parse(); also ERR_USAGE when options contradict each

@@ -30,8 +30,9 @@ enum {
     TOLD_PLACES = 131072,   /* 1 MiB: a record sent again is known among some 40,000 others */
     SERIES_MAX = 200000,    /* 8,000 edges; a Prometheus takes some 4 KB for each */
 };
-#define IDLE_NS (3600 * NS_PER_S)
-#define WAIT_NS (60 * NS_PER_S) /* SDKs export every 5 s, with retries up to half a minute */
+#define IDLE_NS         (3600 * NS_PER_S)
+#define EXPIRE_EVERY_NS (60 * NS_PER_S)
+#define WAIT_NS         (60 * NS_PER_S) /* SDKs export every 5 s, with retries up to half a minute */
 
 struct fold {
     pthread_rwlock_t flush; /* stored + pending is consistent while it is held */
@@ -39,6 +40,9 @@ struct fold {
     struct known_edges edges;
     struct edge_series series;
     struct series_budget budget;
+    struct dialects dialects;
+    unsigned extras; /* what totals keep for the dialects */
+    int64_t expired_ns;
     struct fold_stats stats;
     /* The writer's own: */
     struct pairer *pairer;
@@ -68,7 +72,10 @@ static int count_call(struct fold *f, struct known_edge *e, const struct call *c
     if (!cell || (server_ns >= 0 && hist_add(&cell->server_latency, server_ns, 1) < 0) ||
         edge_cell_add(cell, c) < 0)
         return -1;
-    return totals_add(&e->totals, c, f->arrival_ns);
+    if (totals_add(&e->totals, c, server_ns, f->arrival_ns, f->extras) < 0)
+        return -1;
+    dialects_call(&f->dialects, e, c, server_ns, f->arrival_ns);
+    return 0;
 }
 
 /* A pair_emit_fn; also called for access records. Under `counts`. */
@@ -118,6 +125,8 @@ struct fold *fold_new(const struct fold_conf *c)
     struct pair_conf pair = { c->halves_max, c->identities_max, c->wait_ns };
     f->wait_ns = c->wait_ns;
     f->budget.conf = c->series;
+    f->extras = dialects_extras(c->dialects);
+    dialects_init(&f->dialects, c->dialects, &f->budget);
     known_edges_init(&f->edges, c->edges_max);
     marks_init(&f->told, TOLD_PLACES);
     f->pairer = pairer_new(&pair, add_call, f);
@@ -136,6 +145,7 @@ struct fold *fold_free(struct fold *f)
     marks_done(&f->told);
     known_edges_done(&f->edges);
     edge_series_done(&f->series);
+    dialects_done(&f->dialects);
     pthread_mutex_destroy(&f->counts);
     pthread_rwlock_destroy(&f->flush);
     return mem_free(f);
@@ -192,6 +202,8 @@ void fold_batch(struct fold *f, const struct batch *b, bool is_counted)
         add_record(f, &b->calls[i], is_counted);
     pairer_add(f->pairer, b->spans, b->spans_len, b->received_ns, is_counted);
     if (is_counted)
+        dialects_spans(&f->dialects, b);
+    if (is_counted)
         f->progress.seq = MAX(f->progress.seq, b->seq);
     publish_pair_stats(f);
     pthread_mutex_unlock(&f->counts);
@@ -208,6 +220,10 @@ void fold_tick(struct fold *f, int64_t now_ns)
     f->progress.time_ns = MAX(f->progress.time_ns, now_ns);
     for (size_t i = 0; map_next(&f->edges.by_key, &i, NULL, &e);)
         totals_settle(&((struct known_edge *)e)->totals, now_ns);
+    if (f->expired_ns + EXPIRE_EVERY_NS <= now_ns) {
+        f->expired_ns = now_ns;
+        dialects_expire(&f->dialects, now_ns);
+    }
     publish_pair_stats(f);
     pthread_mutex_unlock(&f->counts);
 }
@@ -280,8 +296,19 @@ void fold_totals(struct fold *f, bool with_latency, totals_sink *sink, void *to)
 {
     int64_t now_ns = clock_wall_ns();
     pthread_mutex_lock(&f->counts);
-    edge_series_walk(&f->series, &f->edges, &f->budget, now_ns, with_latency, sink, to);
+    struct series_walk walk = { now_ns, with_latency, &f->dialects, sink, to };
+    edge_series_walk(&f->series, &f->edges, &f->budget, &walk);
     pthread_mutex_unlock(&f->counts);
+}
+
+unsigned fold_meters(struct fold *f, meter_sink *sink, void *to)
+{
+    pthread_mutex_lock(&f->counts);
+    for (size_t i = 0; f->dialects.set && i < METERS_LEN; i++)
+        sink(to, &f->dialects.meters[i]);
+    unsigned set = f->dialects.set;
+    pthread_mutex_unlock(&f->counts);
+    return set;
 }
 
 void fold_get_stats(struct fold *f, struct fold_stats *ret_stats)
@@ -290,6 +317,7 @@ void fold_get_stats(struct fold *f, struct fold_stats *ret_stats)
     *ret_stats = f->stats;
     ret_stats->edges = f->edges.by_key.len;
     ret_stats->pending_buckets = f->edges.pending_len;
+    ret_stats->lost += f->dialects.lost;
     ret_stats->series = f->budget.used;
     ret_stats->series_refused_rows = f->budget.refused_rows;
     ret_stats->series_ended_rows = f->budget.ended_rows;

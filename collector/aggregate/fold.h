@@ -12,7 +12,7 @@
 #ifndef COLLECTOR_AGGREGATE_FOLD_H
 #define COLLECTOR_AGGREGATE_FOLD_H
 
-#include "aggregate/series.h"
+#include "aggregate/dialects.h"
 #include "model/batch.h"
 #include "pair/pair.h"
 #include "store/store.h"
@@ -23,6 +23,7 @@ struct fold_conf {
     size_t identities_max; /* distinct identities that waiting halves and edges refer to */
     int64_t wait_ns;       /* how long a half waits for its other half */
     struct series_conf series;
+    unsigned dialects; /* a set of enum dialect */
 };
 struct fold_conf fold_conf_default(void);
 
@@ -52,6 +53,10 @@ int fold_read(struct fold *f, struct store *s, const struct window *w, store_edg
               void *to, struct err *err) MUST_USE;
 /* Every row of /metrics, under the `counts` lock: keep the sink short. Ends idle rows. */
 void fold_totals(struct fold *f, bool with_latency, totals_sink *sink, void *to);
+/* The series of every dialect that is on, under the same lock; those that count each request once
+ * as of the last fold_totals(). Returns the set. */
+typedef void meter_sink(void *to, const struct meter *m);
+unsigned fold_meters(struct fold *f, meter_sink *sink, void *to);
 
 struct fold_stats {
     uint64_t generation;      /* grows with every change of a count */

@@ -36,12 +36,18 @@ void known_edges_clear_pending(struct known_edges *k)
     k->pending_len = 0;
 }
 
+static void known_edge_done(struct known_edge *e)
+{
+    totals_done(&e->totals);
+    mem_free(e->told);
+}
+
 void known_edges_done(struct known_edges *k)
 {
     void *e;
     known_edges_clear_pending(k);
     for (size_t i = 0; map_next(&k->by_key, &i, NULL, &e);)
-        totals_done(&((struct known_edge *)e)->totals);
+        known_edge_done(e);
     map_done(&k->by_key);
     buf_done(&k->key);
     arena_done(&k->mem);

@@ -12,6 +12,7 @@ struct pending {
     struct pending *next; /* of the same edge, latest use first */
     struct edge_bucket bucket;
 };
+struct row_told;
 /* Where an edge's row on /metrics stands; see series.h. */
 enum row_place { ROW_NEW, ROW_OWN, ROW_OVERFLOW };
 struct known_edge {
@@ -22,6 +23,7 @@ struct known_edge {
     bool is_dirty, is_source_known, is_other;
     enum row_place places[TLS_STATES_LEN];
     struct totals totals;
+    struct row_told *told; /* TLS_STATES_LEN, for dialects.h; NULL until needed */
 };
 struct known_edges {
     struct map by_key;

@@ -13,13 +13,13 @@
  * Invariant: the sum of all rows given, and of all ended rows with series of their own, is every
  * request that was ever shown. Cost: one pass over the edges for each scrape. */
 #include "aggregate/series.h"
+#include "aggregate/dialects.h"
+#include "base/mem.h"
 
 bool series_take(struct series_budget *b, uint64_t n)
 {
-    if (b->used + n > b->conf.max) {
-        b->refused_rows++;
+    if (b->used + n > b->conf.max)
         return false;
-    }
     b->used += n;
     return true;
 }
@@ -40,9 +40,7 @@ void edge_series_done(struct edge_series *es)
 struct walk {
     struct edge_series *es;
     struct series_budget *budget;
-    struct totals_wish wish;
-    totals_sink *sink;
-    void *to;
+    const struct series_walk *wish;
     struct total_row overflow[PROTOCOLS_LEN][TLS_STATES_LEN];
     bool is_short; /* of memory: latencies of the overflow are incomplete */
 };
@@ -50,17 +48,19 @@ struct walk {
 static void give_row(struct walk *w, struct known_edge *e, size_t tls, const struct total_row *row)
 {
     enum row_place *place = &e->places[tls];
-    if (*place == ROW_NEW)
+    if (*place == ROW_NEW) {
         *place = !e->is_other && series_take(w->budget, EDGE_ROW_SERIES) ? ROW_OWN : ROW_OVERFLOW;
+        w->budget->refused_rows += *place == ROW_OVERFLOW;
+    }
     if (*place == ROW_OWN) {
-        w->sink(w->to, &e->edge, (enum tls_state)tls, row);
+        w->wish->sink(w->wish->to, &e->edge, (enum tls_state)tls, row);
         return;
     }
     struct total_row *sum = &w->overflow[e->edge.protocol][tls];
     int64_t *created_ns = &w->es->overflow_created_ns[e->edge.protocol][tls];
     if (*created_ns == 0)
         *created_ns = row->created_ns;
-    if (total_row_add(sum, row, w->wish.with_latency) < 0)
+    if (total_row_add(sum, row, w->wish->with_latency) < 0)
         w->is_short = true;
 }
 
@@ -77,6 +77,20 @@ static void end_rows(struct walk *w, struct known_edge *e, const struct total_ro
         e->places[s] = ROW_NEW;
     }
     totals_restart(&e->totals);
+    e->told = mem_free(e->told);
+}
+
+/* Without memory the dialects are told the next time. */
+static void tell_dialects(struct walk *w, struct known_edge *e, struct total_row *rows)
+{
+    struct dialects *d = w->wish->dialects;
+    if (!d || !d->set)
+        return;
+    if (!e->told)
+        e->told = mem_zalloc(TLS_STATES_LEN * sizeof(*e->told));
+    for (size_t s = 0; e->told && s < TLS_STATES_LEN; s++)
+        if (total_requests(&rows[s].n) > 0)
+            dialects_row(d, &e->edge, (enum tls_state)s, &rows[s], &e->told[s], w->wish->now_ns);
 }
 
 static void walk_edge(struct walk *w, struct known_edge *e)
@@ -84,14 +98,20 @@ static void walk_edge(struct walk *w, struct known_edge *e)
     int64_t idle_ns = w->budget->conf.idle_ns;
     if (!e->totals.live && !e->totals.settled)
         return; /* ended */
-    w->wish.is_source_known = e->is_source_known;
-    const struct total_row *rows = totals_show(&e->totals, &w->wish);
+    struct totals_wish wish = { .now_ns = w->wish->now_ns,
+                                .is_source_known = e->is_source_known,
+                                .with_latency = w->wish->with_latency,
+                                .extras = w->wish->dialects
+                                              ? dialects_extras(w->wish->dialects->set)
+                                              : 0 };
+    struct total_row *rows = totals_show(&e->totals, &wish);
     if (!rows)
         return;
+    tell_dialects(w, e, rows);
     for (size_t s = 0; s < TLS_STATES_LEN; s++)
         if (total_requests(&rows[s].n) > 0)
             give_row(w, e, s, &rows[s]);
-    if (idle_ns > 0 && !e->totals.live && e->totals.last_arrival_ns + idle_ns <= w->wish.now_ns)
+    if (idle_ns > 0 && !e->totals.live && e->totals.last_arrival_ns + idle_ns <= w->wish->now_ns)
         end_rows(w, e, rows);
 }
 
@@ -104,21 +124,17 @@ static void give_overflow(struct walk *w, enum protocol p, size_t tls)
         hist_done(&row->latency);
     row->created_ns = w->es->overflow_created_ns[p][tls];
     if (total_requests(&row->n) > 0)
-        w->sink(w->to, &edge, (enum tls_state)tls, row);
+        w->wish->sink(w->wish->to, &edge, (enum tls_state)tls, row);
     hist_done(&row->latency);
 }
 
 void edge_series_walk(struct edge_series *es, struct known_edges *k, struct series_budget *b,
-                      int64_t now_ns, bool with_latency, totals_sink *sink, void *to)
+                      const struct series_walk *walk)
 {
-    struct walk w = { .es = es,
-                      .budget = b,
-                      .wish = { .now_ns = now_ns, .with_latency = with_latency },
-                      .sink = sink,
-                      .to = to };
+    struct walk w = { .es = es, .budget = b, .wish = walk };
     for (size_t p = 0; p < PROTOCOLS_LEN; p++)
         for (size_t s = 0; s < TLS_STATES_LEN; s++)
-            if (total_row_add(&w.overflow[p][s], &es->ended[p][s], with_latency) < 0)
+            if (total_row_add(&w.overflow[p][s], &es->ended[p][s], walk->with_latency) < 0)
                 w.is_short = true;
     void *e;
     for (size_t i = 0; map_next(&k->by_key, &i, NULL, &e);)

@@ -6,6 +6,8 @@
 
 #include "aggregate/known_edge.h"
 
+struct dialects;
+
 struct series_conf {
     uint64_t max;    /* time series in all, beside those of overflow rows */
     int64_t idle_ns; /* a row without a request for so long ends; 0: never */
@@ -14,7 +16,7 @@ struct series_conf {
 struct series_budget {
     struct series_conf conf;
     uint64_t used;         /* series of rows that exist */
-    uint64_t refused_rows; /* rows whose requests count on an overflow row, since the start */
+    uint64_t refused_rows; /* rows of edges that count on an overflow row, since the start */
     uint64_t ended_rows;   /* rows that ended because they were idle, since the start */
 };
 /* Takes n series; false when there are not so many left. */
@@ -34,9 +36,16 @@ struct edge_series {
     int64_t overflow_created_ns[PROTOCOLS_LEN][TLS_STATES_LEN];
 };
 void edge_series_done(struct edge_series *e);
+struct series_walk {
+    int64_t now_ns;
+    bool with_latency;
+    struct dialects *dialects; /* told of every row that has changed; NULL: none */
+    totals_sink *sink;
+    void *to;
+};
 /* Gives every row to the sink; the overflow ones as the edges "other", one a protocol. Afterwards
  * rows that are idle end, so that their last state was given once. */
 void edge_series_walk(struct edge_series *es, struct known_edges *k, struct series_budget *b,
-                      int64_t now_ns, bool with_latency, totals_sink *sink, void *to);
+                      const struct series_walk *walk);
 
 #endif

@@ -19,7 +19,11 @@
  * So with reporters that deliver within HOLD_NS of each other, the counters are exact as soon as
  * everything has arrived and the hold is over. Cost: 224 bytes and the used part of a histogram for
  * each edge, bucket, reporter and TLS state of the last 80 s. The histogram goes the same way as the
- * other fields, but is only added up when a scraper wants native histograms. */
+ * other fields, but is only added up when a scraper wants native histograms.
+ *
+ * Extras. The callee's view of the durations is chosen by the same rule with another order: callee's
+ * record > pair as its server half saw it > caller's record > span. Outcomes follow the same column
+ * as the other fields. */
 #include "aggregate/totals.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -33,15 +37,18 @@ const int64_t total_bounds_ns[TOTAL_BOUNDS_LEN] = {
     250 * NS_PER_MS, 1 * NS_PER_S,   2500 * NS_PER_MS, 10 * NS_PER_S,
 };
 
+enum { COLUMN_PAIR_SERVER = REPORTERS_LEN, COLUMNS_LEN }; /* pairs with the callee's durations */
+
 struct total_cell {
     struct total n;
     struct hist latency;
+    struct outcomes outcomes;
 };
 struct total_bucket {
     struct total_bucket *earlier;
     int64_t start_ns;
     int64_t last_arrival_ns;
-    struct total_cell *cells[REPORTERS_LEN][TLS_STATES_LEN];
+    struct total_cell *cells[COLUMNS_LEN][TLS_STATES_LEN];
 };
 
 uint64_t total_requests(const struct total *t)
@@ -54,19 +61,24 @@ uint64_t total_requests(const struct total *t)
 
 static void bucket_free(struct total_bucket *b)
 {
-    for (size_t r = 0; r < REPORTERS_LEN; r++)
+    for (size_t r = 0; r < COLUMNS_LEN; r++)
         for (size_t s = 0; s < TLS_STATES_LEN; s++) {
-            if (b->cells[r][s])
-                hist_done(&b->cells[r][s]->latency);
-            mem_free(b->cells[r][s]);
+            struct total_cell *cell = b->cells[r][s];
+            if (cell) {
+                hist_done(&cell->latency);
+                outcomes_done(&cell->outcomes);
+            }
+            mem_free(cell);
         }
     mem_free(b);
 }
 
 static struct total_row *rows_free(struct total_row *rows)
 {
-    for (size_t s = 0; rows && s < TLS_STATES_LEN; s++)
+    for (size_t s = 0; rows && s < TLS_STATES_LEN; s++) {
         hist_done(&rows[s].latency);
+        outcomes_done(&rows[s].outcomes);
+    }
     return mem_free(rows);
 }
 
@@ -93,23 +105,27 @@ void totals_done(struct totals *t)
 }
 
 /* Field by field: every member is a uint64_t. */
-_Static_assert(sizeof(struct total) == (CODES_LEN + 4 + TOTAL_BOUNDS_LEN + 1) * sizeof(uint64_t),
-               "struct total is walked as an array");
-enum { TOTAL_FIELDS = sizeof(struct total) / sizeof(uint64_t) };
+_Static_assert(sizeof(struct total) == (CODES_LEN + 4 + TOTAL_BOUNDS_LEN + 1) * sizeof(uint64_t) &&
+                   sizeof(struct total_server) == (1 + TOTAL_BOUNDS_LEN + 1) * sizeof(uint64_t),
+               "both are walked as arrays");
+enum {
+    TOTAL_FIELDS = sizeof(struct total) / sizeof(uint64_t),
+    SERVER_FIELDS = sizeof(struct total_server) / sizeof(uint64_t)
+};
 
-static void total_add(struct total *into, const struct total *from)
+static void fields_add(void *into, const void *from, size_t n)
 {
-    uint64_t *to = (uint64_t *)into;
-    const uint64_t *add = (const uint64_t *)from;
-    for (size_t i = 0; i < TOTAL_FIELDS; i++)
+    uint64_t *to = into;
+    const uint64_t *add = from;
+    for (size_t i = 0; i < n; i++)
         to[i] += add[i];
 }
 
-static void total_raise(struct total *into, const struct total *from)
+static void fields_raise(void *into, const void *from, size_t n)
 {
-    uint64_t *to = (uint64_t *)into;
-    const uint64_t *other = (const uint64_t *)from;
-    for (size_t i = 0; i < TOTAL_FIELDS; i++)
+    uint64_t *to = into;
+    const uint64_t *other = from;
+    for (size_t i = 0; i < n; i++)
         to[i] = MAX(to[i], other[i]);
 }
 
@@ -128,7 +144,7 @@ static size_t bound_of(int64_t duration_ns)
 
 int total_row_add(struct total_row *into, const struct total_row *from, bool with_latency)
 {
-    total_add(&into->n, &from->n);
+    fields_add(&into->n, &from->n, TOTAL_FIELDS);
     return with_latency ? hist_merge(&into->latency, &from->latency) : 0;
 }
 
@@ -170,23 +186,47 @@ static struct total_bucket *bucket_at(struct totals *t, int64_t start_ns)
     return b;
 }
 
-int totals_add(struct totals *t, const struct call *c, int64_t arrival_ns)
+/* The cell, made when missing, with room for one more call; NULL when memory is out. */
+static struct total_cell *cell_at(struct total_bucket *b, size_t column, enum tls_state tls,
+                                  int64_t duration_ns)
+{
+    struct total_cell **cell = &b->cells[column][tls];
+    if (!*cell)
+        *cell = mem_zalloc(sizeof(**cell));
+    return *cell && hist_add(&(*cell)->latency, duration_ns, 1) == 0 ? *cell : NULL;
+}
+
+/* What is only counted for those who want it; without memory it is left out. */
+static void count_extras(struct total_bucket *b, struct total_cell *cell, const struct call *c,
+                         int64_t server_ns, unsigned extras)
+{
+    if (extras & TOTALS_OUTCOMES)
+        (void)!outcomes_count(&cell->outcomes, c);
+    if (!(extras & TOTALS_SERVER) || c->reporter != REPORTER_PAIR || server_ns < 0)
+        return;
+    struct total_cell *server = cell_at(b, COLUMN_PAIR_SERVER, c->tls, server_ns);
+    if (!server)
+        return;
+    server->n.duration_ns += (uint64_t)server_ns;
+    server->n.counts[bound_of(server_ns)]++;
+}
+
+int totals_add(struct totals *t, const struct call *c, int64_t server_ns, int64_t arrival_ns,
+               unsigned extras)
 {
     int64_t start_ns = window_align_down(c->start_ns, BUCKET_NS);
     bool is_settled = start_ns < t->settled_to_ns;
     if (is_settled && reporters_best(t->seen) < c->reporter)
         return 0; /* its bucket was settled by better evidence */
     struct total_bucket *b = bucket_at(t, start_ns);
-    if (!b)
-        return -1;
-    struct total_cell **cell = &b->cells[c->reporter][c->tls];
-    if (!*cell)
-        *cell = mem_zalloc(sizeof(**cell));
-    if (!*cell || hist_add(&(*cell)->latency, c->duration_ns, 1) < 0)
+    struct total_cell *cell = b ? cell_at(b, c->reporter, c->tls, c->duration_ns) : NULL;
+    if (!cell)
         return -1;
     size_t bound = bound_of(c->duration_ns);
-    count_call(&(*cell)->n, c, bound);
+    count_call(&cell->n, c, bound);
     keep_exemplar(t, c, bound);
+    if (extras)
+        count_extras(b, cell, c, server_ns, extras);
     b->last_arrival_ns = MAX(b->last_arrival_ns, arrival_ns);
     t->last_arrival_ns = MAX(t->last_arrival_ns, arrival_ns);
     if (t->seen == 0)
@@ -207,26 +247,71 @@ static reporter_set seen_in(const struct total_bucket *b)
     return seen;
 }
 
-/* b's column that counts; later is the live bucket in front of it in the list, or NULL. */
-static enum reporter choose(const struct totals *t, const struct total_bucket *b,
-                            const struct total_bucket *later)
+/* Who saw the edge in a bucket and in the two beside it. */
+struct around {
+    reporter_set before, at, after;
+};
+
+/* later is the live bucket in front of b in the list, or NULL. */
+static struct around around_of(const struct totals *t, const struct total_bucket *b,
+                               const struct total_bucket *later)
 {
     const struct total_bucket *earlier = b->earlier;
-    reporter_set before = 0, after = 0;
+    struct around a = { .at = seen_in(b) };
     if (earlier && earlier->start_ns == b->start_ns - BUCKET_NS)
-        before = seen_in(earlier);
+        a.before = seen_in(earlier);
     else if (t->settled_to_ns == b->start_ns)
-        before = t->last_settled;
+        a.before = t->last_settled;
     if (later && later->start_ns == b->start_ns + BUCKET_NS)
-        after = seen_in(later);
-    return evidence_of(before, seen_in(b), after);
+        a.after = seen_in(later);
+    return a;
+}
+
+/* b's column that counts. */
+static enum reporter choose(const struct around *a)
+{
+    return evidence_of(a->before, a->at, a->after);
+}
+
+/* The callee's view: its columns by rank, and a set of reporters as a set of ranks. */
+static const uint8_t server_columns[REPORTERS_LEN] = { REPORTER_DESTINATION, COLUMN_PAIR_SERVER,
+                                                       REPORTER_SOURCE, REPORTER_SPAN };
+
+static reporter_set as_ranks(reporter_set s)
+{
+    static const uint8_t rank[REPORTERS_LEN] = {
+        [REPORTER_DESTINATION] = 0, [REPORTER_PAIR] = 1, [REPORTER_SOURCE] = 2, [REPORTER_SPAN] = 3
+    };
+    reporter_set ranks = 0;
+    for (size_t r = 0; r < REPORTERS_LEN; r++)
+        if (s & reporter_bit((enum reporter)r))
+            ranks |= (reporter_set)(1U << rank[r]);
+    return ranks;
+}
+
+/* COLUMNS_LEN: none counts. */
+static size_t choose_server(const struct around *a)
+{
+    size_t rank = evidence_of(as_ranks(a->before), as_ranks(a->at), as_ranks(a->after));
+    return rank < REPORTERS_LEN ? server_columns[rank] : COLUMNS_LEN;
+}
+
+static void add_server(struct total_row *rows, const struct total_bucket *b, size_t column)
+{
+    for (size_t s = 0; column < COLUMNS_LEN && s < TLS_STATES_LEN; s++) {
+        const struct total_cell *cell = b->cells[column][s];
+        if (!cell)
+            continue;
+        rows[s].server.duration_ns += cell->n.duration_ns;
+        fields_add(rows[s].server.counts, cell->n.counts, TOTAL_BOUNDS_LEN + 1);
+    }
 }
 
 static void add_column(struct total_row *rows, const struct total_bucket *b, enum reporter r)
 {
     for (size_t s = 0; r < REPORTERS_LEN && s < TLS_STATES_LEN; s++)
         if (b->cells[r][s])
-            total_add(&rows[s].n, &b->cells[r][s]->n);
+            fields_add(&rows[s].n, &b->cells[r][s]->n, TOTAL_FIELDS);
 }
 
 /* All or nothing. */
@@ -241,6 +326,15 @@ static int add_latencies(struct total_row *rows, const struct total_bucket *b, e
             INVARIANT(rc == 0); /* there is room */
         }
     return 0;
+}
+
+static int add_outcomes(struct total_row *rows, const struct total_bucket *b, enum reporter r)
+{
+    int rc = 0;
+    for (size_t s = 0; r < REPORTERS_LEN && s < TLS_STATES_LEN; s++)
+        if (b->cells[r][s])
+            rc |= outcomes_add(&rows[s].outcomes, &b->cells[r][s]->outcomes);
+    return rc;
 }
 
 static bool is_old(const struct total_bucket *b, int64_t now_ns)
@@ -263,12 +357,15 @@ void totals_settle(struct totals *t, int64_t now_ns)
 {
     struct total_bucket *later, *b;
     while ((b = earliest(t, &later)) && is_old(b, now_ns)) {
-        enum reporter chosen = choose(t, b, later);
+        struct around around = around_of(t, b, later);
+        enum reporter chosen = choose(&around);
         if (!t->settled)
             t->settled = mem_zalloc(TLS_STATES_LEN * sizeof(*t->settled));
         if (!t->settled || add_latencies(t->settled, b, chosen) < 0)
             return; /* stays live, tried again later */
         add_column(t->settled, b, chosen);
+        add_server(t->settled, b, choose_server(&around));
+        (void)!add_outcomes(t->settled, b, chosen); /* an extra, left out without memory */
         if (b->start_ns + BUCKET_NS > t->settled_to_ns) {
             t->settled_to_ns = b->start_ns + BUCKET_NS;
             t->last_settled = seen_in(b);
@@ -292,21 +389,51 @@ static bool may_show(const struct totals *t, const struct total_bucket *b, enum 
     return b->last_arrival_ns + HOLD_NS <= w->now_ns;
 }
 
-/* Everything that counts now, added to rows; -1 when memory is out for the latencies. */
+/* As may_show(), for the callee's view: its own record is the best there is. */
+static bool may_show_server(const struct totals *t, const struct total_bucket *b, size_t column,
+                            const struct totals_wish *w)
+{
+    if (column == REPORTER_DESTINATION)
+        return true;
+    bool is_reported_by_destination = t->seen & reporter_bit(REPORTER_DESTINATION);
+    if (!is_reported_by_destination && t->first_arrival_ns + SETTLE_NS <= w->now_ns)
+        return true;
+    return b->last_arrival_ns + HOLD_NS <= w->now_ns;
+}
+
+static int add_bucket(const struct totals *t, const struct total_bucket *b,
+                      const struct total_bucket *later, const struct totals_wish *w,
+                      struct total_row *rows)
+{
+    int rc = 0;
+    struct around around = around_of(t, b, later);
+    size_t server = choose_server(&around);
+    if (w->extras & TOTALS_SERVER && server < COLUMNS_LEN && may_show_server(t, b, server, w))
+        add_server(rows, b, server);
+    enum reporter chosen = choose(&around);
+    if (chosen >= REPORTERS_LEN || !may_show(t, b, chosen, w))
+        return 0;
+    add_column(rows, b, chosen);
+    if (w->with_latency)
+        rc |= add_latencies(rows, b, chosen);
+    if (w->extras & TOTALS_OUTCOMES)
+        rc |= add_outcomes(rows, b, chosen);
+    return rc;
+}
+
+/* Everything that counts now, added to rows; -1 when memory is out for latencies or outcomes. */
 static int sum_up(const struct totals *t, const struct totals_wish *w, struct total_row *rows)
 {
     int rc = 0;
-    for (size_t s = 0; t->settled && s < TLS_STATES_LEN; s++)
+    for (size_t s = 0; t->settled && s < TLS_STATES_LEN; s++) {
         rc |= total_row_add(&rows[s], &t->settled[s], w->with_latency);
-    const struct total_bucket *later = NULL;
-    for (const struct total_bucket *b = t->live; b; later = b, b = b->earlier) {
-        enum reporter chosen = choose(t, b, later);
-        if (chosen >= REPORTERS_LEN || !may_show(t, b, chosen, w))
-            continue;
-        add_column(rows, b, chosen);
-        if (w->with_latency)
-            rc |= add_latencies(rows, b, chosen);
+        rows[s].server = t->settled[s].server;
+        if (w->extras & TOTALS_OUTCOMES)
+            rc |= outcomes_add(&rows[s].outcomes, &t->settled[s].outcomes);
     }
+    const struct total_bucket *later = NULL;
+    for (const struct total_bucket *b = t->live; b; later = b, b = b->earlier)
+        rc |= add_bucket(t, b, later, w, rows);
     return rc;
 }
 
@@ -326,7 +453,7 @@ static void latency_raise(struct hist *into, const struct hist *from)
         into->count += into->counts[i];
 }
 
-const struct total_row *totals_show(struct totals *t, const struct totals_wish *w)
+struct total_row *totals_show(struct totals *t, const struct totals_wish *w)
 {
     struct total_row rows[TLS_STATES_LEN] = { 0 };
     if (!t->shown)
@@ -336,10 +463,14 @@ const struct total_row *totals_show(struct totals *t, const struct totals_wish *
     bool is_complete = sum_up(t, w, rows) == 0;
     for (size_t s = 0; s < TLS_STATES_LEN; s++) {
         struct total_row *shown = &t->shown[s];
-        total_raise(&shown->n, &rows[s].n);
+        fields_raise(&shown->n, &rows[s].n, TOTAL_FIELDS);
+        fields_raise(&shown->server, &rows[s].server, SERVER_FIELDS);
         if (w->with_latency && is_complete)
             latency_raise(&shown->latency, &rows[s].latency);
+        if (w->extras & TOTALS_OUTCOMES && is_complete)
+            (void)!outcomes_raise(&shown->outcomes, &rows[s].outcomes); /* the next time then */
         hist_done(&rows[s].latency);
+        outcomes_done(&rows[s].outcomes);
         shown->created_ns = t->created_ns[s];
         shown->exemplars = t->exemplars[s];
     }

@@ -4,6 +4,7 @@
 #ifndef COLLECTOR_AGGREGATE_TOTALS_H
 #define COLLECTOR_AGGREGATE_TOTALS_H
 
+#include "aggregate/outcomes.h"
 #include "model/edge.h"
 #include "model/evidence.h"
 
@@ -26,9 +27,21 @@ struct exemplar {
     struct trace_id trace; /* not set: none yet */
     int64_t value_ns, time_ns;
 };
+/* The durations as the callee's side saw them, where anybody did; every field only grows. */
+struct total_server {
+    uint64_t duration_ns;
+    uint64_t counts[TOTAL_BOUNDS_LEN + 1];
+};
+/* What is counted besides, for those who want it. */
+enum totals_extra {
+    TOTALS_SERVER = 1,   /* total_row.server */
+    TOTALS_OUTCOMES = 2, /* total_row.outcomes */
+};
 /* What is shown of one edge and TLS state. */
 struct total_row {
     struct total n;
+    struct total_server server;
+    struct outcomes outcomes;
     struct hist latency;              /* the same durations, finely; empty unless asked for */
     int64_t created_ns;               /* when the first of them arrived */
     const struct exemplar *exemplars; /* one for each of n.counts; NULL: none */
@@ -52,18 +65,21 @@ void totals_done(struct totals *t);
 /* Forgets what was counted, as if the edge had been quiet from the start; for edges idle since long,
  * without live buckets. Who reports the edge is remembered. */
 void totals_restart(struct totals *t);
-/* Counts c, received at arrival_ns; -1 when memory is out and nothing was counted. */
-int totals_add(struct totals *t, const struct call *c, int64_t arrival_ns) MUST_USE;
+/* Counts c, received at arrival_ns; -1 when memory is out and nothing was counted. server_ns is the
+ * duration of a pair's called half, -1 otherwise; extras are enum totals_extra. */
+int totals_add(struct totals *t, const struct call *c, int64_t server_ns, int64_t arrival_ns,
+               unsigned extras) MUST_USE;
 /* Moves buckets that are old enough into the settled sums and frees them. */
 void totals_settle(struct totals *t, int64_t now_ns);
 struct totals_wish {
     int64_t now_ns;
     bool is_source_known; /* the edge's source is a named workload */
     bool with_latency;    /* fills total_row.latency, too */
+    unsigned extras;      /* the same as those that were added */
 };
 /* TLS_STATES_LEN rows as of now, never less than shown before; NULL when memory is out. Valid
  * until the next call. */
-const struct total_row *totals_show(struct totals *t, const struct totals_wish *w);
+struct total_row *totals_show(struct totals *t, const struct totals_wish *w);
 /* Adds n and latency; -1 when memory is out (the latency is then not added). */
 int total_row_add(struct total_row *into, const struct total_row *from, bool with_latency) MUST_USE;
 

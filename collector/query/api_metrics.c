@@ -8,6 +8,7 @@ void api_metrics(const struct api *api, struct query *q, struct answer *a)
     enum exposition_format format = exposition_wanted(q->accept);
     prometheus_put_edges(api->fold, format, &a->body);
     fold_get_stats(api->fold, &stats);
+    prometheus_put_dialects(api->fold, &stats, format, &a->body);
     prometheus_put_fold(&stats, format, &a->body);
     if (api->tallies)
         prometheus_put_tallies(api->tallies, format, &a->body);

@@ -8,6 +8,9 @@
 
 /* tulle_edge_*: what each edge did since the process started. */
 void prometheus_put_edges(struct fold *f, enum exposition_format format, struct buf *out);
+/* istio_*, traces_*, kiali_ext_*: those that are on. Behind prometheus_put_edges(). */
+void prometheus_put_dialects(struct fold *f, const struct fold_stats *stats,
+                             enum exposition_format format, struct buf *out);
 /* tulle_collector_*: what became of spans and calls, and what is held in memory. */
 void prometheus_put_fold(const struct fold_stats *f, enum exposition_format format,
                          struct buf *out);

@@ -27,7 +27,7 @@ static void put(struct world *w, unsigned edge, int64_t now_ns)
     c.tls = edge % 3 ? TLS_MUTUAL : TLS_PLAINTEXT;
     struct known_edge *e = known_edge_get(&w->edges, &c, &is_other);
     assert_non_null(e);
-    assert_int_equal(totals_add(&e->totals, &c, now_ns), 0);
+    assert_int_equal(totals_add(&e->totals, &c, -1, now_ns, 0), 0);
 }
 
 static void settle(struct world *w, int64_t now_ns)
@@ -81,7 +81,8 @@ static void scrape(struct world *w, struct seen *seen, int64_t now_ns)
     int64_t created_ns[EDGES];
     memcpy(before, seen->latest, sizeof(before));
     memcpy(created_ns, seen->created_ns, sizeof(created_ns));
-    edge_series_walk(&w->series, &w->edges, &w->budget, now_ns, true, see, seen);
+    struct series_walk walk = { now_ns, true, NULL, see, seen };
+    edge_series_walk(&w->series, &w->edges, &w->budget, &walk);
     for (size_t i = 0; i < EDGES; i++)
         if (was_there[i] && (!seen->is_there[i] || seen->created_ns[i] != created_ns[i]))
             seen->ended += before[i];

@@ -5,7 +5,7 @@
 
 static uint64_t shown(struct totals *t, bool is_source_known, int64_t now_ns)
 {
-    struct totals_wish wish = { now_ns, is_source_known, true };
+    struct totals_wish wish = { now_ns, is_source_known, true, 0 };
     const struct total_row *list = totals_show(t, &wish);
     uint64_t n = 0;
     assert_non_null(list);
@@ -20,7 +20,7 @@ static void put(struct totals *t, enum reporter r, int64_t start_ns, int64_t arr
 {
     struct call c = sample_call(SV("a"), SV("b"), r, start_ns, 200);
     for (int i = 0; i < times; i++)
-        assert_int_equal(totals_add(t, &c, arrival_ns), 0);
+        assert_int_equal(totals_add(t, &c, -1, arrival_ns, 0), 0);
 }
 
 #define S(x) ((x)*NS_PER_S)
@@ -108,14 +108,14 @@ static void test_fields(void **state)
     struct totals t = { 0 };
     struct call c = sample_call(SV("a"), SV("b"), REPORTER_SOURCE, T0, 503);
     (void)state;
-    assert_int_equal(totals_add(&t, &c, T0), 0);
+    assert_int_equal(totals_add(&t, &c, -1, T0, 0), 0);
     c.tls = TLS_PLAINTEXT;
     c.response_code = 0;
     c.duration_ns = 20 * NS_PER_S;
-    assert_int_equal(totals_add(&t, &c, T0), 0);
+    assert_int_equal(totals_add(&t, &c, -1, T0, 0), 0);
     c.duration_ns = total_bounds_ns[0];
     c.response_code = 204;
-    assert_int_equal(totals_add(&t, &c, T0), 0);
+    assert_int_equal(totals_add(&t, &c, -1, T0, 0), 0);
     struct totals_wish wish = { .now_ns = T0, .is_source_known = true };
     const struct total_row *list = totals_show(&t, &wish);
     const struct total *mutual = &list[TLS_MUTUAL].n, *plain = &list[TLS_PLAINTEXT].n;
@@ -161,6 +161,44 @@ static void test_random_order(void **state)
     }
 }
 
+/* The callee's own view where there is one, a pair's server half, else the caller's. */
+static void test_server_view(void **state)
+{
+    (void)state;
+    struct totals_wish wish = { .now_ns = T0 + S(6),
+                                .is_source_known = true,
+                                .extras = TOTALS_SERVER | TOTALS_OUTCOMES };
+    struct call c = sample_call(SV("a"), SV("b"), REPORTER_SOURCE, T0, 200);
+    struct totals both = { 0 }, pair = { 0 }, alone = { 0 };
+    assert_int_equal(totals_add(&alone, &c, -1, T0, wish.extras), 0);
+    assert_int_equal(totals_add(&both, &c, -1, T0, wish.extras), 0);
+    c.reporter = REPORTER_DESTINATION;
+    c.duration_ns = 2 * NS_PER_MS;
+    c.response_code = 204;
+    assert_int_equal(totals_add(&both, &c, -1, T0, wish.extras), 0);
+    c.reporter = REPORTER_PAIR;
+    assert_int_equal(totals_add(&pair, &c, NS_PER_MS, T0, wish.extras), 0);
+    const struct total_row *row = &totals_show(&alone, &wish)[TLS_MUTUAL];
+    assert_int_equal(row->server.duration_ns, 3 * NS_PER_MS);
+    row = &totals_show(&both, &wish)[TLS_MUTUAL];
+    assert_int_equal(row->n.duration_ns, 3 * NS_PER_MS);
+    assert_int_equal(row->server.duration_ns, 2 * NS_PER_MS);
+    assert_int_equal(row->outcomes.len, 1);
+    assert_int_equal(row->outcomes.list[0].code, 200); /* the caller's word */
+    row = &totals_show(&pair, &wish)[TLS_MUTUAL];
+    assert_int_equal(row->n.duration_ns, 2 * NS_PER_MS);
+    assert_int_equal(row->server.duration_ns, NS_PER_MS);
+    assert_int_equal(row->server.counts[1], 1);
+    totals_settle(&both, T0 + S(200));
+    assert_null(both.live);
+    row = &totals_show(&both, &wish)[TLS_MUTUAL];
+    assert_int_equal(row->server.duration_ns, 2 * NS_PER_MS);
+    assert_int_equal(row->outcomes.list[0].n, 1);
+    totals_done(&both);
+    totals_done(&pair);
+    totals_done(&alone);
+}
+
 /* The newest request of a bucket with a trace is its exemplar. */
 static void test_exemplars(void **state)
 {
@@ -168,12 +206,12 @@ static void test_exemplars(void **state)
     struct call c = sample_call(SV("a"), SV("b"), REPORTER_SOURCE, T0, 200);
     struct totals_wish wish = { .now_ns = T0, .is_source_known = true };
     (void)state;
-    assert_int_equal(totals_add(&t, &c, T0), 0);
+    assert_int_equal(totals_add(&t, &c, -1, T0, 0), 0);
     assert_null(totals_show(&t, &wish)[TLS_MUTUAL].exemplars);
     for (uint8_t i = 1; i <= 2; i++) {
         c.trace_id = sample_trace(i);
         c.duration_ns = (3 + i) * NS_PER_MS; /* up to 5 ms */
-        assert_int_equal(totals_add(&t, &c, T0 + i), 0);
+        assert_int_equal(totals_add(&t, &c, -1, T0 + i, 0), 0);
     }
     const struct total_row *row = &totals_show(&t, &wish)[TLS_MUTUAL];
     assert_true(trace_id_eq(row->exemplars[3].trace, sample_trace(2)));
@@ -191,7 +229,7 @@ static void test_no_memory(void **state)
     for (uint64_t nth = 1; nth < 6; nth++) {
         struct totals t = { 0 };
         mem_fail_nth(nth);
-        int rc = totals_add(&t, &c, T0);
+        int rc = totals_add(&t, &c, -1, T0, 0);
         mem_fail_nth(0);
         assert_int_equal(shown(&t, true, T0), rc == 0);
         totals_done(&t);
@@ -209,6 +247,7 @@ int main(void)
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_random_order),
         cmocka_unit_test(test_exemplars),
+        cmocka_unit_test(test_server_view),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
