@@ -64,14 +64,15 @@ struct fold_conf fold_conf_default(void)
 }
 
 /* Both columns of counts, or none. */
-static int count_call(struct fold *f, struct known_edge *e, const struct call *c, int64_t server_ns)
+static int count_call(struct fold *f, struct known_edge *e, const struct call *c,
+                      const struct called_half *called)
 {
     int64_t start_ns = window_align_down(c->start_ns, BUCKET_NS);
     struct edge_bucket *b = known_edge_bucket(&f->edges, e, start_ns);
     struct edge_cell *cell = b ? edge_bucket_cell(b, c->reporter) : NULL;
-    if (!cell || (server_ns >= 0 && hist_add(&cell->server_latency, server_ns, 1) < 0) ||
-        edge_cell_add(cell, c) < 0)
+    if (!cell || (called ? edge_cell_add_pair(cell, c, called) : edge_cell_add(cell, c)) < 0)
         return -1;
+    int64_t server_ns = called ? called->duration_ns : -1;
     if (totals_add(&e->totals, c, server_ns, f->arrival_ns, f->extras) < 0)
         return -1;
     dialects_call(&f->dialects, e, c, server_ns, f->arrival_ns);
@@ -79,11 +80,13 @@ static int count_call(struct fold *f, struct known_edge *e, const struct call *c
 }
 
 /* A pair_emit_fn; also called for access records. Under `counts`. */
-static void add_call(void *to, const struct call *said, int64_t server_ns)
+static void add_call(void *to, const struct call *said, const struct called_half *called)
 {
     struct fold *f = to;
     struct call c = *said;
     bool is_other;
+    if (c.reporter <= REPORTER_DESTINATION && c.tls != TLS_UNKNOWN)
+        c.tls_basis = TLS_BASIS_HANDSHAKE; /* our proxies say only what they did */
     if (c.reporter == REPORTER_SOURCE)
         identity_of_host(&c.destination, c.destination_service);
     identity_complete(&c.source);
@@ -91,7 +94,7 @@ static void add_call(void *to, const struct call *said, int64_t server_ns)
     if (c.start_ns <= 0)
         c.start_ns = f->arrival_ns; /* a reporter without a clock */
     struct known_edge *e = known_edge_get(&f->edges, &c, &is_other);
-    if (!e || count_call(f, e, &c, server_ns) < 0) {
+    if (!e || count_call(f, e, &c, called) < 0) {
         f->stats.lost++;
         return;
     }
@@ -182,7 +185,7 @@ static void add_record(struct fold *f, const struct call *c, bool is_counted)
     if (is_repeated)
         f->stats.calls_repeated++;
     else
-        add_call(f, c, -1);
+        add_call(f, c, NULL);
 }
 
 /* Under `counts`. */

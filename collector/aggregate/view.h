@@ -13,11 +13,14 @@
 struct edge_view {
     uint64_t id, source_id, destination_id; /* stable: hash of the rolled-up names */
     struct edge edge;
-    struct edge_cell sum;       /* by best evidence */
-    struct hist server_latency; /* as the called side measured it; count 0: nobody did */
-    enum reporter evidence;     /* the best one used; REPORTERS_LEN in an empty step */
-    size_t step;                /* 0 unless the view has steps */
-    enum health latency_health; /* HEALTH_IDLE: not judged, see health.h */
+    struct edge_cell sum;            /* by best evidence */
+    struct hist server_latency;      /* as the called side measured it; count 0: nobody did */
+    uint64_t received;               /* requests that the called side's records tell of */
+    uint64_t counted[REPORTERS_LEN]; /* the requests of sum by who told of them */
+    enum reporter evidence;          /* the best one used; REPORTERS_LEN in an empty step */
+    enum reporter server_evidence;   /* of server_latency; REPORTERS_LEN: nobody */
+    size_t step;                     /* 0 unless the view has steps */
+    enum health latency_health;      /* HEALTH_IDLE: not judged, see health.h */
 };
 struct node_view {
     uint64_t id;

@@ -11,8 +11,8 @@ struct rolled_sum {
     struct rolled_sum *next;
     size_t step;
     struct edge_cell sum;
-    struct hist called_latency;
-    uint64_t called_tls[TLS_STATES_LEN];
+    struct edge_cell called; /* the callee's records, whether they count or not */
+    uint64_t counted[REPORTERS_LEN];
     enum reporter evidence;
 };
 struct rolled_edge {
@@ -35,7 +35,7 @@ void roll_done(struct roll *r)
     for (struct rolled_edge *e = r->first; e; e = e->next)
         for (struct rolled_sum *s = e->sums; s; s = s->next) {
             edge_cell_done(&s->sum);
-            hist_done(&s->called_latency);
+            edge_cell_done(&s->called);
         }
     r->first = NULL;
     map_done(&r->edges);
@@ -135,6 +135,7 @@ int roll_add(struct roll *r, struct rolled_edge *e, size_t step, enum reporter r
     if (!s || edge_cell_merge(&s->sum, cell) < 0)
         return -1;
     s->evidence = MIN(s->evidence, reporter);
+    s->counted[reporter] += cell->requests;
     return 0;
 }
 
@@ -142,23 +143,37 @@ int roll_add_called(struct roll *r, struct rolled_edge *e, size_t step,
                     const struct edge_cell *cell)
 {
     struct rolled_sum *s = sum_of(r, e, step);
-    if (!s || hist_merge(&s->called_latency, &cell->latency) < 0)
-        return -1;
-    for (size_t t = 0; t < TLS_STATES_LEN; t++)
-        s->called_tls[t] += cell->tls[t];
-    return 0;
+    return s ? edge_cell_merge(&s->called, cell) : -1;
 }
 
-/* Where the counted reporter could not tell, the called side's word fills in, plaintext first: a
- * doubt is never resolved to the safer side. */
+/* Where the counted reporter could not tell (counts[0]), the called side's word fills in, the least
+ * first, which for TLS states is plaintext: a doubt is never resolved to the safer side. */
+static void fill_in(uint64_t *counts, const uint64_t *called, size_t len)
+{
+    for (size_t i = 1; i < len; i++) {
+        uint64_t missing = called[i] > counts[i] ? called[i] - counts[i] : 0;
+        uint64_t moved = MIN(counts[0], missing);
+        counts[0] -= moved;
+        counts[i] += moved;
+    }
+}
+
 static void fill_tls(struct rolled_sum *s)
 {
-    for (int t = TLS_PLAINTEXT; t < TLS_STATES_LEN; t++) {
-        uint64_t *unknown = &s->sum.tls[TLS_UNKNOWN], *known = &s->sum.tls[t];
-        uint64_t missing = s->called_tls[t] > *known ? s->called_tls[t] - *known : 0;
-        uint64_t moved = MIN(*unknown, missing);
-        *unknown -= moved;
-        *known += moved;
+    struct edge_cell *sum = &s->sum, *called = &s->called;
+    uint64_t plaintext_before = sum->tls[TLS_PLAINTEXT];
+    fill_in(sum->tls, called->tls, TLS_STATES_LEN);
+    fill_in(sum->tls_bases, called->tls_bases, TLS_BASES_LEN);
+    if (!sum->tls_version[0])
+        memcpy(sum->tls_version, called->tls_version, sizeof(sum->tls_version));
+    if (!sum->tls_cipher[0])
+        memcpy(sum->tls_cipher, called->tls_cipher, sizeof(sum->tls_cipher));
+    if (!sum->cert_expiry_ns ||
+        (called->cert_expiry_ns && called->cert_expiry_ns < sum->cert_expiry_ns))
+        sum->cert_expiry_ns = called->cert_expiry_ns;
+    if (plaintext_before == 0 && sum->tls[TLS_PLAINTEXT] > 0) {
+        sum->first_plaintext = called->first_plaintext;
+        sum->last_plaintext = called->last_plaintext;
     }
 }
 
@@ -171,16 +186,23 @@ static void edge_view_of(const struct rolled_edge *e, struct rolled_sum *s, stru
         .destination_id = e->destination_id,
         .edge = e->edge,
         .sum = s->sum,
+        .received = s->called.requests,
         .evidence = s->evidence,
+        .server_evidence = REPORTERS_LEN,
         .step = s->step,
     };
-    struct hist *called = &s->called_latency;
-    if (called->count == 0 && s->sum.server_latency.count > 0)
+    memcpy(ret->counted, s->counted, sizeof(ret->counted));
+    struct hist *called = NULL;
+    if (s->called.latency.count > 0) {
+        called = &s->called.latency;
+        ret->server_evidence = REPORTER_DESTINATION;
+    } else if (ret->sum.server_latency.count > 0) {
         called = &ret->sum.server_latency;
-    ret->server_latency = *called;
-    *called = (struct hist){ 0 };
+        ret->server_evidence = REPORTER_PAIR;
+    }
+    if (called)
+        ret->server_latency = hist_move(called);
     s->sum = (struct edge_cell){ 0 }; /* moved */
-    s->called_latency = (struct hist){ 0 };
 }
 
 static int by_requests(const void *pa, const void *pb)

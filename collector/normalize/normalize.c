@@ -7,7 +7,13 @@
 #include "normalize/normalize.h"
 #include "normalize/identity.h"
 
-enum { HTTP_OK = 200, GRPC_UNKNOWN = 2, HTTP_STATUS_MAX = 599, GRPC_STATUS_MAX = INT16_MAX };
+enum {
+    RESENDS_MAX = 1000,
+    HTTP_OK = 200,
+    GRPC_UNKNOWN = 2,
+    HTTP_STATUS_MAX = 599,
+    GRPC_STATUS_MAX = INT16_MAX
+};
 
 static enum emitter emitter_of(const struct roles *r)
 {
@@ -63,35 +69,6 @@ static uint64_t bytes_of(const struct roles *r, enum role role)
 {
     int64_t v = 0;
     return roles_int(r, role, &v) && v > 0 ? (uint64_t)v : 0;
-}
-
-/* URI= of the last element: the peer of the nearest proxy. Other texts prove nothing. */
-static struct sv spiffe_of_forwarded_cert(const struct value *v)
-{
-    if (v && v->type == VALUE_ARRAY && v->len > 0)
-        v = &v->array[v->len - 1];
-    struct sv text = v && v->type == VALUE_STR ? v->str : SV_NONE, found = SV_NONE;
-    size_t comma = sv_rindex(text, ',');
-    if (comma < text.len)
-        text = sv_from(text, comma + 1);
-    for (struct sv field; sv_cut(&text, ';', &field);) {
-        field = sv_trim(field);
-        if (field.len > 4 && sv_eq_nocase(sv_sub(field, 0, 4), SV("URI=")))
-            found = sv_from(field, 4);
-    }
-    return sv_starts(found, SV("spiffe://")) ? found : SV_NONE;
-}
-
-static void read_tls(const struct roles *r, struct span_facts *f)
-{
-    f->tls = TLS_UNKNOWN;
-    (void)tls_state_from_sv(roles_str(r, ROLE_TLS_STATE), &f->tls);
-    f->tls_version = roles_str(r, ROLE_TLS_VERSION);
-    f->tls_cipher = roles_str(r, ROLE_TLS_CIPHER);
-    /* A proxy in front proved the caller and said so: then both sides were proven. */
-    if (f->tls == TLS_UNKNOWN && f->kind == SPAN_KIND_SERVER &&
-        spiffe_of_forwarded_cert(r->value[ROLE_FORWARDED_CERT]).len)
-        f->tls = TLS_MUTUAL;
 }
 
 /* "outbound|9080|v1|reviews.default.svc.cluster.local" names service and namespace. */
@@ -171,7 +148,7 @@ void span_facts_of(struct normalizer *n, const struct span *s, struct span_facts
 {
     struct roles r = { 0 };
     roles_add(&n->names, &r, &s->attrs);
-    uint32_t of_span = r.played;
+    uint64_t of_span = r.played;
     roles_join(&r, roles_of_resource(n, s->resource));
     struct span_facts f = { .emitter = emitter_of(&r) };
     f.is_who_of_resource = !(of_span & IDENTITY_ROLES);
@@ -182,7 +159,13 @@ void span_facts_of(struct normalizer *n, const struct span *s, struct span_facts
     f.bytes_received = bytes_of(&r, ROLE_REQUEST_BYTES);
     f.bytes_sent = bytes_of(&r, ROLE_RESPONSE_BYTES);
     read_result(s, &r, &f);
-    read_tls(&r, &f);
+    bool is_calling = f.kind == SPAN_KIND_CLIENT || f.kind == SPAN_KIND_PRODUCER;
+    int64_t resends = 0;
+    f.tls = tls_evidence_of(&r, is_calling);
+    /* A proxy has one span for all attempts and says how many more there were; an SDK has a span for
+     * each, and says its number. */
+    if (roles_int(&r, ROLE_RESENDS, &resends) && resends > 0)
+        f.resends = f.emitter == EMITTER_APP ? 1 : (uint32_t)MIN(resends, (int64_t)RESENDS_MAX);
     read_peer(&r, &f);
     *ret_facts = f;
 }

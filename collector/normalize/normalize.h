@@ -7,6 +7,7 @@
 #include "model/call.h"
 #include "model/span.h"
 #include "normalize/semconv.h"
+#include "normalize/tls_evidence.h"
 
 /* Who sent the telemetry; decides what a lone half means. */
 enum emitter {
@@ -32,8 +33,8 @@ struct span_facts {
     int64_t duration_ns;    /* >= 0 */
     struct sv response_flags;
     uint64_t bytes_received, bytes_sent;
-    enum tls_state tls;
-    struct sv tls_version, tls_cipher;
+    struct tls_evidence tls;
+    uint32_t resends; /* how often it was sent again; 1 for a span that is itself a repetition */
     enum peer_kind peer_kind;
     struct sv peer;           /* its name; empty with PEER_NONE */
     struct sv peer_namespace; /* empty when not known */

@@ -80,8 +80,8 @@ void roles_add(const struct semconv *names, struct roles *to, const struct attrs
 
 void roles_join(struct roles *to, const struct roles *more)
 {
-    for (uint32_t left = more->played; left; left &= left - 1) {
-        enum role role = (enum role)__builtin_ctz(left);
+    for (uint64_t left = more->played; left; left &= left - 1) {
+        enum role role = (enum role)__builtin_ctzll(left);
         take_role(to, role, more->value[role], more->rank[role]);
     }
 }

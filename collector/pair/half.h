@@ -4,6 +4,7 @@
 
 #include "model/call.h"
 #include "normalize/normalize.h"
+#include "pair/tls_said.h"
 
 #define HALF_NONE UINT32_MAX
 
@@ -15,6 +16,7 @@ struct half {
     int64_t received_ns;
     const struct identity *who;  /* interned */
     const struct identity *peer; /* interned; NULL: not named */
+    const struct tls_said *said; /* interned; NULL: nothing */
     uint64_t bytes_received, bytes_sent;
     uint32_t next_same_slot; /* chain of the hash slot */
     uint32_t older, newer;   /* by arrival */
@@ -22,11 +24,13 @@ struct half {
     int16_t grpc_status;
     uint8_t kind;     /* enum span_kind */
     uint8_t protocol; /* enum protocol */
-    uint8_t tls;      /* enum tls_state */
-    uint8_t emitter;  /* enum emitter */
-    bool is_calling;  /* client or producer, else server or consumer */
-    bool is_matched;  /* a producer that has found a consumer already */
-    bool has_failed;  /* the span said ERROR and had no code */
+    uint16_t resends;
+    uint8_t tls;       /* enum tls_state */
+    uint8_t tls_basis; /* enum tls_basis */
+    uint8_t emitter;   /* enum emitter */
+    bool is_calling;   /* client or producer, else server or consumer */
+    bool is_matched;   /* a producer that has found a consumer already */
+    bool has_failed;   /* the span said ERROR and had no code */
 };
 
 struct halves {

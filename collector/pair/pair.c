@@ -35,6 +35,7 @@ struct pairer {
     } sender; /* of the last span whose resource alone said who it was; for one batch */
     struct halves halves;
     struct identities identities;
+    struct tls_saids saids;
     struct marks beside; /* neighbours of proxies' spans */
     struct marks told;   /* spans that were taken in */
     struct pair_stats stats;
@@ -66,6 +67,7 @@ struct pairer *pairer_free(struct pairer *p)
         return NULL;
     halves_done(&p->halves);
     identities_done(&p->identities);
+    tls_saids_done(&p->saids);
     marks_done(&p->beside);
     marks_done(&p->told);
     return mem_free(p);
@@ -89,10 +91,10 @@ static void count(struct pairer *p, uint64_t *cell)
         (*cell)++;
 }
 
-static void emit(struct pairer *p, const struct call *c, int64_t server_ns)
+static void emit(struct pairer *p, const struct call *c, const struct called_half *called)
 {
     if (p->is_counted)
-        p->emit(p->to, c, server_ns);
+        p->emit(p->to, c, called);
 }
 
 static void judge_alone(struct pairer *p, const struct half *h)
@@ -103,12 +105,34 @@ static void judge_alone(struct pairer *p, const struct half *h)
     case LONE_COVERED: count(p, &p->stats.covered); break;
     case LONE_VIRTUAL:
         count(p, &p->stats.virtual_peers);
-        emit(p, &c, -1);
+        emit(p, &c, NULL);
         break;
     case LONE_UNPAIRED:
         count(p, h->is_calling ? &p->stats.unpaired_client : &p->stats.unpaired_server);
         break;
     }
+}
+
+/* The surer of the two says the state, of equals the callee; each adds the names it knows. */
+static void take_tls(struct call *c, const struct half *called)
+{
+    if (called->tls != TLS_UNKNOWN && called->tls_basis >= c->tls_basis) {
+        c->tls = (enum tls_state)called->tls;
+        c->tls_basis = (enum tls_basis)called->tls_basis;
+    }
+    if (!called->said)
+        return;
+    const struct {
+        struct sv *to, said;
+    } texts[] = {
+        { &c->tls_version, called->said->version },
+        { &c->tls_cipher, called->said->cipher },
+        { &c->source_principal_seen, called->said->source_principal },
+        { &c->destination_principal_seen, called->said->destination_principal },
+    };
+    for (size_t i = 0; i < NELEMS(texts); i++)
+        if (texts[i].said.len)
+            *texts[i].to = texts[i].said;
 }
 
 /* The caller's view is the call; the callee fills in what the caller does not know. */
@@ -136,14 +160,14 @@ static void emit_pair(struct pairer *p, const struct half *calling, const struct
         c.protocol = PROTOCOL_GRPC;
         c.grpc_status = called->grpc_status;
     }
-    if (called->tls != TLS_UNKNOWN)
-        c.tls = (enum tls_state)called->tls;
+    take_tls(&c, called);
     if (called->has_failed)
         c.response_flags = SPAN_ERROR_FLAG;
     c.bytes_received = MAX(calling->bytes_received, called->bytes_received);
     c.bytes_sent = MAX(calling->bytes_sent, called->bytes_sent);
     count(p, &p->stats.paired);
-    emit(p, &c, called->duration_ns);
+    struct called_half half = { called->start_ns, called->duration_ns };
+    emit(p, &c, &half);
 }
 
 static void wait_for_other(struct pairer *p, const struct half *h)
@@ -240,7 +264,7 @@ static void add_root(struct pairer *p, const struct half *h)
     struct identity user = identity_of_peer(PAIR_USER, SV_NONE);
     struct call c = call_of_half(h, h->peer ? h->peer : &user, h->who);
     count(p, &p->stats.roots);
-    emit(p, &c, -1);
+    emit(p, &c, NULL);
 }
 
 static void add_called(struct pairer *p, struct half *h)
@@ -307,7 +331,10 @@ static int half_of(struct pairer *p, const struct span *s, const struct span_fac
         .grpc_status = f->grpc_status,
         .kind = (uint8_t)f->kind,
         .protocol = (uint8_t)f->protocol,
-        .tls = (uint8_t)f->tls,
+        .said = tls_said_get(&p->saids, &f->tls),
+        .tls = (uint8_t)f->tls.state,
+        .tls_basis = (uint8_t)f->tls.basis,
+        .resends = (uint16_t)f->resends,
         .emitter = (uint8_t)f->emitter,
         .is_calling = f->kind == SPAN_KIND_CLIENT || f->kind == SPAN_KIND_PRODUCER,
         .has_failed = sv_eq(f->response_flags, SPAN_ERROR_FLAG),

@@ -23,12 +23,12 @@ struct pair_stats {
     uint64_t lost;            /* memory was out */
 };
 
-/* c is borrowed until return; its reporter is REPORTER_PAIR or REPORTER_SPAN. server_ns is the
- * duration of the called half of a pair, -1 where there is none. */
-typedef void pair_emit_fn(void *to, const struct call *c, int64_t server_ns);
+/* Both are borrowed until return. c's reporter is REPORTER_PAIR, and called its called half, or
+ * REPORTER_SPAN and NULL. */
+typedef void pair_emit_fn(void *to, const struct call *c, const struct called_half *called);
 
 struct pair_conf {
-    size_t halves_max;     /* waiting halves, at 144 bytes each; the oldest leaves beyond it */
+    size_t halves_max;     /* waiting halves, at 128 bytes each; the oldest leaves beyond it */
     size_t identities_max; /* distinct identities remembered, at about 300 bytes each */
     int64_t wait_ns;       /* from receiving one half to giving it up */
 };

@@ -27,6 +27,7 @@ static const struct route routes[] = {
                                                         { "baseTo", false }, { "service", false },
                                                         { "baseVersion", false }, { "version", false },
                                                         { "limit", false } } },
+    { "/api/v1/tls",                api_tls,          { GRAPH, SIEVE_PARAMS, PAGED } },
     { "/api/v1/traces",             api_traces,       { WINDOW, { "service", false }, { "operation", false },
                                                         { "status", false }, { "minDuration", false },
                                                         { "maxDuration", false }, { "attr", true },

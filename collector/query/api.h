@@ -53,7 +53,7 @@ const struct route *route_at(size_t i);
 const struct route *jaeger_route_at(size_t i, fault_fn **ret_fault);
 
 /* The handlers, one file a subject. */
-route_fn api_graph, api_edges, api_edge_history, api_compare;
+route_fn api_graph, api_edges, api_edge_history, api_compare, api_tls;
 route_fn api_traces, api_trace;
 route_fn api_services, api_calls, api_stats, api_health_events;
 route_fn api_live, api_openapi;
@@ -62,6 +62,10 @@ route_fn api_metrics, api_healthz, api_readyz;
 /* Reads a window into *ret_view by the wish; for the handlers and the live stream. */
 int api_read_view(const struct api *api, const struct view_wish *w, struct view *ret_view,
                   struct err *err) MUST_USE;
+/* What graph, edges and tls show: a window or a trace, sifted as the parameters say. False when the
+ * answer is made already. */
+bool api_read_picture(const struct api *api, struct query *q, struct view *ret_view,
+                      struct answer *a) MUST_USE;
 /* How much of the view's window has passed at now_ns, in seconds, never 0. */
 double view_seconds(const struct view *v, int64_t now_ns);
 /* granularity=...; 0 or -1 with the fault in p. */

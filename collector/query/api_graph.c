@@ -84,9 +84,8 @@ static bool read_trace_id(struct query *q, struct trace_id *ret_id, bool *ret_is
     return rc == 0;
 }
 
-/* What graph and edges show, sifted; false when the answer is made already. */
-static bool read_picture(const struct api *api, struct query *q, struct view *ret_view,
-                         struct answer *a)
+bool api_read_picture(const struct api *api, struct query *q, struct view *ret_view,
+                      struct answer *a)
 {
     struct view_wish wish = { 0 };
     struct sieve sieve;
@@ -123,7 +122,7 @@ void api_graph(const struct api *api, struct query *q, struct answer *a)
         answer_fault(a, &q->params);
         return;
     }
-    if (!read_picture(api, q, &v, a))
+    if (!api_read_picture(api, q, &v, a))
         return;
     size_t nodes = v.nodes_len, edges = v.edges_len;
     if (sieve_page(&v, offset, limit, &err) < 0) {
@@ -196,7 +195,7 @@ void api_edges(const struct api *api, struct query *q, struct answer *a)
         answer_fault(a, &q->params);
         return;
     }
-    if (!read_picture(api, q, &v, a))
+    if (!api_read_picture(api, q, &v, a))
         return;
     struct ranked *order = arena_array(&v.mem, v.edges_len + 1, sizeof(*order));
     if (!order) {

@@ -179,9 +179,31 @@ static const char *tls_summary(const struct edge_cell *c)
     return "mixed";
 }
 
-static void json_tls(struct json_out *j, const struct edge_cell *c)
+static void json_moment(struct json_out *j, const char *key, const struct edge_moment *m)
 {
-    json_kv_open(j, "tls", '{');
+    json_key(j, sv_z(key));
+    if (!m->at_ns) {
+        json_null(j);
+        return;
+    }
+    json_open(j, '{');
+    json_kv_time(j, "time", m->at_ns);
+    json_kv_hex(j, "traceId", m->trace.b, sizeof(m->trace.b));
+    json_close(j);
+}
+
+/* A chain is as strong as its weakest link: the weakest basis behind any call whose state is known. */
+static const char *tls_confidence(const struct edge_cell *c)
+{
+    for (int b = TLS_BASIS_NONE + 1; b < TLS_BASES_LEN; b++)
+        if (c->tls_bases[b])
+            return tls_basis_name((enum tls_basis)b);
+    return "";
+}
+
+void json_tls(struct json_out *j, const char *key, const struct edge_cell *c)
+{
+    json_kv_open(j, key, '{');
     json_kv_str(j, "state", sv_z(tls_summary(c)));
     json_kv_u64(j, "mutual", c->tls[TLS_MUTUAL]);
     json_kv_u64(j, "tls", c->tls[TLS_ONE_WAY]);
@@ -190,6 +212,14 @@ static void json_tls(struct json_out *j, const struct edge_cell *c)
     json_kv_text_or_null(j, "version", sv_z(c->tls_version));
     json_kv_text_or_null(j, "cipher", sv_z(c->tls_cipher));
     json_kv_time(j, "certificateExpiry", c->cert_expiry_ns);
+    json_kv_text_or_null(j, "confidence", sv_z(tls_confidence(c)));
+    json_kv_open(j, "bases", '{');
+    for (int b = TLS_BASIS_NONE + 1; b < TLS_BASES_LEN; b++)
+        if (c->tls_bases[b])
+            json_kv_u64(j, tls_basis_name((enum tls_basis)b), c->tls_bases[b]);
+    json_close(j);
+    json_moment(j, "firstPlaintext", &c->first_plaintext);
+    json_moment(j, "lastPlaintext", &c->last_plaintext);
     json_close(j);
 }
 
@@ -199,6 +229,64 @@ static void json_end(struct json_out *j, const char *key, uint64_t id, const str
     json_kv_id(j, "id", id);
     json_identity(j, who);
     json_close(j);
+}
+
+/* How many of the requests each reporter told of. */
+static void json_evidence(struct json_out *j, const struct edge_view *e)
+{
+    json_kv_str(j, "evidence", sv_z(reporter_name(e->evidence)));
+    json_kv_open(j, "evidenceCounts", '{');
+    for (int r = 0; r < REPORTERS_LEN; r++)
+        if (e->counted[r])
+            json_kv_u64(j, reporter_name((enum reporter)r), e->counted[r]);
+    json_close(j);
+}
+
+/* What the caller waited longer than the callee took: the wire, both proxies, and queues between.
+ * There is none when both latencies are one measurement. */
+static void json_network(struct json_out *j, const struct edge_view *e)
+{
+    const struct hist *calling = &e->sum.latency, *called = &e->server_latency;
+    json_key(j, SV("networkLatency"));
+    if (!called->count || !calling->count || e->evidence == e->server_evidence ||
+        e->evidence == REPORTER_SPAN) {
+        json_null(j);
+        return;
+    }
+    int64_t mean_ns = calling->sum_ns / (int64_t)calling->count -
+                      called->sum_ns / (int64_t)called->count;
+    json_open(j, '{');
+    json_kv_ms(j, "meanMs", mean_ns);
+    json_kv_ms(j, "p50Ms", hist_quantile(calling, 0.5) - hist_quantile(called, 0.5));
+    json_close(j);
+}
+
+static void json_clock(struct json_out *j, const struct edge_clock *c)
+{
+    int64_t offset_ns;
+    enum clock_verdict verdict = edge_clock_judge(c, &offset_ns);
+    json_key(j, SV("clock"));
+    if (verdict == CLOCK_UNKNOWN) {
+        json_null(j);
+        return;
+    }
+    json_open(j, '{');
+    json_kv_str(j, "verdict", sv_z(clock_verdict_name(verdict)));
+    json_kv_ms(j, "offsetMs", offset_ns);
+    json_kv_ms(j, "lowMs", c->low_ns);
+    json_kv_ms(j, "highMs", c->high_ns);
+    json_kv_u64(j, "pairs", c->pairs);
+    json_close(j);
+}
+
+static void json_received(struct json_out *j, const struct edge_view *e)
+{
+    json_key(j, SV("received"));
+    if (e->received)
+        json_u64(j, e->received);
+    else
+        json_null(j);
+    json_kv_u64(j, "resends", e->sum.resends);
 }
 
 void json_edge(struct json_out *j, const struct edge_view *e, double seconds)
@@ -217,10 +305,16 @@ void json_edge(struct json_out *j, const struct edge_view *e, double seconds)
     json_codes(j, c);
     json_latency(j, "latency", &c->latency);
     json_latency(j, "serverLatency", &e->server_latency);
-    json_tls(j, c);
+    json_kv_text_or_null(
+        j, "serverLatencyEvidence",
+        e->server_evidence < REPORTERS_LEN ? sv_z(reporter_name(e->server_evidence)) : SV_NONE);
+    json_network(j, e);
+    json_clock(j, &e->sum.clock);
+    json_tls(j, "tls", c);
     json_kv_u64(j, "bytesReceived", c->bytes_received);
     json_kv_u64(j, "bytesSent", c->bytes_sent);
-    json_kv_str(j, "evidence", sv_z(reporter_name(e->evidence)));
+    json_received(j, e);
+    json_evidence(j, e);
     json_kv_time(j, "firstSeen", c->first_ns);
     json_kv_time(j, "lastSeen", c->last_ns);
     json_kv_hex(j, "exemplarTraceId", c->exemplar_trace.b, sizeof(c->exemplar_trace.b));

@@ -11,6 +11,8 @@ void json_node(struct json_out *j, const struct node_view *n, double seconds);
 void json_view_head(struct json_out *j, const struct view *v, int64_t now_ns);
 /* Members of an open object: cluster, namespace, workload, service, version, principal. */
 void json_identity(struct json_out *j, const struct identity *who);
+/* "key":{"state",...}: how c's requests were protected, and how that is known. */
+void json_tls(struct json_out *j, const char *key, const struct edge_cell *c);
 /* {"p50Ms",...}, null when h is empty. */
 void json_latency(struct json_out *j, const char *key, const struct hist *h);
 

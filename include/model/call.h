@@ -22,9 +22,21 @@ enum tls_state {
     TLS_STATES_LEN
 };
 
+/* How a TLS state is known; the surer, the later. */
+enum tls_basis {
+    TLS_BASIS_NONE,      /* the state is unknown */
+    TLS_BASIS_INFERRED,  /* follows from a name: the SNI of a mesh, a principal beside the call */
+    TLS_BASIS_FORWARDED, /* a header that the proxy in front handed on: x-forwarded-client-cert */
+    TLS_BASIS_REPORTED,  /* the verdict of the proxy that ended TLS: connection_security_policy */
+    TLS_BASIS_HANDSHAKE, /* by one of the two that shook hands, with what was agreed on */
+    TLS_BASES_LEN
+};
+
 const char *reporter_name(enum reporter r);   /* "source", "destination", "pair", "span" */
 const char *protocol_name(enum protocol p);   /* "http", "grpc", "tcp" */
 const char *tls_state_name(enum tls_state t); /* "unknown", "plaintext", "tls", "mutual" */
+/* "inferred", "forwarded", "reported", "handshake"; "none" */
+const char *tls_basis_name(enum tls_basis b);
 bool reporter_from_sv(struct sv name, enum reporter *ret);
 bool protocol_from_sv(struct sv name, enum protocol *ret);
 bool tls_state_from_sv(struct sv name, enum tls_state *ret);
@@ -34,9 +46,11 @@ struct call {
     enum reporter reporter;
     enum protocol protocol;
     enum tls_state tls;
+    enum tls_basis tls_basis; /* not stored: the fold sets it for access records */
     struct identity source, destination;
     int64_t start_ns, duration_ns;
     uint64_t bytes_received, bytes_sent; /* request and response body as the reporter saw them */
+    uint32_t resends;                    /* of spans: how often it was sent again; not stored */
     uint16_t response_code;              /* HTTP status; 0 when no response came */
     int16_t grpc_status;                 /* -1 when there is none */
     struct sv response_flags;            /* Envoy's short codes joined by ','; empty for none */
@@ -49,6 +63,11 @@ struct call {
     int64_t peer_cert_expiry_ns;                                 /* 0 when unknown */
     struct trace_id trace_id;
     struct span_id span_id;
+};
+
+/* The called half of a pair, by its own clock. */
+struct called_half {
+    int64_t start_ns, duration_ns;
 };
 
 /* No response at all, 5xx, or a gRPC status other than OK: what counts as an error on an edge.

@@ -27,11 +27,28 @@ struct flag_count {
     uint64_t count;
 };
 
+/* A request worth looking at again. */
+struct edge_moment {
+    int64_t at_ns; /* its start; 0: there was none */
+    struct trace_id trace;
+};
+
+/* How far the called side's clock is ahead of the caller's, from pairs whose called half took no
+ * longer than the calling one. Since no call begins before it was sent nor ends after its answer has
+ * come, each pair puts the offset between two bounds. */
+struct edge_clock {
+    uint64_t pairs;
+    int64_t sum_ns;          /* of the middles between the bounds, capped */
+    int64_t low_ns, high_ns; /* the highest lower bound, the lowest upper bound */
+};
+
 struct edge_cell {
     uint64_t requests, errors; /* errors as call_is_error() */
     uint64_t codes[CODES_LEN];
     uint64_t grpc[GRPC_STATUSES_LEN]; /* by status, out-of-range ones counted as 2 (UNKNOWN) */
     uint64_t tls[TLS_STATES_LEN];
+    uint64_t tls_bases[TLS_BASES_LEN]; /* how those states are known */
+    uint64_t resends;                  /* how often requests were sent again, where spans say it */
     uint64_t bytes_received, bytes_sent;
     struct flag_count flags[EDGE_FLAGS_MAX];
     uint32_t flags_len;
@@ -42,6 +59,8 @@ struct edge_cell {
     struct trace_id exemplar_trace;                                /* newest request with a trace */
     struct trace_id error_trace; /* newest failed request with a trace */
     int64_t first_ns, last_ns;   /* start of the first and last request */
+    struct edge_moment first_plaintext, last_plaintext;
+    struct edge_clock clock; /* REPORTER_PAIR only */
 };
 
 struct edge {
@@ -60,10 +79,23 @@ struct edge_bucket {
 void edge_cell_done(struct edge_cell *c);
 /* Counts c; -1 when memory is out (nothing was counted). */
 int edge_cell_add(struct edge_cell *cell, const struct call *c) MUST_USE;
+/* The same for a pair: its called half's latency and clock too. */
+int edge_cell_add_pair(struct edge_cell *cell, const struct call *c,
+                       const struct called_half *called) MUST_USE;
 int edge_cell_merge(struct edge_cell *into, const struct edge_cell *from) MUST_USE;
 /* Stored form of one cell; see docs/store-format.md. */
 void edge_cell_encode(const struct edge_cell *c, struct buf *out);
 int edge_cell_decode(struct sv in, struct edge_cell *ret_c, struct err *err) MUST_USE;
+
+/* What the pairs say of the two clocks: the called side's minus the caller's. */
+enum clock_verdict {
+    CLOCK_UNKNOWN, /* no pair that tells */
+    CLOCK_AGREES,  /* 0 lies between the bounds */
+    CLOCK_SKEWED,  /* it does not: *ret_offset_ns apart, the middle between the bounds */
+    CLOCK_VARIES,  /* no one offset fits all pairs: many hosts, or a clock that was set */
+};
+const char *clock_verdict_name(enum clock_verdict v); /* "unknown", "agrees", "skewed", "varies" */
+enum clock_verdict edge_clock_judge(const struct edge_clock *c, int64_t *ret_offset_ns);
 
 void edge_bucket_done(struct edge_bucket *b);
 /* The reporter's cell, made when missing; NULL when memory is out. */

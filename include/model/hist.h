@@ -39,6 +39,8 @@ int hist_add(struct hist *h, int64_t value_ns, uint64_t times) MUST_USE;
 int hist_merge(struct hist *into, const struct hist *from) MUST_USE;
 /* Makes room, so that the next hist_merge() of the same two cannot fail. */
 int hist_reserve(struct hist *into, const struct hist *from) MUST_USE;
+/* Likewise for hist_add() of that value. */
+int hist_reserve_at(struct hist *h, int64_t value_ns) MUST_USE;
 int hist_copy(struct hist *ret_to, const struct hist *from) MUST_USE;
 /* q in 0..1; nanoseconds, the middle of the bucket that holds the observation of that rank, so off by
  * at most 4.5 % however few there are; 0 when empty. */

@@ -7,6 +7,9 @@ static const char *const protocol_names[PROTOCOLS_LEN] = { "http", "grpc", "tcp"
 static const char *const tls_state_names[TLS_STATES_LEN] = { "unknown", "plaintext", "tls",
                                                              "mutual" };
 
+static const char *const tls_basis_names[TLS_BASES_LEN] = { "none", "inferred", "forwarded",
+                                                            "reported", "handshake" };
+
 /* The index of name in names, or len. */
 static size_t name_index(const char *const *names, size_t len, struct sv name)
 {
@@ -32,6 +35,12 @@ const char *tls_state_name(enum tls_state t)
 {
     INVARIANT((size_t)t < TLS_STATES_LEN);
     return tls_state_names[t];
+}
+
+const char *tls_basis_name(enum tls_basis b)
+{
+    INVARIANT((size_t)b < TLS_BASES_LEN);
+    return tls_basis_names[b];
 }
 
 bool reporter_from_sv(struct sv name, enum reporter *ret)

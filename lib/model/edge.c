@@ -9,6 +9,7 @@
 #include "model/edge.h"
 #include "base/mem.h"
 #include "base/varint.h"
+#include "edge_clock.h"
 
 #define OTHER_FLAG SV("other")
 
@@ -60,6 +61,18 @@ static void count_flags(struct edge_cell *cell, struct sv flags)
             count_flag(cell, flag, 1);
 }
 
+static void keep_first(struct edge_moment *to, const struct edge_moment *m)
+{
+    if (m->at_ns && (!to->at_ns || m->at_ns < to->at_ns))
+        *to = *m;
+}
+
+static void keep_last(struct edge_moment *to, const struct edge_moment *m)
+{
+    if (m->at_ns && (!to->at_ns || m->at_ns >= to->at_ns))
+        *to = *m;
+}
+
 static int64_t earlier_expiry(int64_t a_ns, int64_t b_ns)
 {
     if (a_ns == 0 || b_ns == 0)
@@ -82,6 +95,11 @@ static void keep_facts(struct edge_cell *cell, const struct call *c, bool is_err
     if (c->tls_cipher.len && (is_newest || !cell->tls_cipher[0]))
         (void)sv_to_z(c->tls_cipher, cell->tls_cipher, sizeof(cell->tls_cipher));
     cell->cert_expiry_ns = earlier_expiry(cell->cert_expiry_ns, c->peer_cert_expiry_ns);
+    if (c->tls == TLS_PLAINTEXT) {
+        struct edge_moment here = { c->start_ns, c->trace_id };
+        keep_first(&cell->first_plaintext, &here);
+        keep_last(&cell->last_plaintext, &here);
+    }
 }
 
 void edge_cell_done(struct edge_cell *c)
@@ -106,9 +124,24 @@ int edge_cell_add(struct edge_cell *cell, const struct call *c)
         cell->grpc[c->grpc_status < GRPC_STATUSES_LEN ? c->grpc_status : GRPC_UNKNOWN]++;
     INVARIANT((size_t)c->tls < TLS_STATES_LEN);
     cell->tls[c->tls]++;
+    INVARIANT((size_t)c->tls_basis < TLS_BASES_LEN);
+    cell->tls_bases[c->tls == TLS_UNKNOWN ? TLS_BASIS_NONE : c->tls_basis]++;
+    add_capped(&cell->resends, c->resends);
     add_capped(&cell->bytes_received, c->bytes_received);
     add_capped(&cell->bytes_sent, c->bytes_sent);
     count_flags(cell, c->response_flags);
+    return 0;
+}
+
+int edge_cell_add_pair(struct edge_cell *cell, const struct call *c,
+                       const struct called_half *called)
+{
+    if (hist_reserve_at(&cell->server_latency, called->duration_ns) < 0 ||
+        edge_cell_add(cell, c) < 0)
+        return -1;
+    int rc = hist_add(&cell->server_latency, called->duration_ns, 1);
+    INVARIANT(rc == 0); /* there is room */
+    edge_clock_add(&cell->clock, c, called);
     return 0;
 }
 
@@ -125,6 +158,9 @@ static void merge_facts(struct edge_cell *into, const struct edge_cell *from)
     if (from->tls_cipher[0] && (is_newer || !into->tls_cipher[0]))
         memcpy(into->tls_cipher, from->tls_cipher, sizeof(into->tls_cipher));
     into->cert_expiry_ns = earlier_expiry(into->cert_expiry_ns, from->cert_expiry_ns);
+    keep_first(&into->first_plaintext, &from->first_plaintext);
+    keep_last(&into->last_plaintext, &from->last_plaintext);
+    edge_clock_merge(&into->clock, &from->clock);
 }
 
 static void merge_counters(struct edge_cell *into, const struct edge_cell *from)
@@ -135,6 +171,9 @@ static void merge_counters(struct edge_cell *into, const struct edge_cell *from)
         add_capped(&into->grpc[i], from->grpc[i]);
     for (size_t i = 0; i < TLS_STATES_LEN; i++)
         add_capped(&into->tls[i], from->tls[i]);
+    for (size_t i = 0; i < TLS_BASES_LEN; i++)
+        add_capped(&into->tls_bases[i], from->tls_bases[i]);
+    add_capped(&into->resends, from->resends);
     for (uint32_t i = 0; i < from->flags_len; i++)
         count_flag(into, sv_z(from->flags[i].flag), from->flags[i].count);
     add_capped(&into->requests, from->requests);

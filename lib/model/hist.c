@@ -109,6 +109,14 @@ int hist_reserve(struct hist *into, const struct hist *from)
     return from->len ? cover(into, from->first, from->first + (int32_t)from->len - 1) : 0;
 }
 
+int hist_reserve_at(struct hist *h, int64_t value_ns)
+{
+    if (value_ns <= 0)
+        return 0;
+    int32_t index = hist_index(value_ns);
+    return cover(h, index, index);
+}
+
 int hist_merge(struct hist *into, const struct hist *from)
 {
     if (hist_reserve(into, from) < 0)

@@ -76,6 +76,8 @@ static struct call random_call(uint64_t *seed, int64_t at_ns)
     if (c.grpc_status < 0)
         c.grpc_status = -1;
     c.tls = (enum tls_state)(next_random(seed) % TLS_STATES_LEN);
+    c.tls_basis = (enum tls_basis)(next_random(seed) % TLS_BASES_LEN);
+    c.resends = (uint32_t)(next_random(seed) % 3);
     c.response_flags = sv_z(flags[next_random(seed) % NELEMS(flags)]);
     c.tls_version = next_random(seed) % 2 ? SV("TLSv1.3") : SV("TLSv1.2");
     c.tls_cipher = SV("TLS_AES_128_GCM_SHA256");
@@ -184,10 +186,104 @@ static void test_codec(void **state)
     buf_putc(&out, 'x');
     struct edge_cell none;
     assert_int_equal(edge_cell_decode(buf_sv(&out), &none, NULL), ERR_MALFORMED);
-    out.mem[0] = 2;
+    out.mem[0] = 3;
     assert_int_equal(edge_cell_decode(buf_sv(&out), &none, NULL), ERR_UNSUPPORTED);
     edge_cell_done(&cell);
     edge_cell_done(&back);
+}
+
+/* Written by a version that knew no parts. */
+static void test_codec_version_1(void **state)
+{
+    (void)state;
+    struct edge_cell cell = { 0 }, back = { 0 };
+    struct call c = a_call();
+    c.tls = TLS_UNKNOWN;
+    AUTO_DONE(buf) out = { 0 };
+    assert_int_equal(edge_cell_add(&cell, &c), 0);
+    edge_cell_encode(&cell, &out);
+    assert_int_equal(out.mem[0], 1);
+    assert_int_equal(edge_cell_decode(buf_sv(&out), &back, NULL), 0);
+    assert_int_equal(back.requests, 1);
+    assert_int_equal(back.first_plaintext.at_ns, 0);
+    edge_cell_done(&cell);
+    edge_cell_done(&back);
+}
+
+static void test_plaintext_moments(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t at_ns;
+        enum tls_state tls;
+    } calls[] = {
+        { 50, TLS_MUTUAL },  { 30, TLS_PLAINTEXT }, { 20, TLS_PLAINTEXT },
+        { 60, TLS_UNKNOWN }, { 40, TLS_PLAINTEXT }, { 10, TLS_ONE_WAY },
+    };
+    struct edge_cell parts[2] = { 0 }, back = { 0 };
+    for (size_t i = 0; i < NELEMS(calls); i++) {
+        struct call c = a_call();
+        c.start_ns = calls[i].at_ns;
+        c.tls = calls[i].tls;
+        c.tls_basis = TLS_BASIS_HANDSHAKE;
+        c.trace_id.b[0] = (uint8_t)calls[i].at_ns;
+        assert_int_equal(edge_cell_add(&parts[i % 2], &c), 0);
+    }
+    assert_int_equal(edge_cell_merge(&parts[0], &parts[1]), 0);
+    AUTO_DONE(buf) out = { 0 };
+    edge_cell_encode(&parts[0], &out);
+    assert_int_equal(edge_cell_decode(buf_sv(&out), &back, NULL), 0);
+    assert_int_equal(back.first_plaintext.at_ns, 20);
+    assert_int_equal(back.first_plaintext.trace.b[0], 20);
+    assert_int_equal(back.last_plaintext.at_ns, 40);
+    assert_int_equal(back.last_plaintext.trace.b[0], 40);
+    assert_int_equal(back.tls_bases[TLS_BASIS_HANDSHAKE], 5);
+    assert_int_equal(back.tls_bases[TLS_BASIS_NONE], 1);
+    edge_cell_done(&parts[0]);
+    edge_cell_done(&parts[1]);
+    edge_cell_done(&back);
+}
+
+static void test_clock(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct {
+            int64_t start, took, called_start, called_took;
+        } pairs[3];
+        enum clock_verdict verdict;
+        int64_t offset;
+    } cases[] = {
+        { "none", { { 0 } }, CLOCK_UNKNOWN, 0 },
+        { "in step", { { 1000, 100, 1010, 80 } }, CLOCK_AGREES, 0 },
+        { "ahead", { { 1000, 100, 1510, 80 }, { 2000, 50, 2503, 46 } }, CLOCK_SKEWED, 501 },
+        { "behind", { { 1000, 100, 810, 80 } }, CLOCK_SKEWED, -200 },
+        { "two hosts", { { 1000, 100, 1510, 80 }, { 2000, 50, 2003, 46 } }, CLOCK_VARIES, 250 },
+        { "went on after the answer", { { 1000, 100, 1050, 500 } }, CLOCK_UNKNOWN, 0 },
+        { "absurd times", { { INT64_MIN, 100, INT64_MAX, 80 } }, CLOCK_UNKNOWN, 0 },
+    };
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        struct edge_cell cell = { 0 }, back = { 0 };
+        AUTO_DONE(buf) out = { 0 };
+        int64_t offset;
+        print_message("case: %s\n", cases[i].name);
+        for (size_t k = 0; k < 3 && cases[i].pairs[k].took; k++) {
+            struct call c = a_call();
+            c.start_ns = cases[i].pairs[k].start;
+            c.duration_ns = cases[i].pairs[k].took;
+            struct called_half called = { cases[i].pairs[k].called_start,
+                                          cases[i].pairs[k].called_took };
+            assert_int_equal(edge_cell_add_pair(&cell, &c, &called), 0);
+        }
+        edge_cell_encode(&cell, &out);
+        assert_int_equal(edge_cell_decode(buf_sv(&out), &back, NULL), 0);
+        assert_int_equal(edge_clock_judge(&back.clock, &offset), cases[i].verdict);
+        assert_int_equal(offset, cases[i].offset);
+        assert_int_equal(back.server_latency.count, cell.requests);
+        edge_cell_done(&cell);
+        edge_cell_done(&back);
+    }
 }
 
 static void test_codec_failing_memory(void **state)
@@ -273,6 +369,9 @@ int main(void)
         cmocka_unit_test(test_flags_overflow_into_other),
         cmocka_unit_test(test_facts),
         cmocka_unit_test(test_codec),
+        cmocka_unit_test(test_codec_version_1),
+        cmocka_unit_test(test_plaintext_moments),
+        cmocka_unit_test(test_clock),
         cmocka_unit_test(test_codec_failing_memory),
         cmocka_unit_test(test_bucket),
         cmocka_unit_test(test_keys),

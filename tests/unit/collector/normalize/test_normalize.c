@@ -214,10 +214,71 @@ static void test_tls(void **state)
     };
     (void)state;
     struct span server = { .kind = SPAN_KIND_SERVER }, client = { .kind = SPAN_KIND_CLIENT };
-    assert_int_equal(facts_of(server, none, none).tls, TLS_UNKNOWN);
-    assert_int_equal(facts_of(server, none, ours).tls, TLS_PLAINTEXT);
-    assert_int_equal(facts_of(server, none, forwarded).tls, TLS_MUTUAL);
-    assert_int_equal(facts_of(client, none, forwarded).tls, TLS_UNKNOWN);
+    assert_int_equal(facts_of(server, none, none).tls.state, TLS_UNKNOWN);
+    assert_int_equal(facts_of(server, none, ours).tls.state, TLS_PLAINTEXT);
+    assert_int_equal(facts_of(server, none, forwarded).tls.state, TLS_MUTUAL);
+    assert_int_equal(facts_of(client, none, forwarded).tls.state, TLS_UNKNOWN);
+}
+
+#define A    "spiffe://td/ns/a/sa/a"
+#define B    "spiffe://td/ns/b/sa/b"
+#define XFCC "http.request.header.x-forwarded-client-cert"
+
+struct tls_case {
+    const char *name;
+    struct attr attrs[ATTRS];
+    enum tls_state called, calling;   /* as told by either side */
+    enum tls_basis basis;             /* of the called side's word */
+    const char *source, *destination; /* principals, by the called side */
+};
+/* clang-format off */
+static const struct tls_case tls_cases[] = {
+    { "nothing said", { TEXT("url.scheme", "https") }, TLS_UNKNOWN, TLS_UNKNOWN, TLS_BASIS_NONE, "", "" },
+    { "Tulle's word", { TEXT("tls_state", "plaintext"), TEXT("requested_server_name", "outbound_.80_._.b") },
+      TLS_PLAINTEXT, TLS_PLAINTEXT, TLS_BASIS_HANDSHAKE, "", "" },
+    { "an SDK that ended TLS", { TEXT("tls.protocol.version", "1.3"), TEXT("tls.cipher", "AES") },
+      TLS_ONE_WAY, TLS_ONE_WAY, TLS_BASIS_HANDSHAKE, "", "" },
+    { "with the client's certificate", { { SV("tls.established"), { .type = VALUE_BOOL, .boolean = true } },
+                                         TEXT("tls.client.subject", "CN=a") },
+      TLS_MUTUAL, TLS_MUTUAL, TLS_BASIS_HANDSHAKE, "", "" },
+    { "a handshake that failed", { { SV("tls.established"), { .type = VALUE_BOOL } }, TEXT("tls.protocol.version", "1.3") },
+      TLS_UNKNOWN, TLS_UNKNOWN, TLS_BASIS_NONE, "", "" },
+    { "Istio's verdict", { TEXT("connection_security_policy", "mutual_tls") }, TLS_MUTUAL, TLS_MUTUAL, TLS_BASIS_REPORTED, "", "" },
+    { "none, which a client says when it was not told", { TEXT("connection_security_policy", "none") },
+      TLS_PLAINTEXT, TLS_UNKNOWN, TLS_BASIS_REPORTED, "", "" },
+    { "unknown beside a principal", { TEXT("connection_security_policy", "unknown"), TEXT("destination_principal", B) },
+      TLS_MUTUAL, TLS_MUTUAL, TLS_BASIS_INFERRED, "", B },
+    { "Envoy's operators", { TEXT("downstream_peer_uri_san", A), TEXT("downstream_tls_version", "TLSv1.3") },
+      TLS_MUTUAL, TLS_UNKNOWN, TLS_BASIS_REPORTED, A, "" },
+    { "Envoy's operators, no client certificate", { TEXT("downstream_peer_uri_san", "-"), TEXT("downstream_tls_version", "TLSv1.3") },
+      TLS_ONE_WAY, TLS_UNKNOWN, TLS_BASIS_REPORTED, "", "" },
+    { "Envoy's operators, no TLS", { TEXT("downstream_tls_version", "-") }, TLS_PLAINTEXT, TLS_UNKNOWN, TLS_BASIS_REPORTED, "", "" },
+    { "ztunnel", { TEXT("src.identity", A), TEXT("dst.identity", B) }, TLS_MUTUAL, TLS_MUTUAL, TLS_BASIS_REPORTED, A, B },
+    { "ztunnel with one", { TEXT("src.identity", A) }, TLS_UNKNOWN, TLS_UNKNOWN, TLS_BASIS_NONE, A, "" },
+    { "the nearest proxy's header", { TEXT(XFCC, "By=x;URI=spiffe://far,By=" B ";Hash=1;Subject=\"\";URI=" A) },
+      TLS_MUTUAL, TLS_UNKNOWN, TLS_BASIS_FORWARDED, A, B },
+    { "a header without an identity", { TEXT(XFCC, "Hash=1;Subject=CN") }, TLS_UNKNOWN, TLS_UNKNOWN, TLS_BASIS_NONE, "", "" },
+    { "a mesh's SNI", { TEXT("requested_server_name", "outbound_.9080_._.b.default.svc") }, TLS_MUTUAL, TLS_UNKNOWN, TLS_BASIS_INFERRED, "", "" },
+    { "another SNI", { TEXT("requested_server_name", "shop.example.com") }, TLS_ONE_WAY, TLS_UNKNOWN, TLS_BASIS_INFERRED, "", "" },
+    { "no SNI", { TEXT("requested_server_name", "-") }, TLS_PLAINTEXT, TLS_UNKNOWN, TLS_BASIS_INFERRED, "", "" },
+};
+/* clang-format on */
+
+static void test_tls_sources(void **state)
+{
+    static const struct attr none[1];
+    (void)state;
+    for (size_t i = 0; i < NELEMS(tls_cases); i++) {
+        const struct tls_case *c = &tls_cases[i];
+        struct span server = { .kind = SPAN_KIND_SERVER }, client = { .kind = SPAN_KIND_CLIENT };
+        struct span_facts called = facts_of(server, none, c->attrs);
+        print_message("case: %s\n", c->name);
+        assert_int_equal(called.tls.state, c->called);
+        assert_int_equal(called.tls.basis, c->basis);
+        assert_sv(called.tls.source_principal, c->source);
+        assert_sv(called.tls.destination_principal, c->destination);
+        assert_int_equal(facts_of(client, none, c->attrs).tls.state, c->calling);
+    }
 }
 
 static void test_host(void **state)
@@ -303,10 +364,15 @@ static void test_shared_resource(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_who),        cmocka_unit_test(test_result),
-        cmocka_unit_test(test_peer),       cmocka_unit_test(test_kind_and_time),
-        cmocka_unit_test(test_tls),        cmocka_unit_test(test_host),
-        cmocka_unit_test(test_every_name), cmocka_unit_test(test_shared_resource),
+        cmocka_unit_test(test_who),
+        cmocka_unit_test(test_result),
+        cmocka_unit_test(test_peer),
+        cmocka_unit_test(test_kind_and_time),
+        cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_tls_sources),
+        cmocka_unit_test(test_host),
+        cmocka_unit_test(test_every_name),
+        cmocka_unit_test(test_shared_resource),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

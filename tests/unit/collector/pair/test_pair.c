@@ -104,11 +104,11 @@ static const struct story stories[] = {
 };
 /* clang-format on */
 
-static void record(void *to, const struct call *c, int64_t server_ns)
+static void record(void *to, const struct call *c, const struct called_half *called)
 {
     buf_printf(to, "%.*s>%.*s %s %u;", SV_ARG(c->source.workload), SV_ARG(c->destination.workload),
                reporter_name(c->reporter), c->response_code);
-    assert_int_equal(server_ns >= 0, c->reporter == REPORTER_PAIR);
+    assert_int_equal(called != NULL, c->reporter == REPORTER_PAIR);
 }
 
 static void add(struct pairer *p, const struct step *s, bool is_counted)
