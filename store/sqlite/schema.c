@@ -46,6 +46,8 @@ static const char *const migrations[] = {
     " chunks INTEGER NOT NULL, batches INTEGER NOT NULL, spans INTEGER NOT NULL,"
     " calls INTEGER NOT NULL, edge_buckets INTEGER NOT NULL);"
     "INSERT INTO dropped VALUES(0, 0, 0, 0, 0);",
+    /* 4: cells may be of version 2, which older programs cannot read */
+    "SELECT 4;",
 };
 
 int schema_check(struct db *db, bool *ret_is_fresh, struct err *err)

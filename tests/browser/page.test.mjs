@@ -226,7 +226,11 @@ test("panel: what is known of an edge", async () => {
         "UF, connection to the destination failed",
         "p99",
         "122 ms",
-        "source",
+        "the caller's proxy",
+        "from the handshake itself",
+        "420 ms behind",
+        "network, mean",
+        "arrived there",
         "mutual TLS",
     ])
         assert.ok(text.includes(part), part);
@@ -237,6 +241,18 @@ test("panel: what is known of an edge", async () => {
         `/api/v1/traces/${edge.errorTraceId}`,
         `/api/v1/traces/${edge.exemplarTraceId}`,
     ]);
+    assert.deepEqual(page.complaints, []);
+});
+
+test("panel: the first and the last plaintext request", async () => {
+    const edge = edgeOf("reviews-v2", "ratings-v1");
+    await open(`?sel=edge:${edge.id}`);
+    await page.locator(".panel .tls").waitFor();
+    const first = page.locator(`.panel a[href="/api/v1/traces/${edge.tls.firstPlaintext.traceId}"]`);
+    assert.equal(await first.locator("time").getAttribute("title"), edge.tls.firstPlaintext.time);
+    const text = await page.locator(".panel").innerText();
+    assert.ok(text.includes("last plaintext"), text);
+    await page.screenshot({ path: shotPath("panel-tls") });
     assert.deepEqual(page.complaints, []);
 });
 

@@ -88,6 +88,8 @@ function edge(call) {
         flags: errors > 0 ? { UF: errors } : {},
         latency: { p50Ms: p95 / 2, p95Ms: p95, p99Ms: p95 * 2, meanMs: p95 / 1.8 },
         serverLatency: null,
+        networkLatency: p95 > 50 ? { meanMs: 1.5, p50Ms: 2.5 } : null,
+        clock: p95 > 50 ? { verdict: "skewed", offsetMs: -420 } : null,
         tls: {
             state: call.tls,
             mutual,
@@ -97,10 +99,22 @@ function edge(call) {
             version: mutual > 0 ? "TLSv1.3" : null,
             cipher: mutual > 0 ? "TLS_AES_128_GCM_SHA256" : null,
             certificateExpiry: mutual > 0 ? "2100-01-01T00:00:00.000Z" : null,
+            confidence: call.tls === "unknown" ? null : "handshake",
+            firstPlaintext:
+                plaintext > 0
+                    ? {
+                          time: "2026-01-02T03:04:05.000Z",
+                          traceId: "4bf92f3577b34da6a3ce929d0e0e4738",
+                      }
+                    : null,
+            lastPlaintext: plaintext > 0 ? { time: "2026-01-02T03:04:55.000Z", traceId: null } : null,
         },
         bytesReceived: 0,
         bytesSent: requests * 1432,
+        received: requests + errors,
+        resends: 0,
         evidence: "source",
+        evidenceCounts: { source: requests },
         firstSeen: "2026-01-02T03:04:00.000Z",
         lastSeen: "2026-01-02T03:05:00.000Z",
         exemplarTraceId: "4bf92f3577b34da6a3ce929d0e0e4736",

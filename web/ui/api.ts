@@ -39,6 +39,11 @@ export interface Latency {
     meanMs: number;
 }
 
+export interface Moment {
+    time: string;
+    traceId: string | null;
+}
+
 export interface GraphEdge {
     id: string;
     source: Identity;
@@ -54,6 +59,8 @@ export interface GraphEdge {
     flags: Record<string, number>;
     latency: Latency;
     serverLatency: Latency | null;
+    networkLatency: { meanMs: number; p50Ms: number } | null;
+    clock: { verdict: "agrees" | "skewed" | "varies"; offsetMs: number } | null;
     tls: {
         state: TlsState;
         mutual: number;
@@ -63,10 +70,16 @@ export interface GraphEdge {
         version: string | null;
         cipher: string | null;
         certificateExpiry: string | null;
+        confidence: "handshake" | "reported" | "forwarded" | "inferred" | null;
+        firstPlaintext: Moment | null;
+        lastPlaintext: Moment | null;
     };
     bytesReceived: number;
     bytesSent: number;
+    received: number | null;
+    resends: number;
     evidence: string;
+    evidenceCounts: Record<string, number>;
     firstSeen: string;
     lastSeen: string;
     exemplarTraceId: string | null;

@@ -1,5 +1,5 @@
 // edge_panel.tsx - everything known about one edge.
-import type { GraphEdge, Latency } from "./api.ts";
+import type { GraphEdge, Latency, Moment } from "./api.ts";
 import { Facts } from "./facts.tsx";
 import * as format from "./format.ts";
 import { History } from "./history.tsx";
@@ -81,6 +81,63 @@ function Percentiles({ title, of }: { title: string; of: Latency }) {
     );
 }
 
+/** How a TLS state is known, surest first. */
+const CONFIDENCE = {
+    handshake: "from the handshake itself",
+    reported: "as the proxy reported it",
+    forwarded: "from a header a proxy handed on",
+    inferred: "inferred from a name",
+};
+
+/** Who told of the requests, in words. */
+const REPORTERS: Record<string, string> = {
+    source: "the caller's proxy",
+    destination: "the callee's proxy",
+    pair: "both applications' spans",
+    span: "one span alone",
+};
+
+function seenBy(edge: GraphEdge): string {
+    const counts = Object.entries(edge.evidenceCounts);
+    const words = (name: string) => REPORTERS[name] ?? name;
+    if (counts.length <= 1) return words(edge.evidence);
+    return counts.map(([name, count]) => `${words(name)} ${format.count(count)}`).join(", ");
+}
+
+function At({ moment }: { moment: Moment }) {
+    const words = (
+        <time dateTime={moment.time} title={moment.time}>
+            {format.when(Date.parse(moment.time), Date.now())}
+        </time>
+    );
+    if (!moment.traceId) return words;
+    return <a href={`/api/v1/traces/${encodeURIComponent(moment.traceId)}`}>{words}</a>;
+}
+
+/** What the caller waited longer than the callee took, and whether their clocks can be compared. */
+function Network({ edge }: { edge: GraphEdge }) {
+    const { networkLatency: network, clock } = edge;
+    const offset = clock && format.latency(Math.abs(clock.offsetMs));
+    const clocks = {
+        agrees: null,
+        skewed: `${offset} ${clock && clock.offsetMs > 0 ? "ahead" : "behind"}`,
+        varies: "no one offset fits",
+    };
+    if (!network && !clock) return null;
+    return (
+        <section>
+            <h3>Between the two</h3>
+            <Facts
+                rows={[
+                    ["network, mean", network && format.latency(Math.max(0, network.meanMs))],
+                    ["network, p50", network && format.latency(Math.max(0, network.p50Ms))],
+                    ["callee's clock", clock && clocks[clock.verdict]],
+                ]}
+            />
+        </section>
+    );
+}
+
 function Tls({ edge }: { edge: GraphEdge }) {
     const { tls } = edge;
     const expiry = tls.certificateExpiry;
@@ -96,6 +153,9 @@ function Tls({ edge }: { edge: GraphEdge }) {
                     ["one-way TLS", count(tls.tls)],
                     ["plaintext", count(tls.plaintext)],
                     ["not known", count(tls.unknown)],
+                    ["known", tls.confidence && CONFIDENCE[tls.confidence]],
+                    ["first plaintext", tls.firstPlaintext && <At moment={tls.firstPlaintext} />],
+                    ["last plaintext", tls.lastPlaintext && <At moment={tls.lastPlaintext} />],
                     ["version", tls.version],
                     ["cipher", tls.cipher],
                     ["caller is", principal(edge.source.principal)],
@@ -152,6 +212,7 @@ export function EdgePanel({ line, window }: { line: Line; window: WindowName }) 
             {edge.serverLatency && (
                 <Percentiles title="Latency inside the callee" of={edge.serverLatency} />
             )}
+            <Network edge={edge} />
             <Tls edge={edge} />
             <Counts title="Response codes" of={edge.codes} />
             <Counts title="gRPC status" of={edge.grpcCodes} />
@@ -161,12 +222,19 @@ export function EdgePanel({ line, window }: { line: Line; window: WindowName }) 
                 <Facts
                     rows={[
                         ["requests", format.count(edge.requests)],
+                        [
+                            "arrived there",
+                            edge.received !== null &&
+                                edge.received > edge.requests &&
+                                format.count(edge.received),
+                        ],
+                        ["sent again", edge.resends > 0 && format.count(edge.resends)],
                         ["errors", format.count(edge.errors)],
                         ["sent to the callee", format.bytes(edge.bytesReceived)],
                         ["sent back", format.bytes(edge.bytesSent)],
                         ["protocol", edge.protocol],
                         ["asked for as", edge.destinationService],
-                        ["seen by", edge.evidence],
+                        ["seen by", seenBy(edge)],
                         ["first seen", format.when(Date.parse(edge.firstSeen), now)],
                         ["last seen", format.when(Date.parse(edge.lastSeen), now)],
                     ]}

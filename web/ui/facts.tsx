@@ -12,7 +12,7 @@ export function Facts({
     return (
         <dl class={isCount ? "counts" : ""}>
             {rows
-                .filter(([, value]) => value !== null && value !== undefined && value !== "")
+                .filter(([, value]) => value !== null && value !== undefined && value !== false && value !== "")
                 .map(([name, value]) => (
                     <div key={name}>
                         <dt>{name}</dt>
