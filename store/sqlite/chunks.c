@@ -8,6 +8,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
+enum { FEW_FINGERPRINTS = 32 }; /* sorted in place */
+
 void chunks_init(struct chunks *c)
 {
     *c = (struct chunks){ .segment_records = SEGMENT_RECORDS };
@@ -66,11 +68,46 @@ static int u32_cmp(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static void swap_in_order(uint32_t *list, size_t len)
+{
+    for (size_t i = 1; i < len; i++) {
+        uint32_t moving = list[i];
+        size_t at = i;
+        for (; at && list[at - 1] > moving; at--)
+            list[at] = list[at - 1];
+        list[at] = moving;
+    }
+}
+
+/* By one byte after the other, the lowest first. Fingerprints are hashes, so every byte varies. */
+static void sort_by_bytes(uint32_t *list, uint32_t *other, size_t len)
+{
+    for (unsigned shift = 0; shift < 32; shift += 8) {
+        size_t next[257] = { 0 };
+        for (size_t i = 0; i < len; i++)
+            next[(list[i] >> shift & 0xff) + 1]++;
+        for (size_t v = 1; v < 256; v++)
+            next[v] += next[v - 1];
+        for (size_t i = 0; i < len; i++)
+            other[next[list[i] >> shift & 0xff]++] = list[i];
+        uint32_t *sorted = other;
+        other = list;
+        list = sorted;
+    }
+}
+
 size_t fingerprints_sort(uint32_t *list, size_t len)
 {
     if (len == 0)
         return 0;
-    qsort(list, len, sizeof(*list), u32_cmp);
+    uint32_t *other = len > FEW_FINGERPRINTS ? mem_alloc(len * sizeof(*other)) : NULL;
+    if (len <= FEW_FINGERPRINTS)
+        swap_in_order(list, len);
+    else if (other)
+        sort_by_bytes(list, other, len);
+    else
+        qsort(list, len, sizeof(*list), u32_cmp); /* slower, and needs no memory */
+    mem_free(other);
     size_t kept = 1;
     for (size_t i = 1; i < len; i++)
         if (list[i] != list[kept - 1])

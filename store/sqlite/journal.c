@@ -51,6 +51,8 @@ static int add_row(struct sqlite_store *s, const struct batch *b, const struct c
     struct segment_w *w = stages_open(&s->stages, (uint64_t)c->id);
     buf_clear(&s->rows);
     int rc = w ? segment_add(w, b, &s->rows, err) : err_set(err, ERR_NOMEM, "segment");
+    if (rc == 0)
+        rc = operations_note(s, b, w, err);
     if (rc < 0)
         return rc;
     stages_added(&s->stages, (uint64_t)c->id, s->chunks.segment_records, SEGMENT_ROWS);
@@ -86,8 +88,7 @@ static int add_batch(struct sqlite_store *s, struct group *g, size_t i, struct e
         return err_set(err, ERR_NOMEM, "fingerprints of %zu spans", b->spans_len);
     g->chunks_len++;
     g->seqs[i] = seq;
-    rc = add_row(s, b, c, err);
-    return rc < 0 ? rc : operations_note(s, b, err);
+    return add_row(s, b, c, err);
 }
 
 /* Forgets keys so old that none of them is waited for. */

@@ -62,17 +62,14 @@ static int add_row(struct sqlite_store *s, const struct operation *op, struct er
     return db_run(&s->writer, st, "add operation", err);
 }
 
-int operations_note(struct sqlite_store *s, const struct batch *b, struct err *err)
+int operations_note(struct sqlite_store *s, const struct batch *b, struct segment_w *w,
+                    struct err *err)
 {
-    const struct resource *resource = NULL;
-    struct sv service = SV_NONE;
     for (size_t i = 0; i < b->spans_len; i++) {
         const struct span *span = &b->spans[i];
-        if (span->resource != resource) {
-            resource = span->resource;
-            service = span_service(span);
-        }
-        struct operation op = { service, span->name, span->kind };
+        if (segment_knows_operation(w, b->spans_len - i))
+            continue;
+        struct operation op = { span_service(span), span->name, span->kind };
         int is_new = note(&s->operations, &op);
         if (is_new < 0)
             return err_set(err, ERR_NOMEM, "operations");

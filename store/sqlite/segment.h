@@ -24,6 +24,9 @@ struct segment_size {
     uint64_t batches, spans, calls, errors;
 };
 struct segment_size segment_size(const struct segment_w *w);
+/* Whether service, name and kind of the span that was added as n-th from the end, 1 being the last,
+ * are known to be those of one asked about before. False now and then although they are. */
+bool segment_knows_operation(struct segment_w *w, size_t n);
 /* Appends the segment of what was added to out. ERR_NOMEM, and it may be tried again; ERR_LIMIT. */
 int segment_finish(struct segment_w *w, struct buf *out, struct err *err) MUST_USE;
 /* All of it: starts, adds the batches, finishes. */
@@ -43,8 +46,8 @@ int segment_decode(struct sv in, struct batch *b, struct segment_origins *ret_or
                    struct err *err) MUST_USE;
 /* The same for the spans of some traces only, without the calls; the rest is passed over. An
  * outline is a span without attributes, events, links, status message and trace state. */
-int segment_decode_traces(struct sv in, const struct trace_id *ids, size_t ids_len,
-                          bool is_outline, struct batch *b, struct err *err) MUST_USE;
+int segment_decode_traces(struct sv in, const struct trace_id *ids, size_t ids_len, bool is_outline,
+                          struct batch *b, struct err *err) MUST_USE;
 
 /* What reading one segment after another needs again and again. All-zero is valid; of one thread. */
 struct segment_scratch {

@@ -398,6 +398,19 @@ int segment_add(struct segment_w *w, const struct batch *b, struct buf *ret_row,
     return 0;
 }
 
+bool segment_knows_operation(struct segment_w *w, size_t n)
+{
+    const struct added_span *a = &w->spans[w->spans_len - n];
+    uint32_t kind;
+    memcpy(&kind, w->shapes.list[a->shape].p + offsetof(struct shape, kind), sizeof(kind));
+    struct operation_known *at =
+        &w->operations[(a->name * 31 + a->resource * 7 + kind) % OPERATIONS_KNOWN_LEN];
+    if (at->resource == a->resource + 1 && at->name == a->name && at->kind == kind)
+        return true;
+    *at = (struct operation_known){ a->resource + 1, a->name, kind };
+    return false;
+}
+
 static void owners_start(struct owners *o)
 {
     interner_start(&o->table);
@@ -431,6 +444,7 @@ void segment_start(struct segment_w *w)
     for (size_t i = 0; i < CALL_TEXTS_LEN; i++)
         dict_start(&w->call_texts[i]);
     memset(w->likely, 0, sizeof(w->likely));
+    memset(w->operations, 0, sizeof(w->operations));
     columns_start(w);
     if (w->traces_len)
         memset(w->trace_slots, 0, w->trace_slots_cap * sizeof(*w->trace_slots));

@@ -74,6 +74,12 @@ struct likely {
     uint32_t keys, shape; /* numbers plus one; 0: nothing yet */
 };
 
+/* Operations that were asked about, by hash. */
+enum { OPERATIONS_KNOWN_LEN = 512 }; /* a power of two */
+struct operation_known {
+    uint32_t resource, name, kind; /* resource plus one; 0: nothing here */
+};
+
 /* Resources or scopes: numbers by content, remembered by address for one batch. */
 enum { OWNER_CACHE_LEN = 64 }; /* a power of two */
 struct owners {
@@ -105,6 +111,7 @@ struct segment_w {
     struct owners resources, scopes;
     struct dict names, messages, trace_states, call_texts[CALL_TEXTS_LEN];
     struct likely likely[LIKELY_LEN];
+    struct operation_known operations[OPERATIONS_KNOWN_LEN];
     struct column *columns; /* columns_ready of them have a dict with memory to be used again */
     size_t columns_len, columns_ready, columns_cap;
     struct key_list *key_lists;

@@ -79,8 +79,8 @@ int chunk_load(struct session *session, const struct chunk_ref *ref, struct trac
 
 /* The traces of a chunk with a span that matches q, see segment_scan(). */
 int chunk_scan(struct session *session, const struct chunk_ref *ref, const struct span_query *q,
-               struct segment_scratch *scratch, segment_hit_sink *sink, void *to,
-               struct err *err) MUST_USE;
+               struct segment_scratch *scratch, segment_hit_sink *sink, void *to, struct err *err)
+    MUST_USE;
 
 /* The records in a chunk's bytes, which are copied. Gives. */
 int batch_of_bytes(struct sv bytes, enum chunk_kind kind, struct trace_choice choice,
@@ -110,7 +110,9 @@ int keys_load(struct sqlite_store *s, struct db *db, struct err *err) MUST_USE;
 int sqlite_put(struct store *s, struct batch *const *batches, size_t n, struct err *err);
 /* operations.c */
 int operations_load(struct sqlite_store *s, struct db *db, struct err *err) MUST_USE;
-int operations_note(struct sqlite_store *s, const struct batch *b, struct err *err) MUST_USE;
+/* Lists what is new in b, the batch that was added to w last. */
+int operations_note(struct sqlite_store *s, const struct batch *b, struct segment_w *w,
+                    struct err *err) MUST_USE;
 void operations_forget(struct sqlite_store *s);
 int sqlite_operations(struct store *s, store_operation_sink *sink, void *to, struct err *err);
 /* history.c */
