@@ -1,6 +1,8 @@
 /* rows_r.c - reading what rows_w.c wrote, believing nothing; see texts_r.c. */
+#include "base/mem.h"
 #include "store/sqlite/rows.h"
 #include "store/sqlite/rows_format.h"
+#include "store/sqlite/segment_format.h"
 
 static void bytes_get(struct rd *r, uint8_t *to, size_t len)
 {
@@ -57,11 +59,19 @@ void links_get(struct texts_r *r, struct span *s)
     s->links = list;
 }
 
+/* What the spans of a shape have in common; the values of its attributes are missing. */
+struct row_shape {
+    struct span span;
+    uint32_t parts;
+};
+
 struct rows_r {
     struct texts_r texts;
     const struct resource *resources[SEEN_MAX];
     const struct scope *scopes[SEEN_MAX];
     uint32_t resources_len, scopes_len;
+    const struct row_shape **shapes;
+    size_t shapes_len, shapes_cap;
     struct trace_id trace;
     int64_t start_ns;
 };
@@ -101,35 +111,35 @@ static const struct scope *numbered_scope_get(struct rows_r *w)
 
 static void optional_fields_get(struct texts_r *t, struct span *s, uint64_t mask)
 {
-    if (mask & ROW_STATUS)
+    if (mask & ROW_1_STATUS)
         s->status = (enum span_status)rd_varint(&t->rd);
-    if (mask & ROW_FLAGS)
+    if (mask & ROW_1_FLAGS)
         s->flags = (uint32_t)rd_varint(&t->rd);
-    if (mask & ROW_MESSAGE)
+    if (mask & ROW_1_MESSAGE)
         s->status_message = text_get(t);
-    if (mask & ROW_TRACE_STATE)
+    if (mask & ROW_1_TRACE_STATE)
         s->trace_state = text_get(t);
-    if (mask & ROW_DROPPED) {
+    if (mask & ROW_1_DROPPED) {
         s->dropped_events = (uint32_t)rd_varint(&t->rd);
         s->dropped_links = (uint32_t)rd_varint(&t->rd);
     }
-    if (mask & ROW_EVENTS)
+    if (mask & ROW_1_EVENTS)
         events_get(t, s);
-    if (mask & ROW_LINKS)
+    if (mask & ROW_1_LINKS)
         links_get(t, s);
 }
 
-static void span_get(struct rows_r *w, struct span *s)
+static void span_1_get(struct rows_r *w, struct span *s)
 {
     struct texts_r *t = &w->texts;
     uint64_t mask = rd_varint(&t->rd);
-    if (mask & ~(uint64_t)ROW_ALL)
+    if (mask & ~(uint64_t)ROW_1_ALL)
         rd_fail(&t->rd, ERR_MALFORMED, "span mask %llx", (unsigned long long)mask);
-    if (!(mask & ROW_SAME_TRACE))
+    if (!(mask & ROW_1_SAME_TRACE))
         bytes_get(&t->rd, w->trace.b, sizeof(w->trace.b));
     s->trace_id = w->trace;
     bytes_get(&t->rd, s->span_id.b, sizeof(s->span_id.b));
-    if (mask & ROW_PARENT)
+    if (mask & ROW_1_PARENT)
         bytes_get(&t->rd, s->parent_id.b, sizeof(s->parent_id.b));
     s->kind = (enum span_kind)rd_varint(&t->rd);
     s->start_ns = (int64_t)((uint64_t)w->start_ns + (uint64_t)rd_zigzag(&t->rd));
@@ -140,6 +150,99 @@ static void span_get(struct rows_r *w, struct span *s)
     s->scope = numbered_scope_get(w);
     optional_fields_get(t, s, mask);
     s->attrs = attrs_get_all(t);
+}
+
+/* The shape whose number plus one that is, read first when it is 0; NULL after a failure. */
+static const struct row_shape *shape_get(struct rows_r *w, uint64_t ref)
+{
+    struct texts_r *t = &w->texts;
+    if (ref > w->shapes_len)
+        rd_fail(&t->rd, ERR_MALFORMED, "shape %llu of %zu", (unsigned long long)ref, w->shapes_len);
+    if (!rd_ok(&t->rd))
+        return NULL;
+    if (ref)
+        return w->shapes[ref - 1];
+    if (w->shapes_len == w->shapes_cap) {
+        size_t cap = w->shapes_cap ? w->shapes_cap * 2 : 16;
+        const struct row_shape **more = mem_resize(w->shapes, cap * sizeof(struct row_shape *));
+        if (!more) {
+            rd_fail(&t->rd, ERR_NOMEM, "%zu shapes", cap);
+            return NULL;
+        }
+        w->shapes = more;
+        w->shapes_cap = cap;
+    }
+    struct row_shape *shape = list_get(t, 1, sizeof(*shape));
+    if (!shape)
+        return NULL;
+    struct span *s = &shape->span;
+    s->kind = (enum span_kind)rd_varint(&t->rd);
+    s->status = (enum span_status)rd_varint(&t->rd);
+    s->flags = (uint32_t)rd_varint(&t->rd);
+    shape->parts = (uint32_t)rd_varint(&t->rd);
+    s->attrs.dropped = (uint32_t)rd_varint(&t->rd);
+    s->dropped_events = (uint32_t)rd_varint(&t->rd);
+    s->dropped_links = (uint32_t)rd_varint(&t->rd);
+    s->scope = numbered_scope_get(w);
+    s->attrs.len = count_get(t);
+    struct attr *keys = list_get(t, s->attrs.len, sizeof(*keys));
+    for (uint32_t i = 0; keys && i < s->attrs.len && rd_ok(&t->rd); i++) {
+        keys[i].key = text_get(t);
+        keys[i].value.type = (enum value_type)rd_u8(&t->rd);
+    }
+    s->attrs.list = keys;
+    if (shape->parts & ~(uint32_t)SHAPE_ALL)
+        rd_fail(&t->rd, ERR_MALFORMED, "parts %x of a shape", shape->parts);
+    if (!rd_ok(&t->rd))
+        return NULL;
+    return w->shapes[w->shapes_len++] = shape;
+}
+
+/* Values of the keys that s has from its shape: its own list replaces the shape's. */
+static void values_get(struct texts_r *t, struct span *s)
+{
+    if (s->attrs.len > rd_left(&t->rd)) { /* each takes at least a byte */
+        rd_fail(&t->rd, ERR_MALFORMED, "%u values in %zu bytes", s->attrs.len, rd_left(&t->rd));
+        return;
+    }
+    struct attr *list = list_get(t, s->attrs.len, sizeof(*list));
+    for (uint32_t i = 0; list && i < s->attrs.len && rd_ok(&t->rd); i++) {
+        const struct attr *as = &s->attrs.list[i];
+        list[i] = (struct attr){ as->key, value_body_get(t, as->value.type) };
+        if (as->value.type == VALUE_EMPTY && rd_u8(&t->rd) != 0)
+            rd_fail(&t->rd, ERR_MALFORMED, "an empty value that is not empty");
+    }
+    s->attrs.list = list;
+}
+
+static void span_get(struct rows_r *w, struct span *s)
+{
+    struct texts_r *t = &w->texts;
+    uint64_t head = rd_varint(&t->rd);
+    const struct row_shape *shape = shape_get(w, head >> ROW_SHAPE_SHIFT);
+    if (!shape)
+        return;
+    *s = shape->span;
+    if (!(head & ROW_SAME_TRACE))
+        bytes_get(&t->rd, w->trace.b, sizeof(w->trace.b));
+    s->trace_id = w->trace;
+    bytes_get(&t->rd, s->span_id.b, sizeof(s->span_id.b));
+    if (head & ROW_PARENT)
+        bytes_get(&t->rd, s->parent_id.b, sizeof(s->parent_id.b));
+    s->start_ns = (int64_t)((uint64_t)w->start_ns + (uint64_t)rd_zigzag(&t->rd));
+    s->end_ns = (int64_t)((uint64_t)s->start_ns + (uint64_t)rd_zigzag(&t->rd));
+    w->start_ns = s->start_ns;
+    s->name = text_get(t);
+    s->resource = numbered_resource_get(w);
+    if (shape->parts & SHAPE_MESSAGE)
+        s->status_message = text_get(t);
+    if (shape->parts & SHAPE_TRACE_STATE)
+        s->trace_state = text_get(t);
+    if (shape->parts & SHAPE_EVENTS)
+        events_get(t, s);
+    if (shape->parts & SHAPE_LINKS)
+        links_get(t, s);
+    values_get(t, s);
 }
 
 static struct identity identity_get(struct texts_r *t)
@@ -191,14 +294,17 @@ static int read_all(struct rows_r *w, struct batch *b)
 {
     struct rd *r = &w->texts.rd;
     uint8_t version = rd_u8(r);
-    if (rd_ok(r) && version != ROWS_VERSION)
+    if (rd_ok(r) && version != ROWS_VERSION && version != ROWS_VERSION_1)
         rd_fail(r, ERR_UNSUPPORTED, "rows version %u", version);
     uint64_t spans = rd_varint(r), calls = rd_varint(r);
     for (; spans && rd_ok(r); spans--) {
         struct span *s = batch_add_span(b);
         if (!s)
             return -1;
-        span_get(w, s);
+        if (version == ROWS_VERSION_1)
+            span_1_get(w, s);
+        else
+            span_get(w, s);
     }
     int64_t start_ns = 0;
     for (; calls && rd_ok(r); calls--) {
@@ -219,6 +325,7 @@ int rows_decode(struct sv in, struct batch *b, struct err *err)
     int rc = read_all(&w, b) < 0 ? err_set(err, ERR_NOMEM, "spans of a batch")
                                  : rd_finish(&w.texts.rd, err);
     texts_r_done(&w.texts);
+    mem_free(w.shapes);
     if (rc < 0) { /* half-read records are nobody's business */
         b->spans_len = spans_len;
         b->calls_len = calls_len;

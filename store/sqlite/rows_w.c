@@ -1,9 +1,10 @@
 /* rows_w.c - the journal's row: a batch span after span, written while it is added to a segment.
  *
- * This is on the path to the acknowledgement, so it is one pass: a span is a mask of what it has,
- * then the fields. Texts have a number in their column already, so whether a row has them needs no
- * lookup: each remembers the row it was written to last. Resources and scopes are written where
- * they first appear and referred to by number afterwards. Times are deltas from the span before. */
+ * This is on the path to the acknowledgement, so it is one pass. Texts have a number in their column
+ * already, so whether a row has them needs no lookup: each remembers the row it was written to last.
+ * Shapes (what a span has in common with others, its keys among that), resources and scopes are
+ * written where they first appear and referred to by number afterwards; a span is its ids, times
+ * and values. Times are deltas from the span before. */
 #include "store/sqlite/rows.h"
 #include "store/sqlite/rows_format.h"
 #include "store/sqlite/segment_format.h"
@@ -77,7 +78,9 @@ static void cell_put(struct segment_w *w, const struct column *c, cell v)
 {
     struct buf *out = w->row_texts.out;
     switch (c->type) {
-    case VALUE_EMPTY: break;
+    case VALUE_EMPTY:
+        buf_put_u8(out, 0);
+        break; /* every value takes a byte, so counts can be checked */
     case VALUE_STR:
     case VALUE_BYTES: numbered_put(w, &c->dict, (uint32_t)v); break;
     case VALUE_BOOL: buf_put_u8(out, (uint8_t)v); break;
@@ -106,74 +109,68 @@ static bool owner_put(struct owners *o, uint32_t number, struct buf *out)
     return true;
 }
 
-static uint32_t mask_of(const struct segment_w *w, const struct span *s)
-{
-    uint32_t mask = 0;
-    mask |= trace_id_eq(s->trace_id, w->row_trace) ? ROW_SAME_TRACE : 0;
-    mask |= span_id_is_set(s->parent_id) ? ROW_PARENT : 0;
-    mask |= s->status ? ROW_STATUS : 0;
-    mask |= s->flags ? ROW_FLAGS : 0;
-    mask |= s->status_message.len ? ROW_MESSAGE : 0;
-    mask |= s->trace_state.len ? ROW_TRACE_STATE : 0;
-    mask |= s->events_len ? ROW_EVENTS : 0;
-    mask |= s->links_len ? ROW_LINKS : 0;
-    mask |= s->dropped_events || s->dropped_links ? ROW_DROPPED : 0;
-    return mask;
-}
-
-static void optional_fields_put(struct segment_w *w, const struct span *s,
-                                const struct added_span *a, uint32_t mask)
+static void shape_put(struct segment_w *w, const struct span *s, const struct shape *shape)
 {
     struct texts_w *t = &w->row_texts;
-    const struct added_extra *extra = a->extra ? &w->extras[a->extra - 1] : NULL;
-    if (mask & ROW_STATUS)
-        buf_put_varint(t->out, (uint32_t)s->status);
-    if (mask & ROW_FLAGS)
-        buf_put_varint(t->out, s->flags);
-    if (mask & ROW_MESSAGE)
-        numbered_put(w, &w->messages, extra->message);
-    if (mask & ROW_TRACE_STATE)
-        numbered_put(w, &w->trace_states, extra->trace_state);
-    if (mask & ROW_DROPPED) {
-        buf_put_varint(t->out, s->dropped_events);
-        buf_put_varint(t->out, s->dropped_links);
+    const struct key_list *keys = &w->key_lists[shape->keys];
+    const uint32_t numbers[] = { shape->kind,         shape->status,  shape->flags,
+                                 shape->parts,        shape->dropped, shape->dropped_events,
+                                 shape->dropped_links };
+    for (size_t i = 0; i < NELEMS(numbers); i++)
+        buf_put_varint(t->out, numbers[i]);
+    if (owner_put(&w->scopes, shape->scope, t->out))
+        scope_put(t, s->scope);
+    buf_put_varint(t->out, keys->len);
+    for (uint32_t i = 0; i < keys->len; i++) {
+        struct column *c = &w->columns[keys->list[i].column];
+        key_put(w, c);
+        buf_put_u8(t->out, (uint8_t)c->type);
     }
-    if (mask & ROW_EVENTS)
-        events_put(t, s);
-    if (mask & ROW_LINKS)
-        links_put(t, s);
+}
+
+static void extras_put(struct segment_w *w, const struct span *s, const struct added_extra *extra,
+                       uint32_t parts)
+{
+    if (parts & SHAPE_MESSAGE)
+        numbered_put(w, &w->messages, extra->message);
+    if (parts & SHAPE_TRACE_STATE)
+        numbered_put(w, &w->trace_states, extra->trace_state);
+    if (parts & SHAPE_EVENTS)
+        events_put(&w->row_texts, s);
+    if (parts & SHAPE_LINKS)
+        links_put(&w->row_texts, s);
 }
 
 void row_put_span(struct segment_w *w, const struct span *s, const struct added_span *a)
 {
     struct buf *out = w->row_texts.out;
-    uint32_t mask = mask_of(w, s);
-    buf_put_varint(out, mask);
-    if (!(mask & ROW_SAME_TRACE))
+    struct shape shape;
+    memcpy(&shape, w->shapes.list[a->shape].p, sizeof(shape));
+    struct owner_row *known = &w->shape_rows[a->shape];
+    bool is_known = known->round == w->rows;
+    uint64_t head = is_known ? (uint64_t)(known->number + 1) << ROW_SHAPE_SHIFT : 0;
+    head |= trace_id_eq(s->trace_id, w->row_trace) ? ROW_SAME_TRACE : 0;
+    head |= span_id_is_set(s->parent_id) ? ROW_PARENT : 0;
+    buf_put_varint(out, head);
+    if (!is_known) {
+        *known = (struct owner_row){ w->rows, w->row_shapes++ };
+        shape_put(w, s, &shape);
+    }
+    if (!(head & ROW_SAME_TRACE))
         buf_append(out, s->trace_id.b, sizeof(s->trace_id.b));
     buf_append(out, s->span_id.b, sizeof(s->span_id.b));
-    if (mask & ROW_PARENT)
+    if (head & ROW_PARENT)
         buf_append(out, s->parent_id.b, sizeof(s->parent_id.b));
-    buf_put_varint(out, (uint32_t)s->kind);
     buf_put_zigzag(out, (int64_t)((uint64_t)s->start_ns - (uint64_t)w->row_start_ns));
     buf_put_zigzag(out, (int64_t)((uint64_t)s->end_ns - (uint64_t)s->start_ns));
     numbered_put(w, &w->names, a->name);
     if (owner_put(&w->resources, a->resource, out))
         resource_put(&w->row_texts, s->resource);
-    struct shape shape;
-    memcpy(&shape, w->shapes.list[a->shape].p, sizeof(shape));
-    if (owner_put(&w->scopes, shape.scope, out))
-        scope_put(&w->row_texts, s->scope);
-    optional_fields_put(w, s, a, mask);
+    if (shape.parts)
+        extras_put(w, s, &w->extras[a->extra - 1], shape.parts);
     const struct key_list *keys = &w->key_lists[shape.keys];
-    buf_put_varint(out, keys->len);
-    buf_put_varint(out, s->attrs.dropped);
-    for (uint32_t i = 0; i < keys->len; i++) {
-        struct column *c = &w->columns[keys->list[i].column];
-        key_put(w, c);
-        buf_put_u8(out, (uint8_t)c->type);
-        cell_put(w, c, w->cells[a->first_cell + i]);
-    }
+    for (uint32_t i = 0; i < keys->len; i++)
+        cell_put(w, &w->columns[keys->list[i].column], w->cells[a->first_cell + i]);
     w->row_trace = s->trace_id;
     w->row_start_ns = s->start_ns;
 }
@@ -211,6 +208,7 @@ void row_begin(struct segment_w *w, const struct batch *b, struct buf *out)
     w->rows++;
     w->row_trace = (struct trace_id){ 0 };
     w->row_start_ns = 0;
+    w->row_shapes = 0;
     owners_row_begin(&w->resources);
     owners_row_begin(&w->scopes);
     texts_w_start(&w->row_texts, out);

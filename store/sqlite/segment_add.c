@@ -57,6 +57,20 @@ static uint32_t intern_copy(struct segment_w *w, struct interner *t, struct sv s
     return number;
 }
 
+/* Room for what is remembered of the owner or shape of that number; new ones are zero. */
+static bool has_row_of(struct segment_w *w, struct owner_row **rows, size_t *cap, uint32_t number)
+{
+    size_t had = *cap;
+    if (number < had)
+        return true;
+    struct owner_row *more = segment_grow(w, *rows, cap, (size_t)number + 1, sizeof(*more));
+    if (!more)
+        return false;
+    memset(more + had, 0, (*cap - had) * sizeof(*more));
+    *rows = more;
+    return true;
+}
+
 /* Resources and scopes as bytes that stand for themselves, so that equal ones of two batches are
  * found to be equal. */
 static uint32_t owner_number(struct segment_w *w, struct owners *o, const void *p, bool is_scope)
@@ -74,14 +88,8 @@ static uint32_t owner_number(struct segment_w *w, struct owners *o, const void *
     segment_check_texts(w);
     w->failed |= w->row.failed;
     uint32_t number = w->failed ? 0 : intern_copy(w, &o->table, buf_sv(&w->row));
-    if (number >= o->rows_cap) {
-        size_t had = o->rows_cap;
-        void *more = segment_grow(w, o->rows, &o->rows_cap, (size_t)number + 1, sizeof(*o->rows));
-        if (!more)
-            return 0;
-        o->rows = more;
-        memset(o->rows + had, 0, (o->rows_cap - had) * sizeof(*o->rows));
-    }
+    if (!has_row_of(w, &o->rows, &o->rows_cap, number))
+        return 0;
     o->cache[at].p = p;
     o->cache[at].batch = batch;
     o->cache[at].number = number;
@@ -271,7 +279,7 @@ static uint32_t shape_number(struct segment_w *w, const struct span *s, uint32_t
         return 0;
     if (!l->shape || memcmp(w->shapes.list[l->shape - 1].p, &shape, sizeof(shape)) != 0)
         l->shape = intern_copy(w, &w->shapes, sv_of(&shape, sizeof(shape))) + 1;
-    return l->shape - 1;
+    return has_row_of(w, &w->shape_rows, &w->shape_rows_cap, l->shape - 1) ? l->shape - 1 : 0;
 }
 
 /* Arrays and lists are rare, so they go the long way round, through a span's copy. */
@@ -438,6 +446,8 @@ void segment_start(struct segment_w *w)
     interner_start(&w->shapes);
     owners_start(&w->resources);
     owners_start(&w->scopes);
+    if (w->shape_rows)
+        memset(w->shape_rows, 0, w->shape_rows_cap * sizeof(*w->shape_rows));
     dict_start(&w->names);
     dict_start(&w->messages);
     dict_start(&w->trace_states);

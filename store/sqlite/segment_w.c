@@ -40,7 +40,7 @@ struct segment_w *segment_w_free(struct segment_w *w)
     interner_done(&w->key_lists_table);
     interner_done(&w->shapes);
     void *const lists[] = { w->columns, w->key_lists, w->traces, w->trace_slots, w->batches,
-                            w->spans,   w->cells,     w->extras, w->calls };
+                            w->spans,   w->cells,     w->extras, w->calls,       w->shape_rows };
     for (size_t i = 0; i < NELEMS(lists); i++)
         mem_free(lists[i]);
     arena_done(&w->mem);

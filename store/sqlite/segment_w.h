@@ -80,6 +80,11 @@ struct operation_known {
     uint32_t resource, name, kind; /* resource plus one; 0: nothing here */
 };
 
+/* The number of a resource, a scope or a shape in the row of that round. */
+struct owner_row {
+    uint32_t round, number;
+};
+
 /* Resources or scopes: numbers by content, remembered by address for one batch. */
 enum { OWNER_CACHE_LEN = 64 }; /* a power of two */
 struct owners {
@@ -88,10 +93,7 @@ struct owners {
         const void *p;
         uint32_t batch, number;
     } cache[OWNER_CACHE_LEN];
-    /* Of the journal's row being written. */
-    struct owner_row {
-        uint32_t round, number;
-    } * rows; /* by number */
+    struct owner_row *rows; /* of the journal's row being written, by number */
     size_t rows_cap;
     uint32_t round, rows_len;
 };
@@ -106,6 +108,9 @@ struct segment_w {
     uint32_t rows;            /* written since segment_start(), the present one included */
     struct trace_id row_trace;
     int64_t row_start_ns;
+    uint32_t row_shapes;          /* numbers given in it */
+    struct owner_row *shape_rows; /* by shape; the round is that of `rows` */
+    size_t shape_rows_cap;
 
     struct interner keys, key_lists_table, shapes;
     struct owners resources, scopes;

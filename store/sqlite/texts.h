@@ -10,6 +10,9 @@
 #include "model/span.h"
 #include "store/sqlite/interner.h"
 
+/* How a text begins: a new one follows and gets a number, one follows that gets none, or its number
+ * plus this. */
+enum { TEXT_NEW = 0, TEXT_PLAIN = 1, TEXT_FIRST_REF = 2 };
 /* Longer texts are written each time: hashing them costs more than the rare repeat saves. */
 #define TEXT_INTERNED_MAX 256
 /* Values nest at most this deep; the decoders stop at 32. */
@@ -34,7 +37,10 @@ void text_put(struct texts_w *w, struct sv s);
 /* For a caller that finds repeats itself: a new text and its number (it should not be longer than
  * TEXT_INTERNED_MAX), a number again, a text without one. */
 uint32_t text_new_put(struct texts_w *w, struct sv s);
-void text_ref_put(struct texts_w *w, uint32_t number);
+static inline void text_ref_put(struct texts_w *w, uint32_t number)
+{
+    buf_put_varint(w->out, (uint64_t)number + TEXT_FIRST_REF);
+}
 void text_plain_put(struct texts_w *w, struct sv s);
 void attrs_put(struct texts_w *w, const struct attrs *a);
 void value_put(struct texts_w *w, const struct value *v);

@@ -6,8 +6,6 @@
 #include "base/mem.h"
 #include "store/sqlite/texts.h"
 
-enum { TEXT_NEW = 0, TEXT_PLAIN = 1, TEXT_FIRST_REF = 2 };
-
 void texts_r_done(struct texts_r *r)
 {
     mem_free(r->list);

@@ -6,8 +6,6 @@
 #include "base/mem.h"
 #include "store/sqlite/texts.h"
 
-enum { TEXT_NEW = 0, TEXT_PLAIN = 1, TEXT_FIRST_REF = 2 };
-
 void texts_w_done(struct texts_w *w)
 {
     interner_done(&w->table);
@@ -28,11 +26,6 @@ uint32_t text_new_put(struct texts_w *w, struct sv s)
     buf_put_varint(w->out, TEXT_NEW);
     buf_put_text(w->out, s);
     return w->next++;
-}
-
-void text_ref_put(struct texts_w *w, uint32_t number)
-{
-    buf_put_varint(w->out, (uint64_t)number + TEXT_FIRST_REF);
 }
 
 void text_plain_put(struct texts_w *w, struct sv s)
