@@ -1,5 +1,5 @@
 /* view_roll.h - the second half of a view's building: chosen columns add up to rolled-up edges and
- * nodes. Used by view.c only. */
+ * nodes. Used by view.c; edge_roll_up_id() by whoever has an edge. */
 #ifndef COLLECTOR_AGGREGATE_VIEW_ROLL_H
 #define COLLECTOR_AGGREGATE_VIEW_ROLL_H
 

@@ -53,7 +53,7 @@ const struct route *route_at(size_t i);
 const struct route *jaeger_route_at(size_t i, fault_fn **ret_fault);
 
 /* The handlers, one file a subject. */
-route_fn api_graph, api_edges, api_edge_history, api_compare, api_tls;
+route_fn api_graph, api_edges, api_edge_history, api_edge_exemplars, api_compare, api_tls;
 route_fn api_traces, api_trace;
 route_fn api_services, api_calls, api_stats, api_health_events;
 route_fn api_live, api_openapi;
@@ -68,6 +68,8 @@ bool api_read_picture(const struct api *api, struct query *q, struct view *ret_v
                       struct answer *a) MUST_USE;
 /* How much of the view's window has passed at now_ns, in seconds, never 0. */
 double view_seconds(const struct view *v, int64_t now_ns);
+/* The {id} of the path as that of an edge; false when the answer is made already. */
+bool api_edge_id(const struct query *q, uint64_t *ret_id, struct answer *a) MUST_USE;
 /* granularity=...; 0 or -1 with the fault in p. */
 int params_granularity(struct params *p, enum granularity *ret_g) MUST_USE;
 

@@ -266,19 +266,28 @@ static int read_step(struct params *p, const struct window *w, int64_t *ret_step
     return 0;
 }
 
+bool api_edge_id(const struct query *q, uint64_t *ret_id, struct answer *a)
+{
+    uint8_t bytes[8];
+    uint64_t id = 0;
+    if (!sv_to_bytes(q->id, bytes, sizeof(bytes))) {
+        answer_error(a, 400, SV("id"), "want the 16 hexadecimal digits of an edge's id");
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        id = id << 8 | bytes[i];
+    if (id == 0) /* a wish for any edge */
+        answer_error(a, 404, SV("id"), "no such edge in this window at this granularity");
+    *ret_id = id;
+    return id != 0;
+}
+
 void api_edge_history(const struct api *api, struct query *q, struct answer *a)
 {
     struct view_wish wish = { 0 };
     AUTO_DONE(view) v = { 0 };
     AUTO_DONE(view) whole = { 0 };
-    uint8_t id[8];
-    if (!sv_to_bytes(q->id, id, sizeof(id))) {
-        answer_error(a, 400, SV("id"), "want the 16 hexadecimal digits of an edge's id");
-        return;
-    }
-    for (size_t i = 0; i < sizeof(id); i++)
-        wish.edge_id = wish.edge_id << 8 | id[i];
-    if (!read_wish(q, &wish, a))
+    if (!api_edge_id(q, &wish.edge_id, a) || !read_wish(q, &wish, a))
         return;
     if (!read_view(api, &wish, &whole, a))
         return;
@@ -286,7 +295,7 @@ void api_edge_history(const struct api *api, struct query *q, struct answer *a)
         answer_fault(a, &q->params);
         return;
     }
-    if (whole.edges_len == 0 || wish.edge_id == 0) {
+    if (whole.edges_len == 0) {
         answer_error(a, 404, SV("id"), "no such edge in this window at this granularity");
         return;
     }

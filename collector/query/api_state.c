@@ -11,25 +11,43 @@ enum { CALLS_DEFAULT = 100, CALLS_MAX = 1000 };
 
 struct services_writer {
     struct json_out j;
+    uint64_t offset, limit;
+    uint64_t seen;      /* services so far */
     struct buf service; /* the one whose object is open; empty at first */
     bool is_open;
 };
+
+/* The service that was seen last. */
+static bool is_on_page(const struct services_writer *w)
+{
+    return w->seen > w->offset && w->seen - w->offset <= w->limit;
+}
+
+static void close_service(struct services_writer *w)
+{
+    if (!w->is_open || !is_on_page(w))
+        return;
+    json_close(&w->j);
+    json_close(&w->j);
+}
 
 static int put_operation(void *to, struct sv service, struct sv name, enum span_kind kind)
 {
     struct services_writer *w = to;
     if (!w->is_open || !sv_eq(buf_sv(&w->service), service)) {
-        if (w->is_open) {
-            json_close(&w->j);
-            json_close(&w->j);
-        }
+        close_service(w);
         buf_clear(&w->service);
         buf_put(&w->service, service);
         w->is_open = true;
+        w->seen++;
+        if (!is_on_page(w))
+            return 0;
         json_open(&w->j, '{');
         json_kv_str(&w->j, "name", service);
         json_kv_open(&w->j, "operations", '[');
     }
+    if (!is_on_page(w))
+        return 0;
     json_open(&w->j, '{');
     json_kv_str(&w->j, "name", name);
     json_kv_str(&w->j, "kind", sv_z(span_kind_name(kind)));
@@ -39,14 +57,20 @@ static int put_operation(void *to, struct sv service, struct sv name, enum span_
 
 void api_services(const struct api *api, struct query *q, struct answer *a)
 {
-    (void)q;
-    struct services_writer w = { .j = json_out_of(&a->body) };
+    struct services_writer w = { .j = json_out_of(&a->body), .limit = UINT32_MAX };
     struct err err = { 0 };
+    if (params_u64(&q->params, "limit", 1, UINT32_MAX, &w.limit) < 0 ||
+        params_u64(&q->params, "offset", 0, UINT32_MAX, &w.offset) < 0) {
+        answer_fault(a, &q->params);
+        return;
+    }
     json_open(&w.j, '{');
     json_kv_open(&w.j, "services", '[');
     int rc = store_operations(api->store, put_operation, &w, &err);
-    while (w.j.depth > 0)
-        json_close(&w.j);
+    close_service(&w);
+    json_close(&w.j);
+    json_kv_u64(&w.j, "total", w.seen);
+    json_close(&w.j);
     if (rc < 0)
         answer_failure(a, &err);
     a->body.failed |= w.service.failed;
