@@ -160,6 +160,48 @@ def dependencies(c):
     equal(data(c, "/api/dependencies", endTs=now_ms - 3_600_000, lookback=60_000), [], "an hour ago")
 
 
+def last_point(c, what, **params):
+    """The family, and the value of the newest point of its only series."""
+    status, family = ask(c, "/api/metrics/" + what, step=10000, ratePer=60000, lookback=60000, **params)
+    check(status == 200, f"{what}: {status} {family}")
+    equal(list(family), ["name", "type", "help", "metrics"], "a family, no envelope")
+    check(len(family["metrics"]) == 1, f"{what} {params}: {family}")
+    points = family["metrics"][0]["metricPoints"]
+    check(len(points) == 7, f"a minute in steps of ten seconds: {points}")
+    check(points[-1]["timestamp"].endswith("Z"), "time")
+    return family, points[-1]["gaugeValue"]["doubleValue"]
+
+
+def monitor(c):
+    """What the Monitor page asks: by service from the edges, by operation from the spans."""
+    family, calls = last_point(c, "calls", service="stock", spanKind="server")
+    equal(family["name"], "service_call_rate", "name")
+    equal(family["help"], "calls/sec, grouped by service", "help")
+    equal(family["metrics"][0]["labels"], [{"name": "service_name", "value": "stock"}], "labels")
+    check(abs(calls - 3 / 60) < 1e-9, f"two records and a pair of spans: {calls}")
+    check(abs(last_point(c, "errors", service="stock")[1] - 1 / 3) < 1e-9, "one of three failed")
+    family, p50 = last_point(c, "latencies", service="stock", quantile=0.5)
+    equal((family["name"], family["help"]), ("service_latencies", "0.50th quantile latency, grouped by service"), "p50")
+    check(4.5 < p50 < 5.5, f"two took 5 ms: {p50}")
+    equal(last_point(c, "calls", service="cart", spanKind="client")[1], calls, "the same from the other side")
+    family, calls = last_point(c, "calls", service="cart", groupByOperation="true")
+    equal(family["name"], "service_operation_call_rate", "name")
+    equal(family["metrics"][0]["labels"], [{"name": "service_name", "value": "cart"},
+                                           {"name": "operation", "value": "GET /cart"}], "labels")
+    check(abs(calls - 1 / 60) < 1e-9, f"one call a minute: {calls}")
+    equal(last_point(c, "errors", service="cart", groupByOperation="true")[1], 1, "it failed")
+    p50 = last_point(c, "latencies", service="cart", groupByOperation="true", quantile=0.5)[1]
+    check(90 < p50 < 110, f"100 ms: {p50}")
+    family = ask(c, "/api/metrics/calls", service="nobody")[1]
+    equal(family["metrics"], [], "an unknown service")
+    equal(data(c, "/api/metrics/minstep"), 10000, "ms")
+    for params, why in ((dict(), "please provide at least one service name"), (dict(service="a", spanKind="x"), "spanKind"),
+                        (dict(service="a", step="x"), "step")):
+        status, body = ask(c, "/api/metrics/calls", **params)
+        check(status == 400 and why in body["errors"][0]["msg"], f"{params}: {body}")
+    equal(ask(c, "/api/metrics/latencies", service="a")[0], 400, "no quantile")
+
+
 def stamp(ns):
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ns // 10 ** 9)) + f".{ns % 10 ** 9:09d}Z"
 
@@ -228,14 +270,14 @@ def odd_parameters(c):
     """Whatever is asked, the answer is no 5xx."""
     values = ["", "0", "-1", "18446744073709551616", "9223372036854775807", "9" * 30, "NaN", "1e300", "%00", "%", "%ff",
               "{}", "[]", '{"a":{}}'.replace('"', "%22"), "a=%22", "µs", "1h" * 50, "2026-02-30T00:00:00Z", "true"]
-    names = ["service", "operation", "tags", "tag", "start", "end", "minDuration", "maxDuration", "limit", "traceID", "lookback",
+    names = ["service", "operation", "tags", "tag", "start", "end", "minDuration", "maxDuration", "limit", "traceID", "lookback", "step", "ratePer", "quantile",
              "raw", "endTs", "spanKind", "query.startTimeMin", "query.attributes", "query.searchDepth"]
     paths = ["/api/services", "/api/operations", "/api/traces", "/api/traces/abc", "/api/dependencies", "/api/v3/traces",
-             "/api/v3/operations", "/api/v3/trace-summaries", "/api/v3/traces/abc", "/api/services/%ff/operations"]
+             "/api/v3/operations", "/api/metrics/latencies", "/api/metrics/calls?service=cart&lookback=1", "/api/v3/trace-summaries", "/api/v3/traces/abc", "/api/services/%ff/operations"]
     for path in paths:
         for name in names:
             for value in values:
-                url = f"{c.base}{path}?{name}={urllib.parse.quote(value, safe='%')}"
+                url = f"{c.base}{path}{'&' if '?' in path else '?'}{name}={urllib.parse.quote(value, safe='%')}"
                 status, body = http(url)
                 check(status < 500, f"{url}: {status} {body[:200]!r}")
 
@@ -247,6 +289,7 @@ def main():
     one_trace(c)
     searches(c)
     dependencies(c)
+    monitor(c)
     third(c)
     errors(c)
     odd_parameters(c)
