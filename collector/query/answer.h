@@ -20,6 +20,7 @@ struct answer {
     char etag[40];            /* with its quotes; empty: none */
     unsigned retry_after_s;   /* 0: none */
     bool is_gzip;             /* the body is compressed */
+    int gzip_level;           /* 0: the usual one */
     struct buf body;
     struct sv fixed; /* instead of body: bytes that live as long as the program */
     bool is_live;    /* a stream of events instead of a body */

@@ -169,7 +169,8 @@ static void compress(const struct request *rq, struct answer *a)
     AUTO_DONE(buf) small = { 0 };
     if (!rq->accepts_gzip || a->is_gzip || a->fixed.len || a->body.len < GZIP_MIN_BYTES)
         return;
-    if (gzip_compress(buf_sv(&a->body), GZIP_LEVEL, &small, NULL) < 0)
+    int level = a->gzip_level ? a->gzip_level : GZIP_LEVEL;
+    if (gzip_compress(buf_sv(&a->body), level, &small, NULL) < 0)
         return; /* plain is right too */
     struct buf plain = a->body;
     a->body = small;

@@ -2,6 +2,9 @@
 #include "query/api.h"
 #include "query/prometheus.h"
 
+/* Megabytes, fetched every few seconds by one who is near: half the time for a quarter more bytes. */
+enum { GZIP_QUICK = 1 };
+
 void api_metrics(const struct api *api, struct query *q, struct answer *a)
 {
     struct fold_stats stats;
@@ -14,5 +17,6 @@ void api_metrics(const struct api *api, struct query *q, struct answer *a)
         prometheus_put_tallies(api->tallies, format, &a->body);
     prometheus_put_process(api->started_ns, format, &a->body);
     exposition_end(format, &a->body);
+    a->gzip_level = GZIP_QUICK;
     a->content_type = exposition_content_type(format);
 }

@@ -131,24 +131,37 @@ struct family family_of(enum exposition_format f, enum family_type type, const c
     return (struct family){ .format = f, .type = type, .name = name, .help = help };
 }
 
-/* name_suffix{labels,le="..."} with a space behind it. */
+static char *put(char *to, struct sv text)
+{
+    if (text.len)
+        memcpy(to, text.p, text.len);
+    return to + text.len;
+}
+
+/* name_suffix{labels,le="..."} with a space behind it. There are tens of thousands of these lines
+ * in an answer, so room is made once for each. */
 static void put_series(struct family *f, const char *suffix, const struct labels *l, const char *le)
 {
-    struct buf *out = &f->points;
-    struct sv labels = l ? buf_sv(&l->bytes) : SV_NONE;
-    buf_put(out, sv_z(f->name));
-    buf_put(out, sv_z(suffix));
+    struct sv labels = l ? buf_sv(&l->bytes) : SV_NONE, name = sv_z(f->name), tail = sv_z(suffix),
+              bound = sv_z(le);
+    size_t most = name.len + tail.len + labels.len + bound.len + sizeof("{,le=\"\"} ");
+    char *start = buf_reserve(&f->points, most), *to = start;
+    if (!start)
+        return;
+    to = put(to, name);
+    to = put(to, tail);
     if (labels.len || le) {
-        buf_putc(out, '{');
-        buf_put(out, labels);
+        *to++ = '{';
+        to = put(to, labels);
         if (le) {
-            buf_put(out, labels.len ? SV(",le=\"") : SV("le=\""));
-            buf_put(out, sv_z(le));
-            buf_putc(out, '"');
+            to = put(to, labels.len ? SV(",le=\"") : SV("le=\""));
+            to = put(to, bound);
+            *to++ = '"';
         }
-        buf_putc(out, '}');
+        *to++ = '}';
     }
-    buf_putc(out, ' ');
+    *to++ = ' ';
+    buf_commit(&f->points, (size_t)(to - start));
 }
 
 /* Seconds since the epoch, to the millisecond. */
