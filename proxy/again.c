@@ -57,7 +57,7 @@ static bool may_repeat(struct stream *s)
 {
     if (s->is_resp_started || s->is_body_lost)
         return false;
-    s->is_exhausted = s->retries >= policy_of(s)->attempts;
+    s->is_exhausted = s->retries >= policy_of(s)->attempts || !breaker_retry(&s->seat);
     return !s->is_exhausted;
 }
 

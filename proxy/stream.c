@@ -64,8 +64,14 @@ void stream_drop_up(struct stream *s, bool may_wait)
 {
     if (s->endpoint && s->worker->active && s->endpoint->id < s->worker->endpoints_len && s->up)
         s->worker->active[s->endpoint->id]--;
-    if (s->up)
-        pool_put(TAKE(s->up), may_wait);
+    if (s->up) {
+        const struct pool_limits *limits = s->cluster ? s->cluster->limits : NULL;
+        bool is_used_up = limits && s->up->requests + 1 >= limits->per_connection_max;
+        s->up->idle_ns = limits && limits->idle_ns ? limits->idle_ns
+                                                   : s->worker->opt->upstream_idle_ns;
+        pool_put(TAKE(s->up), may_wait && !is_used_up);
+    }
+    breaker_disconnect(&s->seat, s->worker->loop, connect_turn);
     s->can_read_up = s->is_up_failed = false;
     worker_give_block(s->worker, &s->resp_block);
 }
@@ -266,117 +272,6 @@ static enum step_result on_route(struct stream *s)
     return traffic_begin(s);
 }
 
-/* Whether an endpoint is spoken to with mutual TLS; <0 when what is asked cannot be done. */
-static int wants_mtls(struct stream *s)
-{
-    bool has_certs = s->worker->certs != NULL;
-    switch (s->cluster->tls) {
-    case TLS_MODE_AUTO: return s->endpoint->has_sidecar && has_certs;
-    case TLS_MODE_DISABLE: return 0;
-    case TLS_MODE_ISTIO_MUTUAL: return has_certs ? 1 : ERR_TLS;
-    case TLS_MODE_SIMPLE: return ERR_UNSUPPORTED;
-    }
-    return ERR_UNSUPPORTED;
-}
-
-static enum step_result cannot_connect(struct stream *s, const struct err *e)
-{
-    snprintf(s->failure, sizeof(s->failure), "%s", e->why);
-    snprintf(s->why, sizeof(s->why), "upstream: %.150s", e->why);
-    if (e->code == ERR_LIMIT)
-        return stream_fail(s, 503, TALLY_REPLIES_UO, "UO",
-                           "upstream_reset_before_response_started{overflow}");
-    return stream_fail(s, 503, TALLY_REPLIES_UF, "UF", "upstream_reset_before_response_started{%s}",
-                       e->code == ERR_TLS ? "tls_failure" : "remote_connection_failure");
-}
-
-/* Which address, and how to speak to it. STEP_WAIT: go on; else the stream has failed. */
-static enum step_result choose_target(struct stream *s, struct target *t)
-{
-    struct worker *w = s->worker;
-    *t = (struct target){ .addr = &w->opt->app_addr,
-                          .connect_timeout_ns = w->opt->connect_timeout_ns };
-    if (s->side == SIDE_INBOUND)
-        return STEP_WAIT;
-    struct balance_ask ask = {
-        .active = w->active,
-        .outlier = &w->outlier,
-        .now_ns = loop_now_ns(w->loop),
-        .random = random_u64(),
-        .hash = s->traffic.has_hash ? &s->traffic.hash : NULL,
-        .tried = s->tried,
-        .tried_len = MIN(s->tried_len, (size_t)TRIED_MAX),
-    };
-    s->endpoint = balance_pick(s->cluster, &ask);
-    if (!s->endpoint) {
-        snprintf(s->why, sizeof(s->why), "no %sendpoints for %.*s",
-                 s->cluster->endpoints_len ? "healthy " : "",
-                 (int)MIN(s->cluster->name.len, (size_t)120), s->cluster->name.p);
-        return stream_fail(s, 503, TALLY_REPLIES_UH, "UH", "no_healthy_upstream");
-    }
-    const struct endpoint *e = s->endpoint;
-    s->destination = e->identity;
-    s->destination.principal = IDENTITY_UNKNOWN; /* until proven */
-    int mtls = wants_mtls(s);
-    if (mtls < 0) {
-        struct err why = { 0 };
-        err_set(&why, ERR_TLS,
-                mtls == ERR_TLS ? "mutual TLS asked for, but there are no --certs"
-                                : "tls mode SIMPLE is not served");
-        return cannot_connect(s, &why);
-    }
-    bool is_named = e->identity.principal.len && !sv_eq(e->identity.principal, IDENTITY_UNKNOWN);
-    t->addr = NULL;
-    t->address = e->address;
-    t->port = e->port;
-    t->is_mtls = mtls > 0;
-    t->sni = s->cluster->sni;
-    t->spiffe = is_named ? e->identity.principal : SV_NONE;
-    if (s->traffic.connect_ns || s->cluster->connect_timeout_ns)
-        t->connect_timeout_ns = s->traffic.connect_ns ? s->traffic.connect_ns
-                                                      : s->cluster->connect_timeout_ns;
-    return STEP_WAIT;
-}
-
-static enum step_result begin_connect(struct stream *s)
-{
-    struct target t;
-    struct err err = { 0 };
-    if (choose_target(s, &t) != STEP_WAIT)
-        return STEP_AGAIN;
-    bool may_be_stale = s->is_req_read && s->is_idempotent;
-    enum pool_use use = s->is_fresh_wanted ? POOL_FRESH : may_be_stale ? POOL_ANY : POOL_CHECKED;
-    again_begin_try(s);
-    if (pool_get(s->worker, &t, use, s, &s->up, &err) < 0)
-        return cannot_connect(s, &err);
-    s->pool = s->up->pool;
-    if (s->endpoint && s->endpoint->id < s->worker->endpoints_len)
-        s->worker->active[s->endpoint->id]++;
-    return STEP_AGAIN;
-}
-
-static enum step_result connect_failed(struct stream *s)
-{
-    struct err e = *conn_error(s->up->conn);
-    if (again_after_failure(s, RETRY_CONNECT))
-        return STEP_AGAIN;
-    stream_drop_up(s, false);
-    return cannot_connect(s, &e);
-}
-
-static enum step_result on_connect(struct stream *s)
-{
-    if (!s->up)
-        return begin_connect(s);
-    if (s->is_up_failed)
-        return connect_failed(s);
-    if (!s->up->is_open)
-        return STEP_WAIT;
-    s->can_read_up = false;
-    s->state = ST_SEND;
-    return STEP_AGAIN;
-}
-
 static enum step_result on_done(struct stream *s)
 {
     (void)s;
@@ -387,15 +282,15 @@ static const struct step {
     const char *name;
     enum step_result (*run)(struct stream *s);
 } steps[STATES_LEN] = {
-    [ST_HEAD] = { "head", on_head },          /* -> authz | reply | done */
-    [ST_AUTHZ] = { "authz", authorize_run },  /* -> route | reply */
-    [ST_ROUTE] = { "route", on_route },       /* -> delay | connect | reply */
-    [ST_DELAY] = { "delay", traffic_wait },   /* -> connect | reply */
-    [ST_CONNECT] = { "connect", on_connect }, /* -> send | backoff | reply */
-    [ST_BACKOFF] = { "backoff", again_wait }, /* -> connect */
-    [ST_SEND] = { "send", relay_send },       /* -> relay | backoff | connect | reply | done */
-    [ST_RELAY] = { "relay", relay_run },      /* -> done | backoff | connect | reply */
-    [ST_REPLY] = { "reply", reply_run },      /* -> done */
+    [ST_HEAD] = { "head", on_head },           /* -> authz | reply | done */
+    [ST_AUTHZ] = { "authz", authorize_run },   /* -> route | reply */
+    [ST_ROUTE] = { "route", on_route },        /* -> delay | connect | reply */
+    [ST_DELAY] = { "delay", traffic_wait },    /* -> connect | reply */
+    [ST_CONNECT] = { "connect", connect_run }, /* -> send | backoff | reply */
+    [ST_BACKOFF] = { "backoff", again_wait },  /* -> connect */
+    [ST_SEND] = { "send", relay_send },        /* -> relay | backoff | connect | reply | done */
+    [ST_RELAY] = { "relay", relay_run },       /* -> done | backoff | connect | reply */
+    [ST_REPLY] = { "reply", reply_run },       /* -> done */
     [ST_DONE] = { "done", on_done },
 };
 
@@ -451,6 +346,7 @@ static void stream_end(struct stream *s)
     stream_drop_up(s, s->is_up_reusable);
     timer_stop(&s->timer);
     timer_stop(&s->try_timer);
+    breaker_end(&s->seat, w->loop, connect_turn);
     buf_done(&s->kept);
     traffic_done(s);
     worker_give_block(w, &s->req_block);

@@ -13,6 +13,7 @@
 #include "proxy/telemetry/exchange.h"
 #include "proxy/traffic.h"
 #include "proxy/upstream/balance.h"
+#include "proxy/upstream/breaker.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/retry.h"
 #include "wire/trace_ctx.h"
@@ -99,6 +100,8 @@ struct stream {
     struct timer try_timer;                  /* perTryTimeout; in ST_BACKOFF the wait */
 
     struct traffic traffic;
+    struct breaker_seat seat;
+    bool is_counted;  /* the breaker was asked */
     struct arena mem; /* text made for this request: rewritten paths, fields of our own answer */
 
     struct authz_decision authz; /* views into the mesh; all-zero when nobody was asked */
@@ -160,6 +163,10 @@ bool traffic_hides(const struct stream *s, struct sv name);
 void traffic_put_request(struct stream *s, struct buf *to);
 bool traffic_hides_response(const struct stream *s, struct sv name);
 void traffic_put_response(struct stream *s, struct buf *to);
+
+/* connect.c */
+enum step_result connect_run(struct stream *s); /* ST_CONNECT */
+void connect_turn(struct defer *d);             /* a wait for a connection is over */
 
 /* relay.c */
 enum step_result relay_send(struct stream *s); /* ST_SEND */

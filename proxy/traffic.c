@@ -271,21 +271,25 @@ static struct sv make_cookie(struct stream *s, const struct hash_policy *h)
     return sv_sub(kept, h->name.len + 1, len - h->name.len - 1);
 }
 
+/* What the request goes by; may be empty. */
+static struct sv hash_value(struct stream *s, const struct hash_policy *h,
+                            char text[ADDR_TEXT_SIZE])
+{
+    const struct http_head *req = request_of(s);
+    switch (h->kind) {
+    case HASH_HEADER: return http_get(req, h->name);
+    case HASH_SOURCE_IP: return client_text(s, text);
+    case HASH_QUERY: return query_value(req->path, h->name);
+    case HASH_COOKIE: break;
+    }
+    struct sv value = cookie_value(http_get(req, SV("cookie")), h->name);
+    return value.len || !h->makes_cookie ? value : make_cookie(s, h);
+}
+
 static void choose_hash(struct stream *s, const struct hash_policy *h)
 {
     char text[ADDR_TEXT_SIZE];
-    const struct http_head *req = request_of(s);
-    struct sv value = SV_NONE;
-    switch (h->kind) {
-    case HASH_HEADER: value = http_get(req, h->name); break;
-    case HASH_SOURCE_IP: value = client_text(s, text); break;
-    case HASH_QUERY: value = query_value(req->path, h->name); break;
-    case HASH_COOKIE:
-        value = cookie_value(http_get(req, SV("cookie")), h->name);
-        if (!value.len && h->makes_cookie)
-            value = make_cookie(s, h);
-        break;
-    }
+    struct sv value = hash_value(s, h, text);
     if (!value.len)
         return; /* nothing to go by: by load */
     s->traffic.hash = hash_sv(value);

@@ -334,6 +334,8 @@ void worker_done(struct worker *w)
     w->certs = certs_free(w->certs);
     w->gateway_tls = gateway_tls_free(w->gateway_tls);
     limiter_done(&w->limiter);
+    breakers_done(&w->breakers);
+    client_tls_done(&w->client_tls);
     if (w->mesh)
         w->mesh = mesh_unref(w->mesh);
     if (w->access_log_fd > STDERR_FILENO)

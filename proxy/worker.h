@@ -16,6 +16,8 @@
 #include "proxy/limit.h"
 #include "proxy/options.h"
 #include "proxy/telemetry/telemetry.h"
+#include "proxy/upstream/breaker.h"
+#include "proxy/upstream/client_tls.h"
 #include "proxy/upstream/outlier.h"
 
 enum side {
@@ -51,6 +53,8 @@ struct worker {
     struct certs *certs;             /* NULL: plaintext only */
     struct gateway_tls *gateway_tls; /* of a gateway's ports; NULL in a sidecar */
     struct limiter limiter;
+    struct breakers breakers;
+    struct client_tls_cache client_tls;
     struct telemetry *telemetry;
     struct identity self;
     struct sv inbound_cluster;       /* "inbound|8080||" */

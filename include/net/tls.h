@@ -56,7 +56,7 @@ void tls_session_done(struct tls_session *s);
 struct tls_client {
     struct sv sni;               /* empty: none is sent */
     struct sv spiffe;            /* the peer must be this; empty: any that chains */
-    struct sv dns_name;          /* check the certificate's DNS names; empty: not checked */
+    struct sv dns_name;          /* the certificate must have one of these, "a,b"; empty: any */
     struct tls_session *session; /* tried first and replaced by newer ones; may be NULL.
                                        Must outlive the connection. */
 };

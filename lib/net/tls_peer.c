@@ -146,6 +146,20 @@ static int copy_wants(struct tls_state *t, const struct tls_client *client)
     return 0;
 }
 
+/* Any of the names will do. */
+static int want_names(struct tls_state *t)
+{
+    struct sv rest = t->want.dns_name;
+    char text[256]; /* a DNS name has 253 */
+    for (struct sv name; sv_cut(&rest, ',', &name);) {
+        bool is_set = name.len && sv_to_z(name, text, sizeof(text)) &&
+                      SSL_add1_host(t->ssl, text) == 1;
+        if (name.len && !is_set)
+            return ERR_NOMEM;
+    }
+    return 0;
+}
+
 static int prepare_client(struct tls_state *t, const struct tls_client *client)
 {
     static const struct tls_client nothing;
@@ -153,7 +167,7 @@ static int prepare_client(struct tls_state *t, const struct tls_client *client)
         return ERR_NOMEM;
     if (t->want.sni.len && SSL_set_tlsext_host_name(t->ssl, t->want.sni.p) != 1)
         return ERR_NOMEM;
-    if (t->want.dns_name.len && SSL_set1_host(t->ssl, t->want.dns_name.p) != 1)
+    if (want_names(t) < 0)
         return ERR_NOMEM;
     if (t->want.session && t->want.session->session)
         (void)SSL_set_session(t->ssl, t->want.session->session);

@@ -106,19 +106,31 @@ struct virtual_service {
     size_t rules_len;
     struct virtual_service *next;
 };
+struct port_policy;
+/* What a trafficPolicy says; nothing said: -1, NULL. */
+struct traffic_policy {
+    int tls;                        /* enum tls_mode */
+    int lb;                         /* enum lb_kind */
+    const struct hash_policy *hash; /* of said lb */
+    const struct client_tls *client;
+    const struct pool_limits *pool;
+    const struct outlier_policy *outlier;
+    const struct port_policy *ports;
+    size_t ports_len;
+};
+struct port_policy {
+    uint16_t port;
+    struct traffic_policy policy;
+};
 struct subset {
     struct sv name;
     struct labels labels;
-    int tls;                              /* enum tls_mode, -1: as the rule */
-    int64_t connect_timeout_ns;           /* 0: as the rule */
-    const struct outlier_policy *outlier; /* NULL: as the rule */
+    struct traffic_policy policy;
 };
 struct destination_rule {
     struct meta meta;
     struct sv host;
-    int tls;                              /* enum tls_mode, -1: not said */
-    int64_t connect_timeout_ns;           /* 0: not said */
-    const struct outlier_policy *outlier; /* NULL: not said */
+    struct traffic_policy policy;
     const struct subset *subsets;
     size_t subsets_len;
     struct text_list export_to;
@@ -253,6 +265,7 @@ const struct regex *read_regex(struct catalog *c, struct reader *r, const struct
 void *read_array(struct reader *r, size_t n, size_t size);
 /* http[].retries and trafficPolicy.outlierDetection; NULL when nothing is said. */
 const struct retry_policy *read_retries(struct reader *r, struct node *rule, int64_t timeout_ns);
+void read_traffic_policy(struct reader *r, struct node *map, struct traffic_policy *to);
 const struct outlier_policy *read_outlier(struct reader *r, struct node *policy);
 struct text_list read_texts(struct reader *r, struct node *map, const char *name);
 

@@ -130,15 +130,38 @@ bool resolve_has_port(const struct service_entry *e, uint16_t port)
 /* The subset's labels and the traffic policy in force for it. */
 struct policy {
     struct labels labels;
-    int tls;
-    int64_t connect_timeout_ns;
-    const struct outlier_policy *outlier;
+    struct traffic_policy traffic;
     bool is_defined;
 };
 
-static struct policy policy_of(struct resolve *r, struct service_entry *e, struct sv subset)
+/* Blocks that are not there yet. */
+static void inherit(struct traffic_policy *to, const struct traffic_policy *from)
 {
-    struct policy p = { .tls = -1 };
+    if (to->tls < 0) {
+        to->tls = from->tls;
+        to->client = from->client;
+    }
+    if (to->lb < 0) {
+        to->lb = from->lb;
+        to->hash = from->hash;
+    }
+    to->pool = to->pool ? to->pool : from->pool;
+    to->outlier = to->outlier ? to->outlier : from->outlier;
+}
+
+static const struct traffic_policy *port_level(const struct traffic_policy *p, uint16_t port)
+{
+    for (size_t i = 0; i < p->ports_len; i++)
+        if (p->ports[i].port == port)
+            return &p->ports[i].policy;
+    return NULL;
+}
+
+static struct policy policy_of(struct resolve *r, struct service_entry *e, struct sv subset,
+                               uint16_t port)
+{
+    struct policy p = { .traffic = { .tls = -1, .lb = -1 } };
+    const struct traffic_policy *only = NULL;
     for (const struct rule_link *at = rules_of(r, e); at; at = at->next) {
         const struct destination_rule *d = at->rule;
         for (size_t i = 0; subset.len && !p.is_defined && i < d->subsets_len; i++) {
@@ -146,19 +169,16 @@ static struct policy policy_of(struct resolve *r, struct service_entry *e, struc
                 continue;
             p.is_defined = true;
             p.labels = d->subsets[i].labels;
-            if (d->subsets[i].tls >= 0)
-                p.tls = d->subsets[i].tls;
-            if (d->subsets[i].connect_timeout_ns)
-                p.connect_timeout_ns = d->subsets[i].connect_timeout_ns;
-            p.outlier = d->subsets[i].outlier;
+            inherit(&p.traffic, &d->subsets[i].policy);
+            only = port_level(&d->subsets[i].policy, port);
         }
     }
     for (const struct rule_link *at = rules_of(r, e); at; at = at->next) {
-        p.tls = p.tls >= 0 ? p.tls : at->rule->tls;
-        if (!p.connect_timeout_ns)
-            p.connect_timeout_ns = at->rule->connect_timeout_ns;
-        p.outlier = p.outlier ? p.outlier : at->rule->outlier;
+        inherit(&p.traffic, &at->rule->policy);
+        only = only ? only : port_level(&at->rule->policy, port);
     }
+    if (only)
+        p.traffic = *only;
     return p;
 }
 
@@ -229,7 +249,8 @@ static struct cluster_entry *make(struct resolve *r, struct service_entry *e, ui
                                   struct sv subset, const struct place *at)
 {
     struct cluster_entry *entry = arena_zalloc(&r->mesh->mem, sizeof(*entry));
-    struct policy p = policy_of(r, e, subset);
+    struct policy p = policy_of(r, e, subset, port);
+    const struct traffic_policy *t = &p.traffic;
     if (!entry) {
         resolve_nomem(r);
         return NULL;
@@ -239,9 +260,14 @@ static struct cluster_entry *make(struct resolve *r, struct service_entry *e, ui
     c->subset = resolve_name(r, subset);
     c->port = port;
     name_cluster(r, c);
-    c->tls = p.tls >= 0 ? (enum tls_mode)p.tls : TLS_MODE_AUTO;
-    c->connect_timeout_ns = p.connect_timeout_ns ? p.connect_timeout_ns : CONNECT_TIMEOUT_NS;
-    c->outlier = p.outlier;
+    c->tls = t->tls >= 0 ? (enum tls_mode)t->tls : TLS_MODE_AUTO;
+    c->client_tls = t->client ? resolve_client_tls(r, t->client) : NULL;
+    c->lb = t->lb >= 0 ? (enum lb_kind)t->lb : LB_LEAST_REQUEST;
+    c->hash = t->hash;
+    c->limits = t->pool;
+    c->connect_timeout_ns = t->pool && t->pool->connect_timeout_ns ? t->pool->connect_timeout_ns
+                                                                   : CONNECT_TIMEOUT_NS;
+    c->outlier = t->outlier;
     c->id = (uint32_t)r->clusters.len;
     if (subset.len && !p.is_defined)
         p.labels = labels_of_undefined(r, e, subset, at);

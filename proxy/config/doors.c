@@ -140,6 +140,24 @@ static const struct secret *find_secret(struct resolve *r, struct sv namespace, 
     return NULL;
 }
 
+const struct client_tls *resolve_client_tls(struct resolve *r, const struct client_tls *t)
+{
+    const struct secret *s = t->secret.len ? find_secret(r, r->namespace, t->secret) : NULL;
+    struct client_tls *own = arena_zalloc(&r->mesh->mem, sizeof(*own));
+    if (!own) {
+        resolve_nomem(r);
+        return t;
+    }
+    *own = *t;
+    own->namespace = resolve_name(r, r->namespace);
+    if (s) {
+        own->cert = s->cert;
+        own->key = s->key;
+        own->ca = s->ca;
+    }
+    return own;
+}
+
 void resolve_add_cert(struct resolve *r, struct door *d, const struct gateway_cert *cert)
 {
     struct gateway_port *p = d->port;

@@ -67,7 +67,32 @@ struct retry_policy {
 /* Istio's, for routes that say nothing. */
 extern const struct retry_policy retry_default;
 
-enum tls_mode { TLS_MODE_AUTO, TLS_MODE_DISABLE, TLS_MODE_SIMPLE, TLS_MODE_ISTIO_MUTUAL };
+enum tls_mode {
+    TLS_MODE_AUTO,
+    TLS_MODE_DISABLE,
+    TLS_MODE_SIMPLE,
+    TLS_MODE_MUTUAL, /* with certificates of its own, not the mesh's */
+    TLS_MODE_ISTIO_MUTUAL,
+};
+/* SIMPLE and MUTUAL: what is shown, and who is believed. */
+struct client_tls {
+    struct sv sni;   /* empty: the request's host */
+    struct sv names; /* DNS names of which the certificate must have one, "a,b"; empty: the SNI */
+    struct sv cert_file, key_file; /* MUTUAL */
+    struct sv ca_file;             /* empty: the system's roots */
+    struct sv namespace, secret;   /* instead of the files; secret empty: none */
+    struct sv cert, key, ca;       /* PEM, when the Secret is among the objects */
+    bool trusts_anybody;
+};
+enum lb_kind { LB_LEAST_REQUEST, LB_ROUND_ROBIN, LB_RANDOM };
+/* DestinationRule's connectionPool; UINT32_MAX: no bound. Counted by worker and cluster. */
+struct pool_limits {
+    uint32_t connections_max; /* with requests on them; HTTP/1.1 has one on each */
+    uint32_t pending_max;     /* requests that wait for one of these */
+    uint32_t requests_max, retries_max;
+    uint32_t per_connection_max;         /* requests, then it is closed */
+    int64_t connect_timeout_ns, idle_ns; /* 0: not said */
+};
 
 /* A service port, or a subset of it: where a route may send. */
 struct cluster {
@@ -79,7 +104,10 @@ struct cluster {
     enum tls_mode tls; /* DestinationRule trafficPolicy.tls, else AUTO: by endpoint */
     int64_t connect_timeout_ns;
     const struct outlier_policy *outlier; /* NULL: nobody is ever left out */
-    const struct hash_policy *hash;       /* proxy/route/action.h; NULL: by load */
+    const struct client_tls *client_tls;  /* of SIMPLE and MUTUAL */
+    enum lb_kind lb;
+    const struct pool_limits *limits; /* NULL: none */
+    const struct hash_policy *hash;   /* proxy/route/action.h; NULL: by load */
     const struct endpoint *const *endpoints;
     size_t endpoints_len;
     uint32_t id; /* dense within the mesh: round-robin cursors live in a worker's array */

@@ -5,50 +5,14 @@
  * warning that it is not, because an operator who wrote a loadBalancer must know. */
 #include "proxy/config/catalog.h"
 
-static const char *const later_traffic[] = { "loadBalancer",  "portLevelSettings", "tunnel",
-                                             "proxyProtocol", "retryBudget",       NULL };
-static const char *const later_pool[] = { "http", NULL };
-static const char *const later_tcp[] = { "maxConnections", "tcpKeepalive", "maxConnectionDuration",
-                                         "idleTimeout", NULL };
-static const char *const later_tls[] = { "clientCertificate",  "privateKey",      "caCertificates",
-                                         "credentialName",     "subjectAltNames", "sni",
-                                         "insecureSkipVerify", "caCrl",           NULL };
 static const char *const later_rule[] = { "workloadSelector", NULL };
 
-static const struct choice tls_modes[] = {
-    { "DISABLE", TLS_MODE_DISABLE },
-    { "SIMPLE", TLS_MODE_SIMPLE },
-    { "ISTIO_MUTUAL", TLS_MODE_ISTIO_MUTUAL },
-    { "MUTUAL", TLS_MODE_AUTO },
-};
 static const struct choice mtls_modes[] = {
     { "UNSET", MTLS_UNSET },
     { "DISABLE", MTLS_DISABLE },
     { "PERMISSIVE", MTLS_PERMISSIVE },
     { "STRICT", MTLS_STRICT },
 };
-
-static void read_traffic_policy(struct reader *r, struct node *map, int *ret_tls,
-                                int64_t *ret_connect_timeout_ns,
-                                const struct outlier_policy **ret_outlier)
-{
-    struct node *policy = field_map(r, map, "trafficPolicy");
-    struct node *tls = field_map(r, policy, "tls");
-    struct node *pool = field_map(r, policy, "connectionPool"), *tcp = field_map(r, pool, "tcp");
-    struct node *mode = field_any(r, tls, "mode");
-    *ret_tls = field_choice(r, tls, "mode", tls_modes, NELEMS(tls_modes), -1);
-    if (mode && *ret_tls == TLS_MODE_AUTO) {
-        finding_warn(r->to, mode,
-                     "MUTUAL with own certificates is not supported yet: decided by endpoint");
-        *ret_tls = -1;
-    }
-    *ret_connect_timeout_ns = field_duration(r, tcp, "connectTimeout", 0);
-    *ret_outlier = read_outlier(r, policy);
-    fields_finish(r, tls, later_tls);
-    fields_finish(r, tcp, later_tcp);
-    fields_finish(r, pool, later_pool);
-    fields_finish(r, policy, later_traffic);
-}
 
 static void read_subset(struct reader *r, struct node *n, struct subset *to)
 {
@@ -58,7 +22,7 @@ static void read_subset(struct reader *r, struct node *n, struct subset *to)
     if (!to->name.len && !field_any(r, n, "name"))
         finding_error(r->to, n, "name is missing");
     to->labels = field_labels(r, n, "labels");
-    read_traffic_policy(r, n, &to->tls, &to->connect_timeout_ns, &to->outlier);
+    read_traffic_policy(r, n, &to->policy);
     fields_finish(r, n, NULL);
 }
 
@@ -77,7 +41,7 @@ void read_destination_rule(struct catalog *c, struct node *root, const struct me
         return;
     }
     d->export_to = read_texts(&r, spec, "exportTo");
-    read_traffic_policy(&r, spec, &d->tls, &d->connect_timeout_ns, &d->outlier);
+    read_traffic_policy(&r, spec, &d->policy);
     for (struct node *n = list ? list->first : NULL; n; n = n->next)
         read_subset(&r, n, &subsets[d->subsets_len++]);
     d->subsets = subsets;

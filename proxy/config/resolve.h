@@ -112,6 +112,8 @@ bool resolve_rule(struct resolve *r, const struct virtual_service *v, const stru
                   const struct http_match *m, struct route_entry *to) MUST_USE;
 /* Is the Service one through which others reach this very workload? */
 bool resolve_is_own_service(struct resolve *r, const struct service_entry *e);
+/* A rule's TLS with the Secret it names, looked for where the proxy is. */
+const struct client_tls *resolve_client_tls(struct resolve *r, const struct client_tls *t);
 /* Copies cert behind those of the door, with the Secret's text when it is among the objects. */
 void resolve_add_cert(struct resolve *r, struct door *d, const struct gateway_cert *cert);
 /* The door that listens there, made when missing. */

@@ -34,15 +34,19 @@ static size_t count_left(const struct field *f)
     return n;
 }
 
-static const struct endpoint *draw(const struct field *f, uint32_t random)
+static const struct endpoint *nth(const struct field *f, size_t at)
 {
     const struct endpoint *const *list = f->cluster->endpoints;
-    size_t at = (size_t)(((uint64_t)random * f->len) >> 32);
     if (f->len == f->cluster->endpoints_len)
         return list[at];
     for (size_t i = 0;; i++)
         if (is_left(f, list[i]) && at-- == 0)
             return list[i];
+}
+
+static const struct endpoint *draw(const struct field *f, uint32_t random)
+{
+    return nth(f, (size_t)(((uint64_t)random * f->len) >> 32));
 }
 
 /* Rendezvous hashing: each endpoint draws a number from the key and its own name, the highest wins.
@@ -75,7 +79,11 @@ const struct endpoint *balance_pick(const struct cluster *c, const struct balanc
         return NULL;
     if (ask->hash)
         return highest(&f, *ask->hash);
+    if (c->lb == LB_ROUND_ROBIN && ask->cursor)
+        return nth(&f, (*ask->cursor)++ % f.len);
     const struct endpoint *a = draw(&f, (uint32_t)ask->random);
-    const struct endpoint *b = f.len == 1 ? a : draw(&f, (uint32_t)(ask->random >> 32));
+    const struct endpoint *b = f.len == 1 || c->lb == LB_RANDOM
+                                   ? a
+                                   : draw(&f, (uint32_t)(ask->random >> 32));
     return ask->active[b->id] < ask->active[a->id] ? b : a;
 }

@@ -10,10 +10,12 @@ struct balance_ask {
     int64_t now_ns;                      /* monotonic; for the outliers */
     uint64_t random;                     /* uniform over all 64 bits */
     const uint64_t *hash;                /* what the request goes by; NULL: by load */
+    uint32_t *cursor;                    /* of round robin; NULL: at random */
     const struct endpoint *const *tried; /* taken only when there is no other */
     size_t tried_len;
 };
-/* Of two random endpoints the one with fewer requests in flight; with a hash always the same one for
+/* As the cluster's lb says: of two random endpoints the one with fewer requests in flight, any, or
+ * each in turn; with a hash always the same one for
  * the same hash, as long as it is there. Ejected ones get nothing. NULL when there is none to take.
  */
 const struct endpoint *balance_pick(const struct cluster *c, const struct balance_ask *ask);

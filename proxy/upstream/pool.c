@@ -84,11 +84,15 @@ static struct sv key_of(const struct target *t, const struct addr *a, char key[K
     size_t at = 0;
     put(key, &at, sv_of(&port, sizeof(port)));
     put(key, &at, address_bytes(a));
-    if (t->is_mtls) {
+    if (t->tls) {
         put(key, &at, SV("|"));
         put(key, &at, t->sni);
         put(key, &at, SV("|"));
         put(key, &at, t->spiffe);
+    }
+    if (t->tls && !t->is_mtls) {
+        put(key, &at, sv_of(&t->tls, sizeof(t->tls)));
+        put(key, &at, t->names);
     }
     return sv_of(key, at);
 }
@@ -104,7 +108,10 @@ static struct pool *pool_new(const struct target *t, const struct addr *a)
     p->is_mtls = t->is_mtls;
     p->sni = arena_copy(&p->mem, t->sni);
     p->spiffe = arena_copy(&p->mem, t->spiffe);
-    if (!p->sni.p || !p->spiffe.p) {
+    p->names = arena_copy(&p->mem, t->names);
+    p->tls = t->tls ? tls_ctx_ref(t->tls) : NULL;
+    if (!p->sni.p || !p->spiffe.p || !p->names.p) {
+        tls_ctx_unref(p->tls);
         arena_done(&p->mem);
         return mem_free(p);
     }
@@ -126,8 +133,10 @@ static struct pool *pool_of(struct worker *w, const struct target *t, struct err
     p = pool_new(t, &a);
     if (p && map_put(&w->pools, key, p, NULL) == 0)
         return p;
-    if (p)
+    if (p) {
+        tls_ctx_unref(p->tls);
         arena_done(&p->mem);
+    }
     mem_free(p);
     err_set(err, ERR_NOMEM, "upstream pool");
     return NULL;
@@ -171,8 +180,11 @@ static struct up *up_new(struct worker *w, struct pool *p, const struct target *
     list_add_tail(&w->ups, &up->all);
     tally(TALLY_UP_OPENED);
     tally(TALLY_UP_OPEN);
-    struct tls_client want = { .sni = p->sni, .spiffe = p->spiffe, .session = &p->session };
-    if (p->is_mtls && conn_start_tls(up->conn, w->certs->client, &want, 0, err) < 0) {
+    struct tls_client want = {
+        .sni = p->sni, .spiffe = p->spiffe, .dns_name = p->names, .session = &p->session
+    };
+    struct tls_ctx *tls = p->is_mtls ? w->certs->client : p->tls;
+    if (tls && conn_start_tls(up->conn, tls, &want, 0, err) < 0) {
         up_close(up);
         return NULL;
     }
@@ -205,7 +217,7 @@ void pool_put(struct up *up, bool may_wait)
     }
     up->requests++;
     conn_resume(up->conn);
-    conn_set_idle(up->conn, up->worker->opt->upstream_idle_ns);
+    conn_set_idle(up->conn, up->idle_ns);
     list_add_head(&up->pool->idle, &up->node);
     up->pool->idle_len++;
 }
@@ -226,6 +238,7 @@ void pools_done(struct worker *w)
         struct pool *p = value;
         INVARIANT(p->conns == 0);
         tls_session_done(&p->session);
+        tls_ctx_unref(p->tls);
         arena_done(&p->mem);
         mem_free(p);
     }

@@ -16,7 +16,8 @@ struct pool {
     char addr_text_mem[ADDR_TEXT_SIZE];
     struct sv addr_text;
     bool is_mtls;
-    struct sv sni, spiffe; /* in mem */
+    struct tls_ctx *tls;          /* a reference; NULL: plaintext */
+    struct sv sni, spiffe, names; /* in mem */
     struct arena mem;
     struct tls_session session;
     size_t conns, idle_len; /* all, and those waiting */
@@ -34,6 +35,7 @@ struct up {
     struct defer later;
     char local_text_mem[ADDR_TEXT_SIZE];
     struct sv local_text;
+    int64_t idle_ns;   /* how long it may wait */
     uint64_t requests; /* served before the current one */
     bool is_open;      /* connected, handshake done */
     bool is_closed;
@@ -44,8 +46,10 @@ struct target {
     struct sv address; /* "127.1.0.7"; ignored when addr is set */
     uint16_t port;
     const struct addr *addr;
-    bool is_mtls;
+    bool is_mtls;          /* with the mesh's certificates: peer metadata is exchanged */
+    struct tls_ctx *tls;   /* borrowed; NULL: plaintext */
     struct sv sni, spiffe; /* expected id; may be empty */
+    struct sv names;       /* expected DNS names, "a,b"; may be empty */
     int64_t connect_timeout_ns;
 };
 

@@ -2,10 +2,11 @@
 Usage: test_traffic.py TULLE_PROXY FOLDER_OF_THE_DOCUMENT'S_FILES"""
 import ssl
 import sys
+import threading
 
 import support
-from gateway_support import (DOOR, HTTPS, OUT, Net, Proxy, client_tls, is_share, make_ca,
-                             make_cert, run)
+from gateway_support import (DOOR, HTTPS, OUT, POD, PROM, SERVICE, Net, Proxy, client_tls,
+                             is_share, make_ca, make_cert, run)
 from support import check, folder, wait_until
 
 PROXY, SEEDS = sys.argv[1:3]
@@ -233,7 +234,6 @@ def check_mirror(p):
 
 
 def metric(p, name):
-    from gateway_support import PROM
     _, text, _ = p.ask("x", "/stats/prometheus", port=PROM)
     return next(line.split()[-1] for line in text.decode().splitlines() if line.startswith(name))
 
@@ -255,6 +255,159 @@ def test_virtual_service():
         print("  ", each.__name__, flush=True)
         each(p)
     p.stop()
+
+
+DESTINATIONS = """apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: turns, namespace: default }
+spec: { host: turns, trafficPolicy: { loadBalancer: { simple: ROUND_ROBIN } } }
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: sticky, namespace: default }
+spec:
+  host: sticky
+  trafficPolicy: { loadBalancer: { consistentHash: { httpHeaderName: x-user } } }
+  subsets:
+  - name: cookie
+    trafficPolicy: { loadBalancer: { consistentHash: { httpCookie: { name: who, path: /, ttl: 60s }, maglev: { tableSize: 101 } } } }
+  - name: query
+    trafficPolicy: { loadBalancer: { consistentHash: { httpQueryParameterName: q, ringHash: { minimumRingSize: 64 } } } }
+  - name: address
+    trafficPolicy: { loadBalancer: { consistentHash: { useSourceIp: true } } }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: sticky, namespace: default }
+spec:
+  hosts: [sticky]
+  http:
+  - match: [{ uri: { prefix: /cookie } }]
+    route: [{ destination: { host: sticky, subset: cookie } }]
+  - match: [{ uri: { prefix: /query } }]
+    route: [{ destination: { host: sticky, subset: query } }]
+  - match: [{ uri: { prefix: /address } }]
+    route: [{ destination: { host: sticky, subset: address } }]
+  - route: [{ destination: { host: sticky } }]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: narrow, namespace: default }
+spec:
+  host: narrow
+  trafficPolicy:
+    connectionPool: { tcp: { maxConnections: 1 }, http: { http1MaxPendingRequests: 1, maxRequestsPerConnection: 2 } }
+    portLevelSettings:
+    - port: { number: 81 }
+      connectionPool: { http: { http2MaxRequests: 1 } }
+---
+"""
+
+
+def check_sticky(p):
+    c = p.connect(OUT)
+    def one_each(path, **more):
+        return {p.who("sticky", path, connection=c, **more) for _ in range(10)}
+    users = [one_each("/", x_user=f"u{i}") for i in range(40)]
+    check(all(len(u) == 1 for u in users) and len(set.union(*users)) == 3, f"by header: {users}")
+    check(len({p.who("sticky", "/", connection=c) for _ in range(100)}) == 3, "without the header by load")
+    asked = [one_each(f"/query?a&q={i}") for i in range(40)]
+    check(all(len(u) == 1 for u in asked) and len(set.union(*asked)) == 3, f"by parameter: {asked}")
+    check(len(one_each("/address")) == 1, "by address")
+    _, told, r = p.ask("sticky", "/cookie", connection=c)
+    cookie = r.getheader("set-cookie")
+    check(cookie.startswith("who=") and "; Path=/; Max-Age=60" in cookie, cookie)
+    check(one_each("/cookie", Cookie=cookie.split(";")[0]) == {told["who"]}, "by cookie")
+
+
+def in_background(p, results, *argv, **more):
+    t = threading.Thread(target=lambda: results.append(p.ask(*argv, port=OUT, **more)))
+    t.start()
+    return t
+
+
+def check_pool(p):
+    server, results = net.servers["narrow-v1"], []
+    first = in_background(p, results, "narrow", "/hold")
+    wait_until("the first request", lambda: server.seen)
+    second = in_background(p, results, "narrow", "/second", x_request_id="second")
+    wait_until("the second one in the queue", lambda: int(metric(p, "tulle_proxy_requests_active")) == 2)
+    status, text, r = p.ask("narrow", "/third", port=OUT, x_request_id="third")
+    check(status == 503 and r.getheader("x-envoy-overloaded") == "true", f"{status} {text}")
+    check(p.access(request_id="third")["response_flags"] == "UO", "UO")
+    check(len(server.seen) == 1, server.seen)
+    server.held.set()
+    first.join()
+    second.join()
+    check([r[0] for r in results] == [200, 200], f"{results}")
+    before = int(metric(p, "tulle_proxy_upstream_connections_total"))
+    c = p.connect(OUT)
+    for _ in range(10):
+        check(p.ask("narrow", "/x", connection=c)[0] == 200, "one after the other")
+    opened = int(metric(p, "tulle_proxy_upstream_connections_total")) - before
+    check(opened == 5, f"{opened} connections for 10 requests, two on each")
+
+
+def test_destination_rule():
+    p = Proxy(PROXY, net, "rules", [DESTINATIONS, net.service("turns", 80, ("v1", "v2", "v3")),
+                                    net.service("sticky", 80, ("v1", "v2", "v3")),
+                                    net.service("narrow")], role="sidecar").wait(OUT)
+    c = p.connect(OUT)
+    got = [p.who("turns", connection=c) for _ in range(9)]
+    check(sorted(got[:3]) == ["turns-v1", "turns-v2", "turns-v3"] and got[:3] * 3 == got, f"{got}")
+    check_sticky(p)
+    check_pool(p)
+    p.stop()
+
+
+def tls_rule(name, mode, more):
+    return f"""apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{ name: {name}, namespace: default }}
+spec: {{ host: {name}, trafficPolicy: {{ tls: {{ mode: {mode}, {more} }} }} }}
+---
+"""
+
+
+def test_upstream_tls():
+    """The other end is a gateway of ours, which asks for what a service outside would."""
+    own = make_cert(ca, f"{folder}/own", "caller.test")
+    secrets = f"{folder}/up/default"
+    make_cert(ca, f"{secrets}/shop", "shop.test", "*.shop.test")
+    bank = make_cert(ca, f"{secrets}/bank", "bank.test")
+    with open(f"{ca}/ca.crt", "rb") as src, open(f"{bank}/ca.crt", "wb") as dst:
+        dst.write(src.read())
+    g = Proxy(PROXY, net, "outside", [GATEWAY, net.service("shop"), net.service("plain")],
+              options=[f"--secrets={folder}/up"]).wait(HTTPS)
+    text, files = "", f"caCertificates: {ca}/ca.crt"
+    for name, mode, more in (
+            ("simple", "SIMPLE", f"{files}, sni: shop.test"),
+            ("named", "SIMPLE", f"{files}, sni: shop.test, subjectAltNames: [other.test, a.shop.test]"),
+            ("misnamed", "SIMPLE", f"{files}, sni: shop.test, subjectAltNames: [other.test]"),
+            ("mistrusted", "SIMPLE", f"caCertificates: {other_ca}/ca.crt, sni: shop.test"),
+            ("anybody", "SIMPLE", "insecureSkipVerify: true, sni: shop.test"),
+            ("mutual", "MUTUAL", f"{files}, sni: bank.test, clientCertificate: {own}/tls.crt, privateKey: {own}/tls.key"),
+            ("shy", "SIMPLE", f"{files}, sni: bank.test")):
+        text += tls_rule(name, mode, more) + SERVICE.format(name=name, port=80, target=HTTPS)
+        text += POD.format(name=name, version="v1", ip=g.ip)
+        text += f"""apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{ name: {name}, namespace: default }}
+spec:
+  hosts: [{name}]
+  http: [{{ rewrite: {{ authority: {'bank' if name in ('mutual', 'shy') else 'shop'}.test }}, route: [{{ destination: {{ host: {name} }} }}] }}]
+---
+"""
+    p = Proxy(PROXY, net, "client", [text], role="sidecar").wait(OUT)
+    for name, want in (("simple", "shop-v1"), ("named", "shop-v1"), ("misnamed", 503), ("mistrusted", 503),
+                       ("anybody", "shop-v1"), ("mutual", "shop-v1"), ("shy", 503)):
+        got = p.who(name, port=OUT)
+        check(got == want, f"{name}: {got}, want {want}")
+    line = p.access(authority="mistrusted")
+    check(line["response_flags"].startswith("UF") and "certificate" in
+          line["upstream_transport_failure_reason"], line)
+    p.stop()
+    g.stop()
 
 
 def test_05_and_10_in_a_sidecar():

@@ -76,14 +76,13 @@ static void test_paths(void **state)
     mesh_unref(m);
 }
 
-static const char secured[] = SERVICE("a")
-    SERVICE("b")
-        INGRESS("one", "about: x",
-                "{tls: [{hosts: [s.test], secretName: s}], rules: [{host: s.test, http: {paths: "
-                "[" PATH("/", "Prefix", "a") "]}}, {host: p.test, http: {paths: [" PATH(
-                    "/", "Prefix", "b") "]}}]}") "---\napiVersion: v1\nkind: Secret\nmetadata: "
-                                                 "{name: s}\nstringData: {tls.crt: CERT, "
-                                                 "tls.key: KEY}\n";
+static const char secured[] = SERVICE("a") SERVICE("b")
+    INGRESS("one", "about: x",
+            "{tls: [{hosts: [s.test], secretName: s}], rules: [{host: s.test, http: {paths: "
+            "[" PATH("/", "Prefix", "a") "]}}, {host: p.test, http: {paths: [" PATH(
+                "/", "Prefix", "b") "]}}]}") "---\napiVersion: v1\nkind: Secret\nmetadata: "
+                                             "{name: s}\nstringData: {tls.crt: CERT, "
+                                             "tls.key: KEY}\n";
 
 static void test_tls_and_ports(void **state)
 {

@@ -177,6 +177,33 @@ static void test_destination_rule(void **state)
     mesh_unref(m);
 }
 
+/* A subset overrides its rule block by block; what stands for a port inherits nothing. */
+static void test_traffic_policies(void **state)
+{
+    static const char rules[] =
+        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: reviews}\n"
+        "spec:\n  host: reviews\n  trafficPolicy:\n    loadBalancer: {simple: RANDOM}\n"
+        "    connectionPool: {tcp: {maxConnections: 7, connectTimeout: 3s}}\n"
+        "    tls: {mode: DISABLE}\n  subsets:\n  - name: v1\n    labels: {version: v1}\n"
+        "    trafficPolicy:\n      connectionPool: {http: {http2MaxRequests: 5}}\n"
+        "  - name: v2\n    labels: {version: v2}\n    trafficPolicy:\n"
+        "      portLevelSettings:\n      - port: {number: 9080}\n        loadBalancer: {simple: "
+        "ROUND_ROBIN}\n";
+    const char *texts[] = { mesh_fixture_reviews, reviews_split, rules, NULL };
+    (void)state;
+    struct mesh *with = mesh_fixture_load(texts, NULL);
+    assert_non_null(with);
+    const struct cluster *v1 = target(with, "reviews", "/", NULL, NULL, 0);
+    assert_text(v1->subset, "v1");
+    assert_true(v1->lb == LB_RANDOM && v1->tls == TLS_MODE_DISABLE);
+    assert_true(v1->limits->requests_max == 5 && v1->limits->connections_max == UINT32_MAX);
+    assert_true(v1->connect_timeout_ns == 10 * NS_PER_S);
+    const struct cluster *v2 = target(with, "reviews", "/", "end-user", "jason", 0);
+    assert_text(v2->subset, "v2");
+    assert_true(v2->lb == LB_ROUND_ROBIN && v2->tls == TLS_MODE_AUTO && !v2->limits);
+    mesh_unref(with);
+}
+
 static void test_match_blocks(void **state)
 {
     static const char yaml[] = VS(
@@ -399,6 +426,7 @@ int main(void)
         cmocka_unit_test(test_self),
         cmocka_unit_test(test_header_and_weights),
         cmocka_unit_test(test_destination_rule),
+        cmocka_unit_test(test_traffic_policies),
         cmocka_unit_test(test_match_blocks),
         cmocka_unit_test(test_errors_have_a_place),
         cmocka_unit_test(test_gateway),

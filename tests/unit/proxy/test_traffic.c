@@ -4,6 +4,7 @@
 #include "proxy/edits.h"
 #include "proxy/limit.h"
 #include "proxy/upstream/balance.h"
+#include "proxy/upstream/breaker.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -220,6 +221,62 @@ static void test_hash_keeps_its_endpoint(void **state)
     assert_int_equal(moved, got[N - 1]);
 }
 
+static void run_nothing(struct defer *d)
+{
+    (void)d;
+}
+
+static void test_breaker(void **state)
+{
+    struct pool_limits narrow = { .connections_max = 1,
+                                  .pending_max = 1,
+                                  .requests_max = 3,
+                                  .retries_max = 1,
+                                  .per_connection_max = UINT32_MAX };
+    struct cluster c = { .name = SV("outbound|80||a"), .limits = &narrow };
+    struct breaker_seat s[4] = { { .use = NULL } };
+    struct breakers all = { 0 };
+    struct loop *loop = loop_new(NULL);
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        assert_true(breaker_begin(&all, &s[i], &c));
+    assert_false(breaker_begin(&all, &s[3], &c));
+    assert_int_equal(breaker_connect(&s[0]), BREAKER_GO);
+    assert_int_equal(breaker_connect(&s[0]), BREAKER_GO); /* it has one */
+    assert_int_equal(breaker_connect(&s[1]), BREAKER_WAIT);
+    assert_int_equal(breaker_connect(&s[1]), BREAKER_WAIT);
+    assert_int_equal(breaker_connect(&s[2]), BREAKER_FULL);
+    assert_true(breaker_retry(&s[0]) && breaker_retry(&s[0]));
+    assert_false(breaker_retry(&s[1]));
+    breaker_end(&s[0], loop, run_nothing);
+    assert_true(s[1].has_turn && breaker_connect(&s[1]) == BREAKER_GO);
+    assert_int_equal(breaker_connect(&s[2]), BREAKER_WAIT); /* the place is taken */
+    breaker_end(&s[2], loop, run_nothing);                  /* it left the queue */
+    breaker_end(&s[1], loop, run_nothing);
+    breaker_end(&s[3], loop, run_nothing);
+    assert_true(breaker_begin(&all, &s[0], &c) && breaker_connect(&s[0]) == BREAKER_GO);
+    breaker_end(&s[0], loop, run_nothing);
+    breakers_done(&all);
+    loop_free(loop);
+}
+
+static void test_round_robin(void **state)
+{
+    struct endpoint all[3] = { { .text = SV("a") }, { .text = SV("b") }, { .text = SV("c") } };
+    const struct endpoint *list[3] = { &all[0], &all[1], &all[2] };
+    struct cluster c = { .endpoints = list, .endpoints_len = 3, .lb = LB_ROUND_ROBIN };
+    uint32_t cursor = 0, active[1] = { 0 };
+    const struct endpoint *tried = &all[0];
+    struct balance_ask ask = { .active = active, .cursor = &cursor };
+    (void)state;
+    for (size_t i = 0; i < 9; i++)
+        assert_ptr_equal(balance_pick(&c, &ask), list[i % 3]);
+    ask.tried = &tried;
+    ask.tried_len = 1;
+    for (size_t i = 0; i < 9; i++)
+        assert_ptr_not_equal(balance_pick(&c, &ask), tried);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +288,8 @@ int main(void)
         cmocka_unit_test(test_without_memory_nobody_is_refused),
         cmocka_unit_test(test_edits),
         cmocka_unit_test(test_hash_keeps_its_endpoint),
+        cmocka_unit_test(test_breaker),
+        cmocka_unit_test(test_round_robin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

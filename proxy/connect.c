@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * connect.c - the step that ends with a connection: which endpoint, how it is spoken to, and whether
+ * there is room.
+ *
+ * A cluster's bounds are asked first, so that a request that has to wait chooses its endpoint when its
+ * turn has come. How an endpoint is spoken to is decided for each: mutual TLS of the mesh when it has
+ * a sidecar, or what the DestinationRule says. */
+#include "proxy/stream.h"
+
+void connect_turn(struct defer *d)
+{
+    struct breaker_seat *seat = CONTAINER_OF(d, struct breaker_seat, turn);
+    stream_run(CONTAINER_OF(seat, struct stream, seat));
+}
+
+static enum step_result cannot_connect(struct stream *s, const struct err *e)
+{
+    snprintf(s->failure, sizeof(s->failure), "%s", e->why);
+    snprintf(s->why, sizeof(s->why), "upstream: %.150s", e->why);
+    if (e->code == ERR_LIMIT)
+        return stream_fail(s, 503, TALLY_REPLIES_UO, "UO",
+                           "upstream_reset_before_response_started{overflow}");
+    return stream_fail(s, 503, TALLY_REPLIES_UF, "UF", "upstream_reset_before_response_started{%s}",
+                       e->code == ERR_TLS ? "tls_failure" : "remote_connection_failure");
+}
+
+static enum step_result no_endpoint(struct stream *s)
+{
+    snprintf(s->why, sizeof(s->why), "no %sendpoints for %.*s",
+             s->cluster->endpoints_len ? "healthy " : "",
+             (int)MIN(s->cluster->name.len, (size_t)120), s->cluster->name.p);
+    return stream_fail(s, 503, TALLY_REPLIES_UH, "UH", "no_healthy_upstream");
+}
+
+static const struct endpoint *pick(struct stream *s)
+{
+    struct worker *w = s->worker;
+    struct balance_ask ask = {
+        .active = w->active,
+        .outlier = &w->outlier,
+        .now_ns = loop_now_ns(w->loop),
+        .random = random_u64(),
+        .hash = s->traffic.has_hash ? &s->traffic.hash : NULL,
+        .cursor = s->seat.use ? &s->seat.use->cursor : NULL,
+        .tried = s->tried,
+        .tried_len = MIN(s->tried_len, (size_t)TRIED_MAX),
+    };
+    return balance_pick(s->cluster, &ask);
+}
+
+/* Mutual TLS with the mesh's certificates. */
+static int use_mesh_tls(struct stream *s, struct target *t, struct err *err)
+{
+    const struct endpoint *e = s->endpoint;
+    bool is_named = e->identity.principal.len && !sv_eq(e->identity.principal, IDENTITY_UNKNOWN);
+    if (!s->worker->certs)
+        return err_set(err, ERR_TLS, "mutual TLS asked for, but there are no --certs");
+    t->is_mtls = true;
+    t->tls = s->worker->certs->client;
+    t->sni = s->cluster->sni;
+    t->spiffe = is_named ? e->identity.principal : SV_NONE;
+    return 0;
+}
+
+/* TLS as the DestinationRule describes it. */
+static int use_own_tls(struct stream *s, struct target *t, struct err *err)
+{
+    const struct client_tls *c = s->cluster->client_tls;
+    bool is_mutual = s->cluster->tls == TLS_MODE_MUTUAL;
+    struct sv host = s->traffic.authority.p ? s->traffic.authority : s->down->h1.head.authority;
+    size_t colon = sv_rindex(host, ':');
+    t->tls = client_tls_get(&s->worker->client_tls, c, is_mutual, s->worker->opt->secrets, err);
+    if (!t->tls)
+        return ERR_TLS;
+    t->sni = c->sni.len ? c->sni : sv_sub(host, 0, colon);
+    if (!c->trusts_anybody)
+        t->names = c->names.len ? c->names : t->sni;
+    return 0;
+}
+
+static int use_tls(struct stream *s, struct target *t, struct err *err)
+{
+    switch (s->cluster->tls) {
+    case TLS_MODE_DISABLE: return 0;
+    case TLS_MODE_AUTO:
+        return s->endpoint->has_sidecar && s->worker->certs ? use_mesh_tls(s, t, err) : 0;
+    case TLS_MODE_ISTIO_MUTUAL: return use_mesh_tls(s, t, err);
+    case TLS_MODE_SIMPLE:
+    case TLS_MODE_MUTUAL: return use_own_tls(s, t, err);
+    }
+    return 0;
+}
+
+/* Which address, and how to speak to it. STEP_WAIT: go on; else the stream has failed. */
+static enum step_result choose_target(struct stream *s, struct target *t)
+{
+    struct worker *w = s->worker;
+    struct err err = { 0 };
+    *t = (struct target){ .addr = &w->opt->app_addr,
+                          .connect_timeout_ns = w->opt->connect_timeout_ns };
+    if (s->side == SIDE_INBOUND)
+        return STEP_WAIT;
+    s->endpoint = pick(s);
+    if (!s->endpoint)
+        return no_endpoint(s);
+    s->destination = s->endpoint->identity;
+    s->destination.principal = IDENTITY_UNKNOWN; /* until proven */
+    t->addr = NULL;
+    t->address = s->endpoint->address;
+    t->port = s->endpoint->port;
+    if (s->traffic.connect_ns || s->cluster->connect_timeout_ns)
+        t->connect_timeout_ns = s->traffic.connect_ns ? s->traffic.connect_ns
+                                                      : s->cluster->connect_timeout_ns;
+    return use_tls(s, t, &err) < 0 ? cannot_connect(s, &err) : STEP_WAIT;
+}
+
+static void overflow(struct stream *s, const char *what)
+{
+    struct err err = { 0 };
+    err_set(&err, ERR_LIMIT, "%s of connectionPool is reached for %.*s", what,
+            (int)MIN(s->cluster->name.len, (size_t)60), s->cluster->name.p);
+    s->traffic.fields = SV("x-envoy-overloaded: true\r\n");
+    (void)cannot_connect(s, &err);
+}
+
+/* After BREAKER_FULL the stream has failed. */
+static enum breaker_answer take_place(struct stream *s)
+{
+    if (s->side == SIDE_INBOUND)
+        return BREAKER_GO;
+    if (!s->is_counted && !breaker_begin(&s->worker->breakers, &s->seat, s->cluster)) {
+        overflow(s, "http2MaxRequests");
+        return BREAKER_FULL;
+    }
+    s->is_counted = true;
+    enum breaker_answer answer = breaker_connect(&s->seat);
+    if (answer == BREAKER_FULL)
+        overflow(s, "http1MaxPendingRequests");
+    return answer;
+}
+
+static enum step_result begin_connect(struct stream *s)
+{
+    struct target t;
+    struct err err = { 0 };
+    enum breaker_answer place = take_place(s);
+    if (place == BREAKER_WAIT)
+        return STEP_WAIT;
+    if (place == BREAKER_FULL || choose_target(s, &t) != STEP_WAIT)
+        return STEP_AGAIN;
+    bool may_be_stale = s->is_req_read && s->is_idempotent;
+    enum pool_use use = s->is_fresh_wanted ? POOL_FRESH : may_be_stale ? POOL_ANY : POOL_CHECKED;
+    again_begin_try(s);
+    if (pool_get(s->worker, &t, use, s, &s->up, &err) < 0)
+        return cannot_connect(s, &err);
+    s->pool = s->up->pool;
+    if (s->endpoint && s->endpoint->id < s->worker->endpoints_len)
+        s->worker->active[s->endpoint->id]++;
+    return STEP_AGAIN;
+}
+
+static enum step_result connect_failed(struct stream *s)
+{
+    struct err e = *conn_error(s->up->conn);
+    if (again_after_failure(s, RETRY_CONNECT))
+        return STEP_AGAIN;
+    stream_drop_up(s, false);
+    return cannot_connect(s, &e);
+}
+
+enum step_result connect_run(struct stream *s)
+{
+    if (!s->up)
+        return begin_connect(s);
+    if (s->is_up_failed)
+        return connect_failed(s);
+    if (!s->up->is_open)
+        return STEP_WAIT;
+    s->can_read_up = false;
+    s->state = ST_SEND;
+    return STEP_AGAIN;
+}
