@@ -156,7 +156,7 @@ static void test_destination_rule(void **state)
         "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: reviews}\n"
         "spec:\n  host: reviews.default.svc.cluster.local\n  trafficPolicy:\n"
         "    tls: {mode: ISTIO_MUTUAL}\n    connectionPool: {tcp: {connectTimeout: 250ms}}\n"
-        "    loadBalancer: {simple: RANDOM}\n  subsets:\n"
+        "    loadBalancer: {simple: RANDOM, warmup: {duration: 1s}}\n  subsets:\n"
         "  - {name: v1, labels: {version: v1}}\n"
         "  - {name: v3, labels: {version: v3}, trafficPolicy: {tls: {mode: DISABLE}}}\n"
         "  - {name: v2, labels: {version: v9}}\n";
@@ -170,8 +170,8 @@ static void test_destination_rule(void **state)
     assert_int_equal(r->targets[1].cluster->tls, TLS_MODE_DISABLE);
     assert_true(r->targets[0].cluster->connect_timeout_ns == 250 * NS_PER_MS);
     assert_int_equal(target(m, "reviews", "/", "end-user", "jason", 0)->endpoints_len, 0);
-    assert_true(mesh_fixture_warns(m, "02.yaml:9:5: DestinationRule reviews: "
-                                      "trafficPolicy.loadBalancer is not supported yet"));
+    assert_true(mesh_fixture_warns(m, "02.yaml:9:36: DestinationRule reviews: "
+                                      "trafficPolicy.loadBalancer.warmup is not supported yet"));
     assert_true(mesh_fixture_warns(m, "subset 'v2' of reviews.default.svc.cluster.local has no "
                                       "endpoints"));
     mesh_unref(m);
