@@ -95,9 +95,9 @@ static int on_record(void *to, const struct call *c)
     return p->is_out_of_memory;
 }
 
-static void on_pair(void *to, const struct call *c, int64_t server_ns)
+static void on_pair(void *to, const struct call *c, const struct called_half *called)
 {
-    (void)server_ns;
+    (void)called;
     offer(to, c);
 }
 
