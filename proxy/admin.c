@@ -129,7 +129,10 @@ static unsigned config_dump(void *to, struct buf *body)
     struct json_out j = json_out_of(body);
     const struct cluster *const *list;
     const struct sv *warnings;
+    char at[CLOCK_RFC3339_SIZE];
     json_open(&j, '{');
+    json_kv_str(&j, "in_force_since", sv_z(clock_rfc3339(w->reload.config_at_ns, at)));
+    json_kv_str(&j, "refused_since_then", sv_z(w->reload.config_refused.why));
     json_kv_open(&j, "warnings", '[');
     size_t n = mesh_warnings(w->mesh, &warnings);
     for (size_t i = 0; i < n; i++)

@@ -36,7 +36,7 @@ static const struct endpoint *pick(struct stream *s)
 {
     struct worker *w = s->worker;
     struct balance_ask ask = {
-        .active = w->active,
+        .active = worker_loads(w, s->mesh),
         .outlier = &w->outlier,
         .now_ns = loop_now_ns(w->loop),
         .random = random_u64(),
@@ -154,8 +154,9 @@ static enum step_result begin_connect(struct stream *s)
     if (pool_get(s->worker, &t, use, s, &s->up, &err) < 0)
         return cannot_connect(s, &err);
     s->pool = s->up->pool;
-    if (s->endpoint && s->endpoint->id < s->worker->endpoints_len)
-        s->worker->active[s->endpoint->id]++;
+    uint32_t *load = stream_load(s);
+    if (load)
+        ++*load;
     return STEP_AGAIN;
 }
 

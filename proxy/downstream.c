@@ -34,6 +34,7 @@ void down_close(struct down *d, int64_t linger_ns)
     else
         conn_close(TAKE(d->conn));
     worker_give_block(w, &d->in);
+    d->port->downs_len--;
     if (d->port->listener)
         listener_conn_gone(d->port->listener);
     defer_cancel(&d->later);
@@ -163,6 +164,7 @@ void down_accept(void *port, struct listener *l, int fd, const struct addr *peer
     d->local_addr = addr_text(conn_local(c), d->local_text);
     list_add_tail(&w->downs, &d->node);
     w->downs_len++;
+    p->downs_len++;
     tally(TALLY_DOWN_OPENED);
     tally(TALLY_DOWN_OPEN);
     conn_set_idle(c, w->opt->idle_ns);
@@ -176,7 +178,7 @@ void down_stream_done(struct down *d, bool may_go_on, bool is_cut)
 {
     d->stream = NULL;
     d->requests++;
-    if (!may_go_on || d->worker->is_draining) {
+    if (!may_go_on || d->is_last || d->worker->is_draining) {
         down_close(d, is_cut ? 0 : LINGER_NS);
         return;
     }

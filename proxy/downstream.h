@@ -19,6 +19,7 @@ struct down {
     struct defer later;
     bool is_sniffing; /* inbound: the first bytes decide about TLS */
     bool is_closed;
+    bool is_last; /* closes when the request in flight is over */
     uint64_t requests;
     char peer_text[ADDR_TEXT_SIZE], local_text[ADDR_TEXT_SIZE];
     struct sv peer_addr, local_addr; /* into the above */

@@ -1,4 +1,4 @@
-/* main.c - reads options, runs one worker, ends on SIGTERM or SIGINT.
+/* main.c - reads options, runs one worker, ends on SIGTERM or SIGINT, reads its files anew on SIGHUP.
  *
  * Exit status: 0 after a clean drain, 1 when something failed at run time, 2 for a mistake in
  * options, configuration or certificates. */
@@ -17,6 +17,12 @@ static void on_signal(void *to, int signum)
     LOG_INFO("proxy.stopping", KV_STR("signal", strsignal(signum)),
              KV_UINT("requests_active", w->streams_len));
     worker_drain(w);
+}
+
+static void on_hangup(void *to, int signum)
+{
+    (void)signum;
+    reload_now(to);
 }
 
 /* One arena and early return to the system: a sidecar is one of many on its node. */
@@ -44,6 +50,8 @@ static int start(struct worker *w, const struct options *opt, struct err *err)
         rc = loop_on_signal(w->loop, SIGTERM, on_signal, w, err);
     if (rc == 0)
         rc = loop_on_signal(w->loop, SIGINT, on_signal, w, err);
+    if (rc == 0)
+        rc = loop_on_signal(w->loop, SIGHUP, on_hangup, w, err);
     return rc;
 }
 

@@ -97,9 +97,10 @@ static void on_event(void *owner, struct conn *conn, enum conn_event ev)
     }
 }
 
-static const struct endpoint *pick(struct worker *w, const struct cluster *cluster)
+static const struct endpoint *pick(const struct stream *s, const struct cluster *cluster)
 {
-    struct balance_ask ask = { .active = w->active,
+    struct worker *w = s->worker;
+    struct balance_ask ask = { .active = worker_loads(w, s->mesh),
                                .outlier = &w->outlier,
                                .now_ns = loop_now_ns(w->loop),
                                .random = random_u64() };
@@ -113,7 +114,8 @@ static bool start_tls(struct mirror_copy *c, const struct cluster *cluster,
     struct certs *certs = c->worker->certs;
     bool is_auto = cluster->tls == TLS_MODE_AUTO && e->has_sidecar && certs;
     bool is_named = e->identity.principal.len && !sv_eq(e->identity.principal, IDENTITY_UNKNOWN);
-    if (cluster->tls == TLS_MODE_SIMPLE || (cluster->tls == TLS_MODE_ISTIO_MUTUAL && !certs))
+    if (cluster->tls == TLS_MODE_SIMPLE || cluster->tls == TLS_MODE_MUTUAL ||
+        (cluster->tls == TLS_MODE_ISTIO_MUTUAL && !certs))
         return false;
     if (!is_auto && cluster->tls != TLS_MODE_ISTIO_MUTUAL)
         return true;
@@ -125,7 +127,7 @@ static bool start_tls(struct mirror_copy *c, const struct cluster *cluster,
 static struct mirror_copy *copy_new(struct stream *s, const struct cluster *cluster)
 {
     struct worker *w = s->worker;
-    const struct endpoint *e = pick(w, cluster);
+    const struct endpoint *e = pick(s, cluster);
     struct addr a;
     struct mirror_copy *c = NULL;
     if (e && w->copies_len < COPIES_MAX && addr_parse(e->address, e->port, &a, NULL) == 0)

@@ -60,10 +60,18 @@ void streams_trim(struct worker *w)
     w->spare_streams_len = 0;
 }
 
+uint32_t *stream_load(const struct stream *s)
+{
+    uint32_t *loads = worker_loads(s->worker, s->mesh);
+    bool is_counted = s->endpoint && loads && s->endpoint->id < s->worker->endpoints_len;
+    return is_counted ? &loads[s->endpoint->id] : NULL;
+}
+
 void stream_drop_up(struct stream *s, bool may_wait)
 {
-    if (s->endpoint && s->worker->active && s->endpoint->id < s->worker->endpoints_len && s->up)
-        s->worker->active[s->endpoint->id]--;
+    uint32_t *load = stream_load(s);
+    if (load && s->up && *load)
+        --*load;
     if (s->up) {
         const struct pool_limits *limits = s->cluster ? s->cluster->limits : NULL;
         bool is_used_up = limits && s->up->requests + 1 >= limits->per_connection_max;

@@ -133,6 +133,9 @@ void stream_abort(struct stream *s);
 /* Memory for spare streams goes back. */
 void streams_trim(struct worker *w);
 
+/* The requests in flight to its endpoint, this one among them; NULL for one that began under another
+ * configuration: counts belong to a mesh. */
+uint32_t *stream_load(const struct stream *s);
 /* Gives the upstream connection back, to wait or to be closed. */
 void stream_drop_up(struct stream *s, bool may_wait);
 

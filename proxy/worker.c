@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/admin.h"
+#include "proxy/current.h"
 #include "proxy/downstream.h"
 #include "proxy/mirror.h"
 #include "proxy/stream.h"
@@ -59,73 +60,6 @@ static void make_self(struct worker *w)
     w->inbound_cluster = arena_copy(&w->mem, sv_of(text, n > 0 ? (size_t)n : 0));
 }
 
-/* Canonical service and version of our own Pod, as any other proxy would derive them. */
-static void complete_self(struct worker *w)
-{
-    const struct identity *pod = mesh_self(w->mesh);
-    if (!w->self.service.len)
-        w->self.service = pod ? arena_copy(&w->mem, pod->service) : w->self.workload;
-    if (!w->self.version.len)
-        w->self.version = pod ? arena_copy(&w->mem, pod->version) : SV("latest");
-}
-
-static int load_mesh(struct worker *w, struct err *err)
-{
-    const struct options *o = w->opt;
-    struct mesh_conf conf = {
-        .dir = o->config[0] ? o->config : NULL,
-        .self = w->self,
-        .self_labels = sv_z(o->labels),
-        .trust_domain = sv_z(o->trust_domain),
-        .is_gateway = o->is_gateway,
-        .ingress_http = o->ingress_http_port,
-        .ingress_https = o->ingress_https_port,
-        .ingress_class = sv_z(o->ingress_class),
-    };
-    const struct sv *warnings;
-    w->mesh = mesh_load(&conf, err);
-    if (!w->mesh)
-        return ERR_USAGE;
-    size_t n = mesh_warnings(w->mesh, &warnings);
-    for (size_t i = 0; i < n; i++)
-        LOG_WARN("config.warning", KV_SV("what", warnings[i]));
-    const struct endpoint *const *endpoints;
-    w->endpoints_len = (uint32_t)mesh_endpoints(w->mesh, &endpoints);
-    w->active = mem_zalloc(sizeof(*w->active) * MAX(w->endpoints_len, 1));
-    complete_self(w);
-    return w->active ? 0 : err_set(err, ERR_NOMEM, "endpoint counters");
-}
-
-static void no_gateway_cert(void *to, const struct gateway_cert *cert, const char *why)
-{
-    (void)to;
-    LOG_WARN("gateway.no_certificate", KV_SV("namespace", cert->namespace),
-             KV_SV("secret", cert->secret), KV_SV("host", cert->hosts[0]), KV_STR("why", why));
-}
-
-static int load_gateway_tls(struct worker *w, struct err *err)
-{
-    if (!w->opt->is_gateway)
-        return 0;
-    w->gateway_tls = gateway_tls_new(w->mesh, w->opt->secrets, no_gateway_cert, w, err);
-    return w->gateway_tls ? 0 : ERR_TLS;
-}
-
-static int load_certs(struct worker *w, struct err *err)
-{
-    if (!w->opt->certs[0]) {
-        LOG_INFO("certs.none", KV_STR("so", "plaintext only: no identity is shown or asked for"));
-        return 0;
-    }
-    w->certs = certs_new(w->opt->certs, err);
-    if (!w->certs)
-        return ERR_TLS;
-    char until[CLOCK_RFC3339_SIZE];
-    LOG_INFO("certs.loaded", KV_SV("spiffe", w->certs->spiffe),
-             KV_STR("until", clock_rfc3339(w->certs->not_after_ns, until)));
-    return 0;
-}
-
 static int make_metadata(struct worker *w, struct err *err)
 {
     const struct options *o = w->opt;
@@ -170,42 +104,6 @@ static int start_telemetry(struct worker *w, struct err *err)
     return w->telemetry ? 0 : ERR_USAGE;
 }
 
-static int open_port(struct worker *w, enum side side, uint16_t number, struct err *err)
-{
-    if (number == 0)
-        return 0;
-    if (w->ports_len == WORKER_PORTS_MAX)
-        return err_set(err, ERR_LIMIT, "more than %d ports", WORKER_PORTS_MAX);
-    struct port *p = &w->ports[w->ports_len++];
-    *p = (struct port){
-        .worker = w, .side = side, .number = number, .app_port = addr_port(&w->opt->app_addr)
-    };
-    struct listener_conf conf = { .host = sv_z(w->opt->listen),
-                                  .port = number,
-                                  .max_conns = w->opt->max_connections };
-    p->listener = listener_open(w->loop, &conf, down_accept, p, err);
-    return p->listener ? 0 : ERR_IO;
-}
-
-static int open_ports(struct worker *w, struct err *err)
-{
-    if (!w->opt->is_gateway) {
-        int rc = open_port(w, SIDE_OUTBOUND, w->opt->outbound_port, err);
-        return rc < 0 ? rc : open_port(w, SIDE_INBOUND, w->opt->inbound_port, err);
-    }
-    const struct gateway_port *list;
-    size_t n = mesh_gateway_ports(w->mesh, &list);
-    for (size_t i = 0; i < n; i++) {
-        int rc = open_port(w, SIDE_GATEWAY, list[i].listen, err);
-        if (rc < 0)
-            return rc;
-    }
-    if (n == 0)
-        LOG_WARN("gateway.no_ports",
-                 KV_STR("why", "no Gateway selects this workload and there is no Ingress"));
-    return 0;
-}
-
 static void on_drain_timeout(struct timer *t);
 
 int worker_init(struct worker *w, const struct options *opt, struct err *err)
@@ -220,11 +118,10 @@ int worker_init(struct worker *w, const struct options *opt, struct err *err)
     if (!w->loop || !w->body)
         return err_set(err, ERR_NOMEM, "worker");
     timer_init(&w->drain_timer, w->loop, on_drain_timeout);
-    int rc = load_mesh(w, err);
+    reload_start(w); /* first: what changes while it is read is a change */
+    int rc = current_take_config(w, err);
     if (rc == 0)
-        rc = load_certs(w, err);
-    if (rc == 0)
-        rc = load_gateway_tls(w, err);
+        rc = current_take_certs(w, err);
     if (rc == 0)
         rc = make_metadata(w, err);
     if (rc == 0)
@@ -232,7 +129,7 @@ int worker_init(struct worker *w, const struct options *opt, struct err *err)
     if (rc == 0)
         rc = admin_open(w, err);
     if (rc == 0)
-        rc = open_ports(w, err);
+        rc = current_open_ports(w, err);
     return rc;
 }
 
@@ -298,6 +195,7 @@ void worker_drain(struct worker *w)
         return;
     }
     w->is_draining = true;
+    reload_stop(w);
     for (size_t i = 0; i < w->ports_len; i++)
         if (w->ports[i].side != SIDE_OUTBOUND)
             w->ports[i].listener = listener_close(w->ports[i].listener);
@@ -318,6 +216,7 @@ static void close_everything(struct worker *w)
     for (size_t i = 0; i < w->ports_len; i++)
         w->ports[i].listener = listener_close(w->ports[i].listener);
     admin_close(w);
+    reload_stop(w);
     timer_stop(&w->drain_timer);
 }
 

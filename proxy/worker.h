@@ -15,6 +15,7 @@
 #include "proxy/identity/certs.h"
 #include "proxy/limit.h"
 #include "proxy/options.h"
+#include "proxy/reload.h"
 #include "proxy/telemetry/telemetry.h"
 #include "proxy/upstream/breaker.h"
 #include "proxy/upstream/client_tls.h"
@@ -40,7 +41,8 @@ struct stream;
 /* A port where requests come in. */
 struct port {
     struct worker *worker;
-    struct listener *listener;
+    struct listener *listener; /* NULL: closed; connections may go on */
+    size_t downs_len;
     enum side side;
     uint16_t number;
     uint16_t app_port; /* inbound: what PeerAuthentication's ports mean */
@@ -71,7 +73,7 @@ struct worker {
     size_t copies_len;
     size_t downs_len, ups_len;
     struct map pools; /* key of pool.c to struct pool */
-    uint32_t *active; /* requests in flight by endpoint id */
+    uint32_t *active; /* requests in flight by endpoint id; see worker_loads() */
     uint32_t endpoints_len;
     size_t streams_len;     /* in flight */
     struct outlier outlier; /* endpoints that failed lately */
@@ -86,6 +88,7 @@ struct worker {
     int64_t started_ns;
     bool is_draining, is_flushing;
     struct timer drain_timer;
+    struct reload reload;
     int access_log_fd;
 };
 
@@ -103,6 +106,12 @@ bool worker_is_ready(const struct worker *w);
 /* An empty buffer with room for a head: from the spares, else from libc. */
 void worker_take_block(struct worker *w, struct buf *to);
 void worker_give_block(struct worker *w, struct buf *from); /* takes its memory; empty is fine */
+/* Requests in flight by endpoint id of m; NULL when m is no longer the mesh in force: counts belong to
+ * one mesh. */
+static inline uint32_t *worker_loads(struct worker *w, const struct mesh *m)
+{
+    return m == w->mesh ? w->active : NULL;
+}
 /* While draining: called when a stream has ended. */
 void worker_check_drained(struct worker *w);
 

@@ -85,5 +85,5 @@ const struct endpoint *balance_pick(const struct cluster *c, const struct balanc
     const struct endpoint *b = f.len == 1 || c->lb == LB_RANDOM
                                    ? a
                                    : draw(&f, (uint32_t)(ask->random >> 32));
-    return ask->active[b->id] < ask->active[a->id] ? b : a;
+    return ask->active && ask->active[b->id] < ask->active[a->id] ? b : a;
 }

@@ -5,7 +5,7 @@
 #include "proxy/upstream/outlier.h"
 
 struct balance_ask {
-    const uint32_t *active;              /* requests in flight by endpoint id */
+    const uint32_t *active;              /* requests in flight by endpoint id; NULL: nobody knows */
     struct outlier *outlier;             /* NULL: nobody is ejected */
     int64_t now_ns;                      /* monotonic; for the outliers */
     uint64_t random;                     /* uniform over all 64 bits */

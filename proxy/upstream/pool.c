@@ -211,7 +211,7 @@ int pool_get(struct worker *w, const struct target *t, enum pool_use use, struct
 void pool_put(struct up *up, bool may_wait)
 {
     up->stream = NULL;
-    if (!may_wait || up->worker->is_draining || conn_unsent(up->conn)) {
+    if (!may_wait || up->is_retired || up->worker->is_draining || conn_unsent(up->conn)) {
         up_close(up);
         return;
     }
@@ -220,6 +220,26 @@ void pool_put(struct up *up, bool may_wait)
     conn_set_idle(up->conn, up->idle_ns);
     list_add_head(&up->pool->idle, &up->node);
     up->pool->idle_len++;
+}
+
+void pools_retire(struct worker *w)
+{
+    void *value;
+    for (size_t i = 0; map_next(&w->pools, &i, NULL, &value);) {
+        struct pool *p = value;
+        if (!p->is_mtls)
+            continue;
+        tls_session_done(&p->session);
+        tls_ctx_unref(p->tls);
+        p->tls = tls_ctx_ref(w->certs->client);
+    }
+    LIST_EACH (it, after, &w->ups) {
+        struct up *up = CONTAINER_OF(it, struct up, all);
+        if (up->pool->is_mtls && up->stream)
+            up->is_retired = true;
+        else if (up->pool->is_mtls)
+            up_close(up);
+    }
 }
 
 void pools_close_idle(struct worker *w)

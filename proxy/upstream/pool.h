@@ -39,6 +39,7 @@ struct up {
     uint64_t requests; /* served before the current one */
     bool is_open;      /* connected, handshake done */
     bool is_closed;
+    bool is_retired; /* closes when the request it carries is over */
 };
 
 /* What to connect to. */
@@ -64,6 +65,9 @@ int pool_get(struct worker *w, const struct target *t, enum pool_use use, struct
              struct up **ret_up, struct err *err) MUST_USE;
 /* The request is over. may_wait: the connection can carry another. Takes up. */
 void pool_put(struct up *up, bool may_wait);
+/* Our certificates changed: connections that wait are closed, those in use carry no further request,
+ * and no session of before is resumed. */
+void pools_retire(struct worker *w);
 /* Closes waiting connections, all pools. */
 void pools_close_idle(struct worker *w);
 /* At the end of the worker: every connection must be gone. */

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * current.c - what is in force, and how the next thing comes into force.
+ *
+ * Everything new is made first and put in place of the old only when all of it is there. Counters of
+ * requests in flight belong to a mesh's endpoints, so they begin anew with each; states that have to
+ * survive (ejected endpoints, rate limits, pools) are found by names. */
+#include "proxy/current.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "proxy/downstream.h"
+#include "proxy/upstream/pool.h"
+
+static struct mesh *read_mesh(struct worker *w, struct err *err)
+{
+    const struct options *o = w->opt;
+    struct mesh_conf conf = {
+        .dir = o->config[0] ? o->config : NULL,
+        .self = w->self,
+        .self_labels = sv_z(o->labels),
+        .trust_domain = sv_z(o->trust_domain),
+        .is_gateway = o->is_gateway,
+        .ingress_http = o->ingress_http_port,
+        .ingress_https = o->ingress_https_port,
+        .ingress_class = sv_z(o->ingress_class),
+    };
+    return mesh_load(&conf, err);
+}
+
+static void say_warnings(const struct mesh *m)
+{
+    const struct sv *warnings;
+    size_t n = mesh_warnings(m, &warnings);
+    for (size_t i = 0; i < n; i++)
+        LOG_WARN("config.warning", KV_SV("what", warnings[i]));
+}
+
+/* Canonical service and version of our own Pod, as any other proxy would derive them. */
+static void complete_self(struct worker *w)
+{
+    const struct identity *pod = mesh_self(w->mesh);
+    if (!w->self.service.len)
+        w->self.service = pod ? arena_copy(&w->mem, pod->service) : w->self.workload;
+    if (!w->self.version.len)
+        w->self.version = pod ? arena_copy(&w->mem, pod->version) : SV("latest");
+}
+
+static void no_gateway_cert(void *to, const struct gateway_cert *cert, const char *why)
+{
+    (void)to;
+    LOG_WARN("gateway.no_certificate", KV_SV("namespace", cert->namespace),
+             KV_SV("secret", cert->secret), KV_SV("host", cert->hosts[0]), KV_STR("why", why));
+}
+
+static int make_gateway_tls(struct worker *w, const struct mesh *m, struct gateway_tls **ret,
+                            struct err *err)
+{
+    *ret = NULL;
+    if (!w->opt->is_gateway)
+        return 0;
+    *ret = gateway_tls_new(m, w->opt->secrets, no_gateway_cert, w, err);
+    return *ret ? 0 : ERR_TLS;
+}
+
+static void use_gateway_tls(struct worker *w, struct gateway_tls *t)
+{
+    gateway_tls_free(w->gateway_tls);
+    w->gateway_tls = t;
+}
+
+static bool is_open(const struct worker *w, uint16_t number)
+{
+    for (size_t i = 0; i < w->ports_len; i++)
+        if (w->ports[i].listener && w->ports[i].number == number)
+            return true;
+    return false;
+}
+
+/* A place for one more: one that was closed and has no connections left, or a new one. */
+static struct port *free_port(struct worker *w)
+{
+    for (size_t i = 0; i < w->ports_len; i++)
+        if (!w->ports[i].listener && w->ports[i].downs_len == 0)
+            return &w->ports[i];
+    return w->ports_len < WORKER_PORTS_MAX ? &w->ports[w->ports_len++] : NULL;
+}
+
+static int open_port(struct worker *w, enum side side, uint16_t number, struct err *err)
+{
+    if (number == 0 || is_open(w, number))
+        return 0;
+    struct port *p = free_port(w);
+    if (!p)
+        return err_set(err, ERR_LIMIT, "more than %d ports", WORKER_PORTS_MAX);
+    *p = (struct port){
+        .worker = w, .side = side, .number = number, .app_port = addr_port(&w->opt->app_addr)
+    };
+    struct listener_conf conf = { .host = sv_z(w->opt->listen),
+                                  .port = number,
+                                  .max_conns = w->opt->max_connections };
+    p->listener = listener_open(w->loop, &conf, down_accept, p, err);
+    return p->listener ? 0 : ERR_IO;
+}
+
+int current_open_ports(struct worker *w, struct err *err)
+{
+    if (!w->opt->is_gateway) {
+        int rc = open_port(w, SIDE_OUTBOUND, w->opt->outbound_port, err);
+        return rc < 0 ? rc : open_port(w, SIDE_INBOUND, w->opt->inbound_port, err);
+    }
+    const struct gateway_port *list;
+    size_t n = mesh_gateway_ports(w->mesh, &list);
+    int first = 0;
+    for (size_t i = 0; i < n; i++) {
+        int rc = open_port(w, SIDE_GATEWAY, list[i].listen, err); /* err keeps the first reason */
+        first = first < 0 ? first : rc;
+    }
+    if (n == 0)
+        LOG_WARN("gateway.no_ports",
+                 KV_STR("why", "no Gateway selects this workload and there is no Ingress"));
+    return first;
+}
+
+/* Ports that no Gateway asks for any more; connections on them go on. */
+static void close_ports(struct worker *w)
+{
+    const struct gateway_port *list;
+    size_t n = mesh_gateway_ports(w->mesh, &list);
+    for (size_t i = 0; i < w->ports_len; i++) {
+        struct port *p = &w->ports[i];
+        bool is_wanted = p->side != SIDE_GATEWAY;
+        for (size_t k = 0; k < n && !is_wanted; k++)
+            is_wanted = list[k].listen == p->number;
+        if (!is_wanted)
+            p->listener = listener_close(p->listener);
+    }
+}
+
+/* Callers in plaintext where mutual TLS has become a must. */
+static void refuse_plaintext(struct worker *w)
+{
+    LIST_EACH (it, after, &w->downs) {
+        struct down *d = CONTAINER_OF(it, struct down, node);
+        bool is_plain = d->port->side == SIDE_INBOUND && !d->is_sniffing && !conn_tls(d->conn);
+        if (!is_plain || mesh_inbound_mtls(w->mesh, d->port->app_port) != MTLS_STRICT)
+            continue;
+        if (d->stream)
+            d->is_last = true;
+        else
+            down_close(d, 0);
+    }
+}
+
+static void use_mesh(struct worker *w, struct mesh *m, uint32_t *active)
+{
+    const struct endpoint *const *endpoints;
+    if (w->mesh)
+        mesh_unref(w->mesh);
+    mem_free(w->active);
+    w->mesh = m;
+    w->active = active;
+    w->endpoints_len = (uint32_t)mesh_endpoints(m, &endpoints);
+    complete_self(w);
+}
+
+/* The ports that are open follow the new mesh; one that cannot be opened does not take it back. */
+static void follow(struct worker *w)
+{
+    struct err err = { 0 };
+    refuse_plaintext(w);
+    if (!w->opt->is_gateway)
+        return;
+    close_ports(w);
+    if (current_open_ports(w, &err) < 0)
+        LOG_ERROR("gateway.port_failed", KV_STR("why", err.why));
+}
+
+int current_take_config(struct worker *w, struct err *err)
+{
+    bool is_first = !w->mesh;
+    const struct endpoint *const *endpoints;
+    struct gateway_tls *tls = NULL;
+    struct mesh *m = read_mesh(w, err);
+    if (!m)
+        return ERR_USAGE;
+    uint32_t *active = mem_zalloc(sizeof(*active) * MAX(mesh_endpoints(m, &endpoints), (size_t)1));
+    int rc = active ? make_gateway_tls(w, m, &tls, err) : err_set(err, ERR_NOMEM, "counters");
+    if (rc < 0) {
+        mem_free(active);
+        mesh_unref(m);
+        return rc;
+    }
+    say_warnings(m);
+    use_mesh(w, m, active);
+    use_gateway_tls(w, tls);
+    if (!is_first)
+        follow(w);
+    return 0;
+}
+
+int current_take_secrets(struct worker *w, struct err *err)
+{
+    struct gateway_tls *tls = NULL;
+    int rc = make_gateway_tls(w, w->mesh, &tls, err);
+    if (rc == 0)
+        use_gateway_tls(w, tls);
+    client_tls_done(&w->client_tls); /* made anew when next needed */
+    return rc;
+}
+
+int current_take_certs(struct worker *w, struct err *err)
+{
+    if (!w->opt->certs[0]) {
+        LOG_INFO("certs.none", KV_STR("so", "plaintext only: no identity is shown or asked for"));
+        return 0;
+    }
+    struct certs *next = certs_new(w->opt->certs, err);
+    if (!next)
+        return ERR_TLS;
+    /* Requests in flight name us by this text, longer than the old certificates may live. */
+    bool is_same = w->certs && sv_eq(w->certs->spiffe, next->spiffe);
+    next->spiffe = is_same ? w->certs->spiffe : arena_copy(&w->mem, next->spiffe);
+    if (!next->spiffe.p) {
+        certs_free(next);
+        return err_set(err, ERR_NOMEM, "certificates");
+    }
+    char until[CLOCK_RFC3339_SIZE];
+    LOG_INFO("certs.loaded", KV_SV("spiffe", next->spiffe),
+             KV_STR("until", clock_rfc3339(next->not_after_ns, until)));
+    certs_free(w->certs);
+    w->certs = next;
+    pools_retire(w);
+    return 0;
+}
