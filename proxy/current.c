@@ -121,7 +121,26 @@ int current_open_ports(struct worker *w, struct err *err)
     return first;
 }
 
-/* Ports that no Gateway asks for any more; connections on them go on. */
+/* The request in flight is the last on that connection. */
+static void end_down(struct down *d)
+{
+    if (d->stream)
+        d->is_last = true;
+    else
+        down_close(d, 0);
+}
+
+static void close_port(struct worker *w, struct port *p)
+{
+    p->listener = listener_close(p->listener);
+    LIST_EACH (it, after, &w->downs) {
+        struct down *d = CONTAINER_OF(it, struct down, node);
+        if (d->port == p)
+            end_down(d);
+    }
+}
+
+/* Ports that no Gateway asks for any more. */
 static void close_ports(struct worker *w)
 {
     const struct gateway_port *list;
@@ -131,8 +150,8 @@ static void close_ports(struct worker *w)
         bool is_wanted = p->side != SIDE_GATEWAY;
         for (size_t k = 0; k < n && !is_wanted; k++)
             is_wanted = list[k].listen == p->number;
-        if (!is_wanted)
-            p->listener = listener_close(p->listener);
+        if (!is_wanted && p->listener)
+            close_port(w, p);
     }
 }
 
@@ -142,12 +161,8 @@ static void refuse_plaintext(struct worker *w)
     LIST_EACH (it, after, &w->downs) {
         struct down *d = CONTAINER_OF(it, struct down, node);
         bool is_plain = d->port->side == SIDE_INBOUND && !d->is_sniffing && !conn_tls(d->conn);
-        if (!is_plain || mesh_inbound_mtls(w->mesh, d->port->app_port) != MTLS_STRICT)
-            continue;
-        if (d->stream)
-            d->is_last = true;
-        else
-            down_close(d, 0);
+        if (is_plain && mesh_inbound_mtls(w->mesh, d->port->app_port) == MTLS_STRICT)
+            end_down(d);
     }
 }
 

@@ -41,7 +41,7 @@ struct stream;
 /* A port where requests come in. */
 struct port {
     struct worker *worker;
-    struct listener *listener; /* NULL: closed; connections may go on */
+    struct listener *listener; /* NULL: closed; requests in flight go on */
     size_t downs_len;
     enum side side;
     uint16_t number;

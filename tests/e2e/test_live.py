@@ -1,0 +1,272 @@
+"""Files change while requests run: rules, certificates and a gateway's ports. Nobody notices but
+through what was asked for. Usage: test_live.py TULLE_PROXY FOLDER_OF_THE_DOCUMENT'S_FILES"""
+from http.client import HTTPConnection, HTTPException
+import json
+import os
+import signal
+import ssl
+import sys
+import threading
+import time
+
+import support
+from gateway_support import (ADMIN, APP, DOOR, HTTPS, IN, OUT, PROM, SERVICE, Net, Proxy, Server,
+                             client_tls, is_share, make_ca, make_cert, openssl, run)
+from support import check, folder, http, wait_until
+
+PROXY, SEEDS = sys.argv[1:3]
+net = Net("127.1.31")
+
+
+class Load:
+    """Requests over kept connections from several threads, until stopped; what went wrong is kept."""
+
+    def __init__(self, ip, port, host, threads=4):
+        self.at, self.host, self.over = (ip, port), host, threading.Event()
+        self.who, self.wrong, self.lock = [], [], threading.Lock()
+        self.threads = [threading.Thread(target=self.ask_on, daemon=True) for _ in range(threads)]
+        for t in self.threads:
+            t.start()
+
+    def ask_on(self):
+        c = http_connection(*self.at)
+        while not self.over.is_set():
+            try:
+                c.request("GET", "/x", headers={"Host": self.host})
+                r = c.getresponse()
+                text = r.read()
+                told = json.loads(text)["who"] if r.status == 200 else f"{r.status} {text[:200]!r}"
+                with self.lock:
+                    (self.who if r.status == 200 else self.wrong).append(told)
+                if r.will_close:
+                    c = http_connection(*self.at)
+            except (OSError, HTTPException) as e:
+                self.wrong.append(repr(e))
+                c = http_connection(*self.at)
+
+    def count(self):
+        with self.lock:
+            return len(self.who)
+
+    def stop(self):
+        self.over.set()
+        for t in self.threads:
+            t.join()
+        check(not self.wrong, f"{len(self.wrong)} of {len(self.who)} failed: {self.wrong[:5]}")
+
+
+def http_connection(ip, port):
+    return HTTPConnection(ip, port, timeout=20)
+
+
+def write(path, text):
+    """Replaced in one go, as kubectl and editors do."""
+    with open(path + ".new", "w", encoding="utf-8") as f:
+        f.write(text)
+    os.rename(path + ".new", path)
+
+
+def counter(p, name):
+    text = http(f"http://{p.ip}:{PROM}/stats/prometheus")[1].decode()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+
+
+def test_10_weights_change():
+    """The document's canary: 90/10, then other weights, with requests running all the time."""
+    p = Proxy(PROXY, net, "canary", [f"{SEEDS}/10-app-canary.yaml", net.service("app", versions=("v1", "v2"))],
+              role="sidecar", labels="app=caller").wait(OUT)
+    path = f"{p.config}/10-app-canary.yaml"
+    with open(path, encoding="utf-8") as f:
+        seed = f.read()
+    load = Load(p.ip, OUT, "app")
+    wait_until("a thousand requests", lambda: load.count() > 1000)
+    with load.lock:
+        share, n = load.who.count("app-v2"), len(load.who)
+    check(is_share(share, n, 0.1), f"{share} of {n} to v2")
+    for v1, v2 in ((50, 50), (0, 100), (100, 0)):
+        write(path, seed.replace("weight: 90", f"weight: {v1}").replace("weight: 10 ", f"weight: {v2} "))
+        began, applied = time.monotonic(), counter(p, "tulle_proxy_reloads_total{what=\"configuration\",outcome=\"applied\"")
+        wait_until("the change", lambda: counter(
+            p, "tulle_proxy_reloads_total{what=\"configuration\",outcome=\"applied\"") > applied)
+        print(f"      {v1}/{v2} in force after {time.monotonic() - began:.2f} s")
+        time.sleep(0.1)  # what began under the old rules ends
+        with load.lock:
+            load.who.clear()
+        wait_until("some hundred requests", lambda: load.count() > 400)
+        with load.lock:
+            share, n = load.who.count("app-v2"), len(load.who)
+        check(is_share(share, n, v2 / 100), f"{share} of {n} to v2, want {v2} %")
+    load.stop()
+    p.stop()
+
+
+def test_bad_files_are_refused():
+    p = Proxy(PROXY, net, "refusing", [net.service("app")], role="sidecar", labels="app=caller").wait(OUT)
+    path = f"{p.config}/rule.yaml"
+    rule = ("apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: { name: r, namespace: default }\n"
+            "spec: { hosts: [other], http: [{ %s: [{ destination: { host: app } }] }] }\n")
+    load = Load(p.ip, OUT, "app", threads=2)
+    write(path, rule % "route" + "  nonsense\n")
+    wait_until("the refusal", lambda: counter(
+        p, "tulle_proxy_reloads_total{what=\"configuration\",outcome=\"refused\"") == 1)
+    check("rule.yaml:5:3:" in p.log() and "reload.refused" in p.log(), p.log())
+    dump = json.loads(http(f"http://{p.ip}:{ADMIN}/config_dump")[1])
+    check("rule.yaml:5:3:" in dump["refused_since_then"], dump["refused_since_then"])
+    check(p.who("app", port=OUT) == "app-v1", "the last good state goes on")
+    write(path, "a: [b")
+    wait_until("another refusal", lambda: counter(
+        p, "tulle_proxy_reloads_total{what=\"configuration\",outcome=\"refused\"") == 2)
+    write(path, rule % "route")
+    wait_until("the mended rule", lambda: p.who("other", port=OUT) == "app-v1")
+    dump = json.loads(http(f"http://{p.ip}:{ADMIN}/config_dump")[1])
+    check(dump["refused_since_then"] == "", dump["refused_since_then"])
+    os.remove(path)
+    wait_until("the rule to go", lambda: p.who("other", port=OUT) != "app-v1")
+    load.stop()
+    p.stop()
+
+
+def test_configmap_mount():
+    """Files behind two links, one of which is exchanged: how a mounted ConfigMap changes."""
+    p = Proxy(PROXY, net, "mounted", [net.service("app")], role="sidecar", labels="app=caller",
+              options=["--reload-interval=0s"]).wait(OUT)
+    text = ("apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: { name: r, namespace: default }\n"
+            "spec: { hosts: [%s], http: [{ route: [{ destination: { host: app } }] }] }\n")
+    for i, host in enumerate(("first", "second")):
+        os.makedirs(f"{p.config}/..{i}")
+        with open(f"{p.config}/..{i}/rule.yaml", "w", encoding="utf-8") as f:
+            f.write(text % host)
+        os.symlink(f"..{i}", f"{p.config}/..data.new")
+        os.rename(f"{p.config}/..data.new", f"{p.config}/..data")
+        if i == 0:
+            os.symlink("..data/rule.yaml", f"{p.config}/rule.yaml")
+        p.child.send_signal(signal.SIGHUP)
+        wait_until(f"rule {host}", lambda: p.who(host, port=OUT) == "app-v1")
+    check(p.who("first", port=OUT) != "app-v1", "the first rule is gone")
+    p.stop()
+
+
+MTLS_POD = """apiVersion: v1
+kind: Pod
+metadata: {{ name: {name}-v1, namespace: default, labels: {{ app: {name}, version: v1, security.istio.io/tlsMode: istio }} }}
+spec: {{ serviceAccountName: {name} }}
+status: {{ phase: Running, podIP: {ip} }}
+---
+"""
+STRICT = """apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: default, namespace: default }
+spec: { mtls: { mode: STRICT } }
+"""
+
+
+def mesh_cert(ca, to, account, days=1):
+    """Istio's three files, put into the folder one after the other, as an agent that writes in place."""
+    os.makedirs(to, exist_ok=True)
+    with open(f"{to}/ext", "w", encoding="utf-8") as f:
+        f.write(f"subjectAltName=URI:spiffe://cluster.local/ns/default/sa/{account}\n"
+                "extendedKeyUsage=serverAuth,clientAuth\n")
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+            f"{to}/key.new", "-out", f"{to}/csr.pem", "-subj", f"/CN={account}")
+    openssl("x509", "-req", "-in", f"{to}/csr.pem", "-CA", f"{ca}/ca.crt", "-CAkey", f"{ca}/ca.key",
+            "-CAcreateserial", "-out", f"{to}/chain.new", "-days", str(days), "-extfile", f"{to}/ext")
+    with open(f"{ca}/ca.crt", "rb") as src, open(f"{to}/root-cert.pem", "wb") as dst:
+        dst.write(src.read())
+    os.rename(f"{to}/key.new", f"{to}/key.pem")
+    os.rename(f"{to}/chain.new", f"{to}/cert-chain.pem")
+
+
+def test_certificates_rotate():
+    """Both sides get new certificates again and again under load: no request fails."""
+    ca = make_ca("mesh-ca")
+    ips = {name: net.address() for name in ("client", "server")}
+    objects = "".join(SERVICE.format(name=n, port=80, target=IN) + MTLS_POD.format(name=n, ip=ip)
+                      for n, ip in ips.items())
+    Server(ips["server"], "server-v1")
+    proxies = {}
+    for name, ip in ips.items():
+        mesh_cert(ca, f"{folder}/certs/{name}", name)
+        fixed = type("Fixed", (), {"address": lambda self, ip=ip: ip})()
+        proxies[name] = Proxy(PROXY, fixed, name, [objects], role="sidecar", labels=f"app={name}",
+                              options=[f"--certs={folder}/certs/{name}", f"--service-account={name}"])
+    p = proxies["client"].wait(OUT)
+    proxies["server"].wait(IN)
+    load = Load(p.ip, OUT, "server")
+    wait_until("requests", lambda: load.count() > 200)
+    for days in (2, 3, 4):
+        for name in ("client", "server", "server", "client"):
+            mesh_cert(ca, f"{folder}/certs/{name}", name, days)
+        for q in proxies.values():
+            left = days * 86400 - 3600
+            wait_until("the new certificate", lambda: counter(
+                q, "tulle_proxy_certificate_expiry_seconds") - time.time() > left)
+        seen = load.count()
+        wait_until("requests under it", lambda: load.count() > seen + 200)
+    with open(f"{folder}/certs/client/key.pem", "w", encoding="ascii") as f:
+        f.write("no key")
+    wait_until("a refusal", lambda: "reload.refused" in p.log())
+    seen = load.count()
+    wait_until("requests go on", lambda: load.count() > seen + 200)
+    load.stop()
+    line = p.access(response_code=200)
+    check(line["upstream_host"].startswith(ips["server"]), line)
+    # From here on plaintext is refused: who is connected is cut off, who comes is not let in.
+    caller = http_connection(ips["server"], IN)
+    caller.request("GET", "/x", headers={"Host": "server"})
+    check(caller.getresponse().read(), "plaintext while PERMISSIVE")
+    write(f"{proxies['server'].config}/strict.yaml", STRICT)
+    wait_until("the connection to be closed", lambda: caller.sock is None or caller.sock.recv(1) == b"")
+    check(p.who("server", port=OUT) == "server-v1", "mutual TLS goes on")
+    for q in proxies.values():
+        q.stop()
+
+
+GATEWAY = """apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{ name: door, namespace: default }}
+spec:
+  selector: {{ istio: ingressgateway }}
+  servers:
+  - port: {{ number: {port}, name: http, protocol: HTTP }}
+    hosts: ["*"]
+  - port: {{ number: %d, name: https, protocol: HTTPS }}
+    hosts: ["shop.test"]
+    tls: {{ mode: SIMPLE, credentialName: shop }}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{ name: shop, namespace: default }}
+spec: {{ hosts: ["*"], gateways: [door], http: [{{ route: [{{ destination: {{ host: shop }} }}] }}] }}
+""" % HTTPS
+
+
+def test_gateway_ports_and_secrets():
+    ca = make_ca("shop-ca")
+    make_cert(ca, f"{folder}/shop-secrets/default/shop", "shop.test")
+    g = Proxy(PROXY, net, "moving", [net.service("shop"), GATEWAY.format(port=DOOR)],
+              options=[f"--secrets={folder}/shop-secrets"]).wait(DOOR)
+    held = g.connect(DOOR)
+    held.request("GET", "/hold", headers={"Host": "a.test"})
+    wait_until("the held request", lambda: any(t["path"] == "/hold" for t in net.servers["shop-v1"].seen))
+    check(g.who("shop.test", port=HTTPS, tls=client_tls(ca)) == "shop-v1", "TLS")
+    for port in (DOOR + 30, DOOR, DOOR + 30):
+        write(f"{g.config}/01-objects.yaml", GATEWAY.format(port=port))
+        g.wait(port)
+        check(g.who("a.test", port=port) == "shop-v1", f"port {port}")
+    other = make_ca("other-shop-ca")
+    make_cert(other, f"{folder}/shop-secrets/default/shop", "shop.test")
+
+    def is_shown(ca):
+        try:
+            return g.who("shop.test", port=HTTPS, tls=client_tls(ca)) == "shop-v1"
+        except ssl.SSLError:
+            return False
+    wait_until("the other certificate", lambda: is_shown(other))
+    check(not is_shown(ca), "the first certificate is gone")
+    net.servers["shop-v1"].held.set()
+    answer = held.getresponse()
+    check(answer.status == 200 and answer.read(), "a request in flight ends, though its port is closed")
+    g.stop()
+
+
+run(globals(), sys.argv[3:])
