@@ -21,10 +21,15 @@ struct hist {
     uint64_t count; /* all observations */
     uint64_t zero;  /* of them, durations <= 0 */
     int64_t sum_ns;
-    int32_t first; /* bucket index of counts[0] */
-    uint32_t len;  /* counters in use */
-    uint64_t *counts;
+    int32_t first;    /* bucket index of counts[0] */
+    uint32_t len;     /* counters in use */
+    uint64_t *counts; /* hist_room(len) of them are allocated, those not in use are 0 */
 };
+/* Rounded up, so that a histogram that spreads index by index seldom moves. */
+static inline size_t hist_room(uint32_t len)
+{
+    return ((size_t)len + 7) / 8 * 8;
+}
 
 void hist_done(struct hist *h);
 /* Moves the histogram out; h is empty afterwards. */

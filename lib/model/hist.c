@@ -1,9 +1,9 @@
 /* hist.c - exponential histogram: finding buckets, adding, merging.
  *
- * counts[] covers the used range of indexes without gaps, so a merge is an addition of two arrays
- * and memory follows the spread of the latencies, not the number of requests. The bucket of a
- * value is found exactly: frexp() splits off the power of two, and eight thresholds decide the
- * rest, so 1 s lies in bucket 0 on every machine.
+ * counts[] covers the used range of indexes without gaps (and some room behind it), so a merge is
+ * an addition of two arrays and memory follows the spread of the latencies, not the number of
+ * requests. The bucket of a value is found exactly: frexp() splits off the power of two, and eight
+ * thresholds decide the rest, so 1 s lies in bucket 0 on every machine.
  *
  * Invariants: count = zero + sum of counts[] (until one of them stops at its maximum);
  * len = 0 or HIST_INDEX_MIN <= first and first + len - 1 <= HIST_INDEX_MAX. */
@@ -70,12 +70,19 @@ static int cover(struct hist *h, int32_t first, int32_t last)
         last = MAX(last, h_last);
     }
     uint32_t len = (uint32_t)(last - first + 1);
-    uint64_t *counts = mem_zalloc(len * sizeof(*counts));
-    if (!counts)
-        return -1;
-    if (h->len)
-        memcpy(counts + (h->first - first), h->counts, h->len * sizeof(*counts));
-    mem_free(h->counts);
+    size_t shift = h->len ? (size_t)(h->first - first) : 0;
+    uint64_t *counts = h->counts;
+    if (!h->len || hist_room(len) != hist_room(h->len)) {
+        counts = mem_zalloc(hist_room(len) * sizeof(*counts));
+        if (!counts)
+            return -1;
+    }
+    if (h->len && (counts != h->counts || shift))
+        memmove(counts + shift, h->counts, h->len * sizeof(*counts));
+    if (counts == h->counts)
+        memset(counts, 0, shift * sizeof(*counts));
+    else
+        mem_free(h->counts);
     h->counts = counts;
     h->first = first;
     h->len = len;

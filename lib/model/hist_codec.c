@@ -44,7 +44,7 @@ int hist_decode(struct rd *r, struct hist *ret_h, struct err *err)
     h.count = h.zero;
     uint64_t len = rd_varint(r);
     if (len && rd_ok(r) && read_range(r, len, &h.first)) {
-        h.counts = mem_zalloc((size_t)len * sizeof(*h.counts));
+        h.counts = mem_zalloc(hist_room((uint32_t)len) * sizeof(*h.counts));
         if (!h.counts)
             return err_set(err, ERR_NOMEM, "histogram of %u buckets", (unsigned)len);
         h.len = (uint32_t)len;
