@@ -1,9 +1,10 @@
-"""bench.py --build DIR [memory|proxy|ingest ...] - what the programs cost, measured on this machine.
+"""bench.py --build DIR [memory|proxy|ingest|store|query ...] - what the programs cost, measured on this machine.
 
 memory  resident memory of one sidecar and of the collector, at rest
 proxy   CPU a request through one sidecar and through two with mutual TLS, beside nginx and HAProxy,
         see proxy.py
 ingest  spans per second of the collector's CPU time over OTLP/HTTP into SQLite, see ingest.py
+store   what stored spans take: disk, memory, time to start; query: how fast they are found, see store.py
 
 CPU time is the proxy process's own (user and system, from /proc), so a busy machine disturbs it
 little. Prints a table, and one JSON line a measurement to DIR/bench.jsonl.
@@ -22,6 +23,7 @@ import time
 
 import ingest
 import proxy
+import store
 
 PORTS = {"http": 27686, "otlp": 27318}
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -123,7 +125,16 @@ def bench_ingest(programs, folder, children, report, args):
     ingest.bench_ingest(programs, folder, children, report, args, wait_for)
 
 
-BENCHES = {"memory": bench_memory, "proxy": bench_proxy, "ingest": bench_ingest}
+def bench_store(programs, folder, children, report, args):
+    store.bench_store(programs, folder, children, report, args, wait_for)
+
+
+def bench_query(programs, folder, children, report, args):
+    store.bench_query(programs, folder, children, report, args, wait_for)
+
+
+BENCHES = {"memory": bench_memory, "proxy": bench_proxy, "ingest": bench_ingest, "store": bench_store,
+           "query": bench_query}
 
 
 def main():

@@ -17,6 +17,7 @@ import time
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PORTS = {"http": 27687, "otlp": 27319}
+SPANS = 150000
 SCENES = (  # name, gzip, durability, workload
     ("plain", False, "process", "mesh"),
     ("gzip, fsync before ack", True, "power", "mesh"),
@@ -29,7 +30,8 @@ def arguments(parser):
     group.add_argument("--gzip", action="store_true", help="compressed bodies")
     group.add_argument("--durability", choices=["process", "power", "none"])
     group.add_argument("--workload", choices=["mesh", "rich"])
-    group.add_argument("--spans", type=int, default=150000, help="a run (default 150000)")
+    group.add_argument("--spans", type=int, default=0,
+                       help="a run (default 150000; of store and query 1000000)")
     group.add_argument("--connections", type=int, default=16)
     group.add_argument("--rate", type=int, default=0, help="spans a second; 0 as fast as taken")
     group.add_argument("--runs", type=int, default=3)
@@ -127,6 +129,7 @@ COLUMNS = (  # heading, key, width, decimals
 
 
 def bench_ingest(programs, _folder, children, report, args, wait_for):
+    args.spans = args.spans or SPANS
     print(f"{'ingest, ' + str(args.spans) + ' spans a run':<28}"
           + "".join(f"{heading:>{width}}" for heading, _, width, _ in COLUMNS))
     for scene in scenes(args):

@@ -118,7 +118,7 @@ def small_disk(program):
         print("disk full: no tmpfs may be mounted here, a small disk is left out:", done.stderr.strip())
         return
     with open(ballast, "wb") as f:
-        f.write(bytes(40_000_000))
+        f.write(bytes(43_000_000))
     try:
         kept = run(program, lambda c: None, lambda c: os.unlink(ballast))
         print(f"disk full: {kept} exports kept on a small disk")
