@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { BATCHES = 70, CUTS = 40, KEEP_S = 25, TRIES = 20 };
+enum { BATCHES = 70, CUTS = 30, KEEP_S = 25, TRIES = 20 };
 
 struct place {
     char dir[64], cut[64]; /* where the script runs, where cuts are laid out */
