@@ -106,6 +106,32 @@ static void compare(struct checking *c, const char *where, sqlite3_stmt *st, con
     c->last_seq = MAX(c->last_seq, last);
 }
 
+/* The digest, when there is one, against one made now; column 12. */
+static int compare_digest(struct checking *c, const char *where, sqlite3_stmt *st,
+                          struct sv segment, struct err *err)
+{
+    AUTO_DONE(segment_scratch) scratch = { 0 };
+    AUTO_DONE(buf) is = { 0 };
+    struct err why = { 0 };
+    struct sv said = db_column(st, 12);
+    if (!said.p)
+        return 0;
+    if (digest_encode(&scratch, segment, &is, &why) < 0)
+        return judge(c, where, &why, err);
+    if (!sv_eq(said, buf_sv(&is)))
+        finding(c, where, "its digest is wrong");
+    return 0;
+}
+
+static int check_digest(struct checking *c, sqlite3_stmt *st, struct err *err)
+{
+    (void)err;
+    char where[48];
+    snprintf(where, sizeof(where), "digest %lld", (long long)sqlite3_column_int64(st, 0));
+    finding(c, where, "there is no such segment");
+    return 0;
+}
+
 /* Decodes and compares one chunk, whose columns are those of ST_CHECK_SEGMENTS. */
 static int check_chunk(struct checking *c, sqlite3_stmt *st, enum chunk_kind kind, struct err *err)
 {
@@ -132,10 +158,11 @@ static int check_chunk(struct checking *c, sqlite3_stmt *st, enum chunk_kind kin
     if (chunk_of_batch(b, 0, &is) < 0)
         return err_set(err, ERR_NOMEM, "%s", where);
     compare(c, where, st, &is, origins.batches_len);
+    rc = kind == CHUNK_SEGMENT ? compare_digest(c, where, st, copy, err) : 0;
     c->done.spans += is.spans;
     c->done.calls += is.calls;
     mem_free(is.traces);
-    return 0;
+    return rc;
 }
 
 static int check_segment(struct checking *c, sqlite3_stmt *st, struct err *err)
@@ -190,6 +217,7 @@ static int check_all(struct checking *c, struct err *err)
     } steps[] = {
         { ST_CHECK_FILE, "file", check_page },
         { ST_CHECK_SEGMENTS, "segments", check_segment },
+        { ST_CHECK_DIGESTS, "digests", check_digest },
         { ST_CHECK_JOURNAL, "journal", check_journal_row },
         { ST_CHECK_EDGES, "edges", check_edge },
         { ST_CHECK_BUCKETS, "buckets of edges", check_bucket },

@@ -1,9 +1,13 @@
-/* chunks.c - the index in memory: time ranges and trace fingerprints of every chunk.
+/* chunks.c - the index in memory: time ranges of every chunk, fingerprints and digests of the newest.
  *
  * A trace is looked up by 4 bytes of its id's hash, which lie sorted in each chunk's line: no
  * B-tree keyed by random ids has to be kept, and a false match only costs reading a chunk in vain
  * (about one in four hundred thousand for a chunk of 10,000 traces). Cost: 4 bytes a trace and
- * chunk; a probe is a binary search in each. */
+ * chunk; a probe is a guess and a few steps in each.
+ *
+ * Digests tell a search which segments to pass over. Both are read from the file when they are
+ * first wanted, or by the sealing thread before that, and kept up to a bound: when new segments
+ * need the room the oldest digests go, then the oldest fingerprints. */
 #include "store/sqlite/chunks.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -12,14 +16,97 @@ enum { FEW_FINGERPRINTS = 32 }; /* sorted in place */
 
 void chunks_init(struct chunks *c)
 {
-    *c = (struct chunks){ .segment_records = SEGMENT_RECORDS };
+    *c = (struct chunks){ .segment_records = SEGMENT_RECORDS, .held_max = CHUNKS_HELD_MAX };
     pthread_mutex_init(&c->lock, NULL);
+}
+
+static void forget_traces(struct chunks *c, struct chunk *chunk)
+{
+    c->held_bytes -= chunk->traces_len * sizeof(*chunk->traces);
+    chunk->traces = mem_free(chunk->traces);
+    chunk->traces_len = 0;
+    chunk->has_traces = false;
+}
+
+static void forget_digest(struct chunks *c, struct chunk *chunk)
+{
+    c->held_bytes -= chunk->digest.len;
+    mem_free((char *)chunk->digest.p);
+    chunk->digest = SV_NONE;
+}
+
+static void forget(struct chunks *c, struct chunk *chunk)
+{
+    forget_traces(c, chunk);
+    forget_digest(c, chunk);
+}
+
+static uint64_t held_by(const struct chunk *chunk)
+{
+    return chunk->traces_len * sizeof(*chunk->traces) + chunk->digest.len;
+}
+
+void chunks_fit(struct chunks *c)
+{
+    size_t segments = c->len - c->rows;
+    for (size_t i = 0; i < segments && c->held_bytes > c->held_max; i++)
+        forget_digest(c, &c->list[i]);
+    for (size_t i = 0; i < segments && c->held_bytes > c->held_max; i++)
+        forget_traces(c, &c->list[i]);
+}
+
+/* Segments stand in order of id, which is their first_seq. */
+struct chunk *chunks_find(struct chunks *c, int64_t id)
+{
+    for (size_t from = 0, to = c->len - c->rows; from < to;) {
+        size_t at = from + (to - from) / 2;
+        if (c->list[at].id == id)
+            return &c->list[at];
+        if (c->list[at].id < id)
+            from = at + 1;
+        else
+            to = at;
+    }
+    return NULL;
+}
+
+static char *copy_if_room(struct chunks *c, struct sv bytes, bool is_needed)
+{
+    if (!is_needed && c->held_bytes + bytes.len > c->held_max)
+        return NULL;
+    char *copy = mem_alloc(bytes.len);
+    if (copy && bytes.len)
+        memcpy(copy, bytes.p, bytes.len);
+    if (copy)
+        c->held_bytes += bytes.len;
+    return copy;
+}
+
+void chunks_keep_traces(struct chunks *c, int64_t id, struct sv traces, bool is_needed)
+{
+    struct chunk *chunk = chunks_find(c, id);
+    char *copy = chunk && !chunk->has_traces ? copy_if_room(c, traces, is_needed) : NULL;
+    if (!copy)
+        return;
+    chunk->traces = (uint32_t *)(void *)copy;
+    chunk->traces_len = traces.len / sizeof(*chunk->traces);
+    chunk->has_traces = true;
+}
+
+void chunks_keep_digest(struct chunks *c, int64_t id, struct sv digest)
+{
+    struct chunk *chunk = chunks_find(c, id);
+    char *copy = chunk && !chunk->digest.p ? copy_if_room(c, digest, false) : NULL;
+    if (!copy)
+        return;
+    chunk->digest = sv_of(copy, digest.len);
+    chunk->lacks_digest = false;
 }
 
 void chunks_clear(struct chunks *c)
 {
     for (size_t i = 0; i < c->len; i++)
-        mem_free(c->list[i].traces);
+        forget(c, &c->list[i]);
     c->len = c->rows = 0;
     c->row_spans = c->row_calls = 0;
 }
@@ -48,6 +135,7 @@ void chunks_add(struct chunks *c, const struct chunk *chunk)
 {
     INVARIANT(c->len < c->cap);
     c->list[c->len++] = *chunk;
+    c->held_bytes += held_by(chunk);
     if (chunk->kind == CHUNK_JOURNAL) {
         c->rows++;
         c->row_spans += chunk->spans;
@@ -130,7 +218,8 @@ int chunk_of_batch(const struct batch *b, uint64_t seq, struct chunk *ret_c)
                        .batches = 1,
                        .spans = b->spans_len,
                        .calls = b->calls_len,
-                       .received_to_ns = b->received_ns };
+                       .received_to_ns = b->received_ns,
+                       .has_traces = true };
     c.span_range = c.call_range = (struct chunk_range){ INT64_MAX, INT64_MIN };
     c.traces = mem_alloc(b->spans_len * sizeof(*c.traces));
     if (!c.traces)
@@ -184,7 +273,8 @@ int chunk_of_chunks(const struct chunks *c, size_t first, size_t n, int64_t id, 
                          .id = id,
                          .first_seq = list[0].first_seq,
                          .last_seq = list[n - 1].last_seq,
-                         .received_to_ns = INT64_MIN };
+                         .received_to_ns = INT64_MIN,
+                         .has_traces = true };
     one.span_range = one.call_range = (struct chunk_range){ INT64_MAX, INT64_MIN };
     size_t traces = 0;
     for (size_t i = 0; i < n; i++)
@@ -213,42 +303,83 @@ void chunks_replace(struct chunks *c, size_t first, size_t n, const struct chunk
 {
     INVARIANT(first == c->len - c->rows && n <= c->rows);
     for (size_t i = first; i < first + n; i++)
-        mem_free(c->list[i].traces);
+        forget(c, &c->list[i]);
+    c->held_bytes += held_by(one);
     c->rows -= n;
     c->row_spans -= one->spans;
     c->row_calls -= one->calls;
     c->list[first] = *one;
     memmove(c->list + first + 1, c->list + first + n, (c->len - first - n) * sizeof(*c->list));
     c->len -= n - 1;
+    chunks_fit(c);
 }
 
 void chunks_remove(struct chunks *c, size_t first, size_t n)
 {
     INVARIANT(first + n <= c->len);
     for (size_t i = first; i < first + n; i++) {
-        const struct chunk *at = &c->list[i];
+        struct chunk *at = &c->list[i];
         if (at->kind == CHUNK_JOURNAL) {
             c->rows--;
             c->row_spans -= at->spans;
             c->row_calls -= at->calls;
         }
-        mem_free(at->traces);
+        forget(c, at);
     }
     memmove(c->list + first, c->list + first + n, (c->len - first - n) * sizeof(*c->list));
     c->len -= n;
 }
 
-static bool has_fingerprint(const struct chunk *c, uint32_t want)
+/* Hashes are spread evenly, so a fingerprint stands near where its size says: the search begins
+ * with that neighbourhood, which is a few cache lines, and widens to everything if it must. */
+#define FINGERPRINTS_NEAR ((size_t)64)
+
+static bool has_fingerprint(const uint32_t *list, size_t len, uint32_t want)
 {
-    return bsearch(&want, c->traces, c->traces_len, sizeof(want), u32_cmp) != NULL;
+    size_t guess = (size_t)((uint64_t)want * len >> 32);
+    size_t from = guess > FINGERPRINTS_NEAR ? guess - FINGERPRINTS_NEAR : 0;
+    size_t to = MIN(len, guess + FINGERPRINTS_NEAR);
+    if (from > 0 && list[from] > want)
+        from = 0;
+    if (to < len && list[to - 1] < want)
+        to = len;
+    while (from < to) {
+        size_t at = from + (to - from) / 2;
+        if (list[at] == want)
+            return true;
+        if (list[at] < want)
+            from = at + 1;
+        else
+            to = at;
+    }
+    return false;
 }
 
-static bool has_any(const struct chunk *c, const uint32_t *prints, size_t n)
+static bool has_any(const uint32_t *list, size_t len, const uint32_t *prints, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (has_fingerprint(c, prints[i]))
+        if (has_fingerprint(list, len, prints[i]))
             return true;
     return false;
+}
+
+bool fingerprints_have(const uint32_t *list, size_t len, const struct trace_id *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (has_fingerprint(list, len, trace_fingerprint(ids[i])))
+            return true;
+    return false;
+}
+
+static struct chunk_ref ref_of(const struct chunk *at, int64_t newest_ns)
+{
+    return (struct chunk_ref){ .kind = at->kind,
+                               .id = at->id,
+                               .newest_ns = newest_ns,
+                               .first_seq = at->first_seq,
+                               .spans = at->spans,
+                               .is_unsure = !at->has_traces,
+                               .lacks_digest = at->lacks_digest || at->kind == CHUNK_JOURNAL };
 }
 
 int chunks_with_traces(struct chunks *c, const struct trace_id *ids, size_t n,
@@ -265,9 +396,8 @@ int chunks_with_traces(struct chunks *c, const struct trace_id *ids, size_t n,
     size_t len = 0;
     for (size_t i = 0; i < c->len; i++) {
         const struct chunk *at = &c->list[i];
-        if (has_any(at, prints, n))
-            refs[len++] = (struct chunk_ref){ at->kind, at->id, at->span_range.to_ns, at->first_seq,
-                                              at->spans };
+        if (!at->has_traces || has_any(at->traces, at->traces_len, prints, n))
+            refs[len++] = ref_of(at, at->span_range.to_ns);
     }
     mem_free(prints);
     *ret_refs = refs;
@@ -283,8 +413,8 @@ static int newest_first(const void *a, const void *b)
     return x->first_seq < y->first_seq ? -1 : x->first_seq > y->first_seq;
 }
 
-int chunks_in_window(struct chunks *c, struct window w, bool of_calls, struct chunk_ref **ret_refs,
-                     size_t *ret_len)
+int chunks_in_window(struct chunks *c, struct window w, bool of_calls, const struct digest_query *q,
+                     struct chunk_ref **ret_refs, size_t *ret_len)
 {
     struct chunk_ref *refs = mem_alloc(c->len * sizeof(*refs));
     if (!refs)
@@ -293,9 +423,12 @@ int chunks_in_window(struct chunks *c, struct window w, bool of_calls, struct ch
     for (size_t i = 0; i < c->len; i++) {
         const struct chunk *at = &c->list[i];
         const struct chunk_range *r = of_calls ? &at->call_range : &at->span_range;
-        if (r->from_ns <= r->to_ns && r->from_ns < w.to_ns && r->to_ns >= w.from_ns)
-            refs[len++] = (struct chunk_ref){ at->kind, at->id, MIN(r->to_ns, w.to_ns - 1),
-                                              at->first_seq, at->spans };
+        if (r->from_ns > r->to_ns || r->from_ns >= w.to_ns || r->to_ns < w.from_ns)
+            continue;
+        if (q && at->digest.p && !digest_may_match(at->digest, q))
+            continue;
+        refs[len] = ref_of(at, MIN(r->to_ns, w.to_ns - 1));
+        refs[len++].has_asked = q && at->digest.p;
     }
     if (len)
         qsort(refs, len, sizeof(*refs), newest_first);

@@ -7,6 +7,7 @@
 
 #include "model/batch.h"
 #include "model/window.h"
+#include "store/sqlite/digest.h"
 #include <pthread.h>
 
 enum chunk_kind { CHUNK_JOURNAL, CHUNK_SEGMENT };
@@ -22,9 +23,14 @@ struct chunk {
     uint64_t batches, spans, calls;
     int64_t received_to_ns;
     struct chunk_range span_range, call_range;
-    bool has_errors;  /* a segment with a span that failed */
-    uint32_t *traces; /* distinct fingerprints in order; owned */
+    bool has_errors; /* a segment with a span that failed */
+    /* What is read when it is wanted, and kept while there is room; owned. A journal row always has
+     * its traces and never a digest. */
+    bool has_traces;
+    uint32_t *traces; /* distinct fingerprints in order */
     size_t traces_len;
+    struct sv digest;  /* p NULL: not in memory */
+    bool lacks_digest; /* the file has none */
 };
 /* A segment's worth. Larger ones compress a little better and take longer to read. */
 #define SEGMENT_RECORDS UINT64_C(16384) /* spans, or calls */
@@ -37,7 +43,11 @@ struct chunks {
     uint64_t segment_records;      /* SEGMENT_RECORDS, less in tests */
     size_t rows;                   /* journal rows */
     uint64_t row_spans, row_calls; /* in them */
+    uint64_t held_bytes, held_max; /* traces and digests in memory */
 };
+/* As much as 20 million spans of the usual kind have. */
+#define CHUNKS_HELD_MAX ((uint64_t)64 * 1024 * 1024)
+
 /* What a reader needs to fetch a chunk after the lock was dropped. */
 struct chunk_ref {
     enum chunk_kind kind;
@@ -45,13 +55,23 @@ struct chunk_ref {
     int64_t newest_ns;  /* the latest start of what was asked for */
     uint64_t first_seq; /* order of arrival */
     uint64_t spans;
+    bool is_unsure; /* its traces are not in memory: it may hold none of those asked for */
+    bool lacks_digest, has_asked; /* its digest was asked, and said perhaps */
 };
 
 void chunks_init(struct chunks *c);
 void chunks_done(struct chunks *c);
 /* Room for n more, so that chunks_add() cannot fail. */
 int chunks_reserve(struct chunks *c, size_t n) MUST_USE;
-void chunks_add(struct chunks *c, const struct chunk *chunk); /* takes chunk->traces */
+void chunks_add(struct chunks *c, const struct chunk *chunk); /* takes its traces and digest */
+/* A segment by its id, or NULL. */
+struct chunk *chunks_find(struct chunks *c, int64_t id);
+/* Keeps what was read of a segment, when it is still there and there is room; traces that are
+ * needed in memory in any case. Copies. */
+void chunks_keep_traces(struct chunks *c, int64_t id, struct sv traces, bool is_needed);
+void chunks_keep_digest(struct chunks *c, int64_t id, struct sv digest);
+/* Forgets digests, then traces, of the oldest segments until what is held is at most held_max. */
+void chunks_fit(struct chunks *c);
 void chunks_clear(struct chunks *c);
 
 bool chunks_is_seal_due(const struct chunks *c);
@@ -62,7 +82,7 @@ size_t chunks_to_seal(const struct chunks *c, uint64_t before_seq, bool is_all, 
 /* One line for the n from `first` on, as segment id. -1 when memory is out. */
 int chunk_of_chunks(const struct chunks *c, size_t first, size_t n, int64_t id, struct chunk *ret_c)
     MUST_USE;
-/* Puts `one` (whose traces it takes) in the place of the n from `first` on. */
+/* Puts `one` (whose traces and digest it takes) in the place of the n from `first` on. */
 void chunks_replace(struct chunks *c, size_t first, size_t n, const struct chunk *one);
 
 /* Takes the n from `first` on out; they are of one kind. */
@@ -74,11 +94,14 @@ size_t fingerprints_sort(uint32_t *list, size_t len);
 /* A chunk that describes b alone, as journal row seq. -1 when memory is out. */
 int chunk_of_batch(const struct batch *b, uint64_t seq, struct chunk *ret_c) MUST_USE;
 
+/* Whether one of the traces may be among the fingerprints. */
+bool fingerprints_have(const uint32_t *list, size_t len, const struct trace_id *ids, size_t n);
 /* Chunks that may hold one of the traces, in order of arrival. Gives *ret_refs (mem_free). */
 int chunks_with_traces(struct chunks *c, const struct trace_id *ids, size_t n,
                        struct chunk_ref **ret_refs, size_t *ret_len) MUST_USE;
-/* Chunks with spans (or calls) that start in w, the one with the newest first. Gives likewise. */
-int chunks_in_window(struct chunks *c, struct window w, bool of_calls, struct chunk_ref **ret_refs,
-                     size_t *ret_len) MUST_USE;
+/* Chunks with spans (or calls) that start in w, the one with the newest first, without those whose
+ * digest says no to q (may be NULL). Gives likewise. */
+int chunks_in_window(struct chunks *c, struct window w, bool of_calls, const struct digest_query *q,
+                     struct chunk_ref **ret_refs, size_t *ret_len) MUST_USE;
 
 #endif

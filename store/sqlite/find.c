@@ -64,7 +64,8 @@ static int pick_trace(struct session *session, const struct chunk_ref *refs, siz
                       struct trace_id id, struct picked *p, struct err *err)
 {
     for (size_t c = 0; c < refs_len; c++) {
-        int rc = load_into(session, &refs[c], (struct trace_choice){ .ids = &id, .len = 1 }, p, err);
+        int rc = load_into(session, &refs[c], (struct trace_choice){ .ids = &id, .len = 1 }, p,
+                           err);
         if (rc < 0)
             return rc;
         const struct batch *b = p->batches[p->batches_len - 1];
@@ -98,7 +99,11 @@ int sqlite_trace(struct store *store, struct trace_id id, store_span_sink *sink,
     rc = chunks_with_traces(&s->chunks, &id, 1, &refs, &refs_len);
     session_looked_up(&session);
     struct picked p = { 0 };
-    if (rc < 0 || picked_init(&p, refs_len, sizeof(struct span_at)) < 0)
+    if (rc < 0)
+        rc = err_set(err, ERR_NOMEM, "chunks of a trace");
+    else
+        rc = briefs_confirm(&session, &id, 1, refs, &refs_len, err);
+    if (rc == 0 && picked_init(&p, refs_len, sizeof(struct span_at)) < 0)
         rc = err_set(err, ERR_NOMEM, "chunks of a trace");
     if (rc == 0)
         rc = pick_trace(&session, refs, refs_len, id, &p, err);
@@ -158,7 +163,7 @@ int sqlite_calls(struct store *store, const struct window *w, size_t limit, stor
     int rc = session_begin(s, &session, err);
     if (rc < 0)
         return rc;
-    rc = chunks_in_window(&s->chunks, *w, true, &refs, &refs_len);
+    rc = chunks_in_window(&s->chunks, *w, true, NULL, &refs, &refs_len);
     session_looked_up(&session);
     struct picked p = { 0 };
     if (rc < 0 || picked_init(&p, refs_len, sizeof(struct call_at)) < 0)

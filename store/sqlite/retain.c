@@ -162,6 +162,8 @@ static int drop_chunks(struct sqlite_store *s, const struct choice *c, struct er
         rc = run_with(s, ST_SEGMENT_DROP, c->last_id, err);
     if (rc == 0 && c->kind == CHUNK_SEGMENT)
         rc = run_with(s, ST_SEGMENT_ERRORS_DROP, c->last_id, err);
+    if (rc == 0 && c->kind == CHUNK_SEGMENT)
+        rc = run_with(s, ST_DIGEST_DROP, c->last_id, err);
     if (rc == 0)
         rc = note_dropped(s, c->n, &c->sum, err);
     return rc < 0 ? rc : commit_drop(s, c->first, c->n, &c->sum, err);

@@ -48,6 +48,10 @@ static const char *const migrations[] = {
     "INSERT INTO dropped VALUES(0, 0, 0, 0, 0);",
     /* 4: cells may be of version 2, which older programs cannot read */
     "SELECT 4;",
+    /* 5: what segments hold in short; their heads together, so that a start need not visit each */
+    "CREATE TABLE segment_digest(id INTEGER PRIMARY KEY, data BLOB NOT NULL);"
+    "CREATE INDEX segment_head ON segment(first_seq, last_seq, received_to_ns, spans, calls,"
+    " span_from_ns, span_to_ns, call_from_ns, call_to_ns);",
 };
 
 int schema_check(struct db *db, bool *ret_is_fresh, struct err *err)

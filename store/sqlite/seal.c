@@ -25,7 +25,8 @@ struct sealer {
     pthread_cond_t changed;
     bool is_due, is_over;
     /* The thread's own. */
-    struct buf segment;
+    struct buf segment, digest;
+    struct segment_scratch scratch;
     bool is_resting;
 };
 
@@ -179,7 +180,7 @@ static int describe(struct sqlite_store *s, const struct job *j, size_t *ret_fir
 }
 
 static int commit_segment(struct sqlite_store *s, const struct job *j, struct sv data,
-                          struct err *err)
+                          struct sv digest, struct err *err)
 {
     struct chunk c;
     size_t first;
@@ -188,10 +189,14 @@ static int commit_segment(struct sqlite_store *s, const struct job *j, struct sv
         return rc;
     uint64_t failed = segment_size(j->w).errors;
     c.has_errors = failed > 0;
+    const char *kept = mem_dup_z(digest.p, digest.len);
+    c.digest = kept ? sv_of(kept, digest.len) : SV_NONE; /* else it is read later */
     pthread_mutex_lock(&s->writing);
     rc = db_begin(&s->writer, err);
     if (rc == 0)
         rc = add_segment(s, &c, data, err);
+    if (rc == 0)
+        rc = digest_add(s, c.id, digest, err);
     if (rc == 0)
         rc = add_errors(s, c.id, failed, err);
     if (rc == 0)
@@ -206,6 +211,7 @@ static int commit_segment(struct sqlite_store *s, const struct job *j, struct sv
     if (rc < 0) {
         db_rollback(&s->writer);
         mem_free(c.traces);
+        mem_free((char *)c.digest.p);
     }
     pthread_mutex_unlock(&s->writing);
     return rc;
@@ -220,8 +226,11 @@ static int seal_one(struct sealer *sealer, bool *ret_again, struct err *err)
     if (rc == 0 && j.len) {
         buf_clear(&sealer->segment);
         rc = segment_finish(j.w, &sealer->segment, err);
+        buf_clear(&sealer->digest);
         if (rc == 0)
-            rc = commit_segment(s, &j, buf_sv(&sealer->segment), err);
+            rc = digest_encode(&sealer->scratch, buf_sv(&sealer->segment), &sealer->digest, err);
+        if (rc == 0)
+            rc = commit_segment(s, &j, buf_sv(&sealer->segment), buf_sv(&sealer->digest), err);
     }
     if (rc == 0 && j.is_staged)
         stages_pop(&s->stages);
@@ -249,6 +258,15 @@ static bool is_over(struct sealer *sealer)
     return over;
 }
 
+/* Something more urgent is to be done. */
+static bool is_wanted(struct sealer *sealer)
+{
+    pthread_mutex_lock(&sealer->lock);
+    bool is = sealer->is_over || sealer->is_due;
+    pthread_mutex_unlock(&sealer->lock);
+    return is;
+}
+
 /* A mutex is not fair: without a pause the writing thread might not get it between two steps. */
 static void pause_between_steps(void)
 {
@@ -269,6 +287,8 @@ static void *seal_on(void *arg)
         }
         while (!is_over(sealer) && retain_step(sealer->store))
             pause_between_steps();
+        while (!is_wanted(sealer) && briefs_step(sealer->store, &sealer->scratch)) {
+        }
     }
     return NULL;
 }
@@ -307,6 +327,8 @@ struct sealer *sealer_stop(struct sealer *sealer)
     pthread_mutex_unlock(&sealer->lock);
     pthread_join(sealer->thread, NULL);
     buf_done(&sealer->segment);
+    buf_done(&sealer->digest);
+    segment_scratch_done(&sealer->scratch);
     pthread_mutex_destroy(&sealer->lock);
     pthread_cond_destroy(&sealer->changed);
     return mem_free(sealer);

@@ -23,6 +23,7 @@
 struct search {
     struct sqlite_store *store;
     const struct span_query *q;
+    struct digest_query digest_query;
     struct segment_scratch scratch;
     struct search_position after; /* of the round */
     bool has_after;
@@ -81,10 +82,13 @@ static int collect_hits(struct search *s, struct session *session, const struct 
         }
         if (hit_bound(s, &refs[0], &refs[c]))
             return 0;
-        int rc = chunk_scan(session, &refs[c], q, &s->scratch, note_hit, s, err);
+        bool may_match = true;
+        int rc = brief_may_match(session, &refs[c], &s->digest_query, &may_match, err);
+        if (rc == 0 && may_match)
+            rc = chunk_scan(session, &refs[c], q, &s->scratch, note_hit, s, err);
         if (rc < 0)
             return rc;
-        s->looked_at += refs[c].spans;
+        s->looked_at += may_match ? refs[c].spans : 0;
     }
     return 0;
 }
@@ -102,7 +106,7 @@ static int find_hits(struct search *s, struct err *err)
     int rc = session_begin(s->store, &session, err);
     if (rc < 0)
         return rc;
-    rc = chunks_in_window(&s->store->chunks, q.window, false, &refs, &refs_len);
+    rc = chunks_in_window(&s->store->chunks, q.window, false, &s->digest_query, &refs, &refs_len);
     session_looked_up(&session);
     if (rc < 0)
         rc = err_set(err, ERR_NOMEM, "chunks of a search");
@@ -187,6 +191,8 @@ static int read_hits(struct search *s, struct err *err)
     session_looked_up(&session);
     if (rc < 0)
         rc = err_set(err, ERR_NOMEM, "chunks of the hits");
+    else
+        rc = briefs_confirm(&session, ids, s->hits.len, refs, &refs_len, err);
     if (rc == 0)
         rc = summarize(s, &session, choice, refs, refs_len, &r, err);
     session_end(&session);
@@ -238,6 +244,7 @@ int sqlite_search(struct store *store, const struct span_query *q, store_trace_s
     struct search s = { .store = (struct sqlite_store *)store, .q = q };
     bool is_over = false;
     int rc = 0;
+    s.digest_query = digest_query_of(q);
     s.deadline_ns = clock_mono_ns() + SEARCH_TIME_NS;
     if (q->after) {
         s.after = *q->after;

@@ -53,6 +53,36 @@ uint32_t *segment_r_numbers(struct segment_r *s, enum segment_part part, uint32_
     return segment_r_ok(s) ? list : NULL;
 }
 
+int64_t *segment_r_zigzags(struct segment_r *s, enum segment_part part)
+{
+    struct rd rd = segment_r_bytes(s, part);
+    int64_t *list = segment_r_array(s, (size_t)s->spans, sizeof(*list));
+    if (list && segment_r_ok(s))
+        zigzags_all(&s->streams, &rd, list, (size_t)s->spans);
+    return segment_r_ok(s) ? list : NULL;
+}
+
+int64_t *segment_r_starts(struct segment_r *s)
+{
+    struct rd lens = segment_r_bytes(s, PART_TRACE_LENS);
+    int64_t *list = segment_r_zigzags(s, PART_STARTS);
+    uint64_t at = 0, trace_ns = 0;
+    for (uint64_t t = 0; segment_r_ok(s) && t < s->traces; t++) {
+        uint64_t len = rd_varint(&lens), ns = trace_ns;
+        if (len > s->spans - at || len == 0)
+            rd_fail(&s->streams.rd, ERR_MALFORMED, "trace of %llu spans", (unsigned long long)len);
+        for (uint64_t end = at + len; segment_r_ok(s) && at < end; at++) {
+            ns += (uint64_t)list[at];
+            if (at == end - len)
+                trace_ns = ns;
+            list[at] = (int64_t)ns;
+        }
+    }
+    if (segment_r_ok(s) && at != s->spans)
+        rd_fail(&s->streams.rd, ERR_MALFORMED, "traces hold fewer spans than there are");
+    return segment_r_ok(s) ? list : NULL;
+}
+
 static void get_head(struct segment_r *s, struct sv in)
 {
     struct rd *r = &s->streams.rd;

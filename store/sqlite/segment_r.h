@@ -86,5 +86,9 @@ void segment_r_shapes(struct segment_r *s);
 void segment_r_open_column(struct segment_r *s, struct column_r *c);
 /* The numbers of a part, one a span, all at once. */
 uint32_t *segment_r_numbers(struct segment_r *s, enum segment_part part, uint32_t limit);
+/* The varints of a part, one a span, zigzag undone. */
+int64_t *segment_r_zigzags(struct segment_r *s, enum segment_part part);
+/* When each span starts. */
+int64_t *segment_r_starts(struct segment_r *s);
 
 #endif

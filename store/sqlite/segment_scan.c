@@ -19,7 +19,7 @@ struct scan {
     bool *is_in;                      /* by span: every predicate so far holds */
     uint64_t left;                    /* spans that are in */
     uint32_t *shape_of, *resource_of; /* by span; read when they are wanted */
-    int64_t *starts;                  /* likewise */
+    const int64_t *starts;            /* likewise */
 };
 
 void segment_scratch_done(struct segment_scratch *scratch)
@@ -176,42 +176,12 @@ static void match_names(struct scan *c)
             strike(c, i);
 }
 
-static void read_starts(struct scan *c)
-{
-    struct segment_r *s = &c->s;
-    int64_t *list = segment_r_array(s, (size_t)s->spans, sizeof(*list));
-    struct rd lens = segment_r_bytes(s, PART_TRACE_LENS);
-    struct rd starts = segment_r_bytes(s, PART_STARTS);
-    if (!segment_r_ok(s))
-        return;
-    zigzags_all(&s->streams, &starts, list, (size_t)s->spans);
-    uint64_t at = 0, trace_ns = 0;
-    for (uint64_t t = 0; segment_r_ok(s) && t < s->traces; t++) {
-        uint64_t len = rd_varint(&lens), ns = trace_ns;
-        if (len > s->spans - at || len == 0)
-            rd_fail(&s->streams.rd, ERR_MALFORMED, "trace of %llu spans", (unsigned long long)len);
-        for (uint64_t end = at + len; segment_r_ok(s) && at < end; at++) {
-            ns += (uint64_t)list[at];
-            if (at == end - len)
-                trace_ns = ns;
-            list[at] = (int64_t)ns;
-        }
-    }
-    if (segment_r_ok(s) && at != s->spans)
-        rd_fail(&s->streams.rd, ERR_MALFORMED, "traces hold fewer spans than there are");
-    c->starts = list;
-}
-
 static void match_durations(struct scan *c)
 {
     struct segment_r *s = &c->s;
-    read_starts(c);
-    int64_t *list = segment_r_array(s, (size_t)s->spans, sizeof(*list));
-    struct rd durations = segment_r_bytes(s, PART_DURATIONS);
-    if (!segment_r_ok(s))
-        return;
-    zigzags_all(&s->streams, &durations, list, (size_t)s->spans);
-    for (uint64_t i = 0; i < s->spans; i++) {
+    const int64_t *list = segment_r_zigzags(s, PART_DURATIONS);
+    c->starts = segment_r_starts(s);
+    for (uint64_t i = 0; i < s->spans && segment_r_ok(s); i++) {
         int64_t end_ns = (int64_t)((uint64_t)c->starts[i] + (uint64_t)list[i]);
         if (!query_takes_duration(c->q, duration_ns(c->starts[i], end_ns)))
             strike(c, i);
@@ -345,7 +315,7 @@ static void give_hits(struct scan *c, segment_hit_sink *sink, void *to)
     struct segment_r *s = &c->s;
     struct window window = query_window(c->q);
     if (!c->starts)
-        read_starts(c);
+        c->starts = segment_r_starts(s);
     struct sv ids = stream_get(segment_r_part(s, PART_TRACE_IDS));
     struct rd lens = segment_r_bytes(s, PART_TRACE_LENS);
     if (segment_r_ok(s) && ids.len != s->traces * sizeof(struct trace_id))

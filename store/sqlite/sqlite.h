@@ -100,6 +100,23 @@ int sqlite_retain(struct store *s, int64_t now_ns, struct store_dropped *ret_dro
  * nothing more, or it failed. The sealing thread's. */
 bool retain_step(struct sqlite_store *s) MUST_USE;
 
+/* briefs.c */
+/* Takes those out of the refs that were unsure and have none of the traces. */
+int briefs_confirm(struct session *session, const struct trace_id *ids, size_t n,
+                   struct chunk_ref *refs, size_t *len, struct err *err) MUST_USE;
+/* Every segment's fingerprints are in memory then, whatever room they take. For those who read a
+ * store that nobody writes to. */
+int briefs_read_all_traces(struct session *session, struct err *err) MUST_USE;
+/* *ret_may false: the chunk's digest, read now if it was not asked yet, says no. */
+int brief_may_match(struct session *session, const struct chunk_ref *ref,
+                    const struct digest_query *q, bool *ret_may, struct err *err) MUST_USE;
+/* Reads what a segment has in short into memory, the newest that lacks it first, and makes digests
+ * that the file has not got yet; false when there is nothing left to do, or it failed. The sealing
+ * thread's. */
+bool briefs_step(struct sqlite_store *s, struct segment_scratch *scratch) MUST_USE;
+/* Within the writer's transaction. */
+int digest_add(struct sqlite_store *s, int64_t segment, struct sv digest, struct err *err) MUST_USE;
+
 /* replay.c */
 int sqlite_replay(struct store *s, uint64_t after_seq, int64_t since_ns, store_batch_sink *sink,
                   void *to, struct err *err);

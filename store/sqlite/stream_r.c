@@ -86,8 +86,7 @@ uint32_t number_next(struct streams_r *r, struct numbers_r *n)
 
 void numbers_all(struct streams_r *r, struct numbers_r *n, uint32_t *to, size_t rows)
 {
-    uint32_t most = 0;
-    if ((size_t)(n->end - n->at) / MAX(n->width, 1U) < rows && n->width) {
+    if (n->width && (size_t)(n->end - n->at) / n->width < rows) {
         rd_fail(&r->rd, ERR_TRUNCATED, "column of numbers ends early");
         return;
     }
@@ -95,14 +94,26 @@ void numbers_all(struct streams_r *r, struct numbers_r *n, uint32_t *to, size_t 
         rd_fail(&r->rd, ERR_MALFORMED, "numbers below nothing");
         return;
     }
-    for (size_t i = 0; i < rows; i++) {
-        uint32_t v = 0;
-        for (unsigned byte = 0; byte < n->width; byte++)
-            v |= (uint32_t)n->at[i * n->width + byte] << 8 * byte;
-        to[i] = v;
-        most = MAX(most, v);
+    const uint8_t *p = n->at;
+    switch (n->width) { /* a loop each, so that it is done some at a time */
+    case 0: memset(to, 0, rows * sizeof(*to)); break;
+    case 1:
+        for (size_t i = 0; i < rows; i++)
+            to[i] = p[i];
+        break;
+    case 2:
+        for (size_t i = 0; i < rows; i++)
+            to[i] = (uint32_t)p[2 * i] | (uint32_t)p[2 * i + 1] << 8;
+        break;
+    default:
+        for (size_t i = 0; i < rows; i++)
+            to[i] = (uint32_t)p[4 * i] | (uint32_t)p[4 * i + 1] << 8 |
+                    (uint32_t)p[4 * i + 2] << 16 | (uint32_t)p[4 * i + 3] << 24;
     }
     n->at += rows * n->width;
+    uint32_t most = 0;
+    for (size_t i = 0; i < rows; i++)
+        most = MAX(most, to[i]);
     if (rows && most >= n->limit)
         rd_fail(&r->rd, ERR_MALFORMED, "number %u of %u", most, n->limit);
 }

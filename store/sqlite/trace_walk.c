@@ -112,8 +112,11 @@ int trace_walk_begin(struct trace_walk *walk, struct session *session, struct wi
         walk->id = *id;
         walk->choice = (struct trace_choice){ .ids = &walk->id, .len = 1 };
     }
+    int rc = briefs_read_all_traces(session, err);
+    if (rc < 0)
+        return rc;
     pthread_mutex_lock(&chunks->lock);
-    int rc = pick_chunks(walk, chunks, w, id);
+    rc = pick_chunks(walk, chunks, w, id);
     pthread_mutex_unlock(&chunks->lock);
     return rc < 0 ? err_set(err, ERR_NOMEM, "list of traces") : 0;
 }

@@ -13,9 +13,11 @@ int walk_begin(struct walk *walk, struct session *session, struct window w,
     }
     pthread_mutex_lock(&chunks->lock);
     int rc = id ? chunks_with_traces(chunks, id, 1, &walk->refs, &walk->len)
-                : chunks_in_window(chunks, w, false, &walk->refs, &walk->len);
+                : chunks_in_window(chunks, w, false, NULL, &walk->refs, &walk->len);
     pthread_mutex_unlock(&chunks->lock);
-    return rc < 0 ? err_set(err, ERR_NOMEM, "list of chunks") : 0;
+    if (rc < 0)
+        return err_set(err, ERR_NOMEM, "list of chunks");
+    return id ? briefs_confirm(session, &walk->id, 1, walk->refs, &walk->len, err) : 0;
 }
 
 int walk_next(struct walk *walk, struct err *err)

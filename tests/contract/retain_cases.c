@@ -239,6 +239,7 @@ static void an_older_file_is_migrated(struct world *w)
     assert_int_equal(sqlite3_open(w->file, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db,
                                   "DROP TABLE segment_error; DROP TABLE dropped;"
+                                  "DROP TABLE segment_digest; DROP INDEX segment_head;"
                                   "PRAGMA user_version = 2",
                                   NULL, NULL, NULL),
                      SQLITE_OK);

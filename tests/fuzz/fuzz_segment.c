@@ -1,12 +1,12 @@
 /* fuzz_segment.c - properties: a segment that decodes is written again to one that decodes to the
  * same spans and calls, in an order that no longer changes; a scan finds what looking at each span
- * does.
+ * does, and the digest does not deny it.
  *
  * The input is what stands behind the checksum, which is put in front here. */
 #include "base/hash.h"
 #include "base/varint.h"
 #include "store/match.h"
-#include "store/sqlite/segment.h"
+#include "store/sqlite/digest.h"
 #include "store/sqlite/segment_format.h"
 
 /* b as a segment and back; NULL when a value nests to the very limit. */
@@ -51,6 +51,12 @@ static void scan(struct sv segment, const struct batch *b, size_t n)
     if (at[level] && at[level]->len) {
         wish.attr = at[level]->list[n % at[level]->len];
         q.attrs_len = 1;
+    }
+    AUTO_DONE(buf) digest = { 0 };
+    struct digest_query asked = digest_query_of(&q);
+    if (digest_encode(&scratch, segment, &digest, NULL) == 0) {
+        INVARIANT(digest_check(buf_sv(&digest), NULL) == 0);
+        INVARIANT(!query_matches(&q, s) || digest_may_match(buf_sv(&digest), &asked));
     }
     size_t found = 0, expected = 0;
     if (segment_scan(&scratch, segment, &q, count_hit, &found, NULL) < 0)
