@@ -106,16 +106,6 @@ int brief_may_match(struct session *session, const struct chunk_ref *ref,
     return 0;
 }
 
-int digest_add(struct sqlite_store *s, int64_t segment, struct sv digest, struct err *err)
-{
-    sqlite3_stmt *st = db_statement(&s->writer, ST_DIGEST_ADD, err);
-    if (!st)
-        return ERR_IO;
-    db_bind_i64(st, 1, segment);
-    db_bind_blob(st, 2, digest);
-    return db_run(&s->writer, st, "add digest", err);
-}
-
 /* The newest segment something is missing of, as far as there may be room. */
 static bool choose(struct chunks *c, int64_t *ret_id)
 {

@@ -245,6 +245,34 @@ bool chunks_is_seal_due(const struct chunks *c)
            c->rows >= SEGMENT_ROWS;
 }
 
+bool chunks_is_aged(const struct chunks *c, int64_t before_ns)
+{
+    return c->rows && c->list[c->len - c->rows].received_to_ns < before_ns;
+}
+
+bool chunks_are_near(const struct chunk *a, const struct chunk *b, int64_t within_ns)
+{
+    int64_t apart_ns;
+    return !__builtin_sub_overflow(b->received_to_ns, a->received_to_ns, &apart_ns) &&
+           apart_ns <= within_ns && apart_ns >= -within_ns;
+}
+
+size_t chunks_aged(const struct chunks *c, uint64_t before_seq, int64_t before_ns,
+                   int64_t within_ns)
+{
+    const struct chunk *rows = c->list + (c->len - c->rows);
+    uint64_t spans = 0, calls = 0;
+    size_t n = 0;
+    while (n < c->rows && n < SEGMENT_ROWS && rows[n].first_seq < before_seq &&
+           rows[n].received_to_ns < before_ns && chunks_are_near(&rows[0], &rows[n], within_ns) &&
+           spans < c->segment_records && calls < c->segment_records) {
+        spans += rows[n].spans;
+        calls += rows[n].calls;
+        n++;
+    }
+    return n;
+}
+
 size_t chunks_to_seal(const struct chunks *c, uint64_t before_seq, bool is_all, size_t *ret_first)
 {
     size_t n = 0;
@@ -301,13 +329,16 @@ int chunk_of_chunks(const struct chunks *c, size_t first, size_t n, int64_t id, 
 
 void chunks_replace(struct chunks *c, size_t first, size_t n, const struct chunk *one)
 {
-    INVARIANT(first == c->len - c->rows && n <= c->rows);
+    bool are_rows = first == c->len - c->rows;
+    INVARIANT(are_rows ? n <= c->rows : first + n <= c->len - c->rows);
     for (size_t i = first; i < first + n; i++)
         forget(c, &c->list[i]);
     c->held_bytes += held_by(one);
-    c->rows -= n;
-    c->row_spans -= one->spans;
-    c->row_calls -= one->calls;
+    if (are_rows) {
+        c->rows -= n;
+        c->row_spans -= one->spans;
+        c->row_calls -= one->calls;
+    }
     c->list[first] = *one;
     memmove(c->list + first + 1, c->list + first + n, (c->len - first - n) * sizeof(*c->list));
     c->len -= n - 1;

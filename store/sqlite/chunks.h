@@ -33,8 +33,9 @@ struct chunk {
     bool lacks_digest; /* the file has none */
 };
 /* A segment's worth. Larger ones compress a little better and take longer to read. */
-#define SEGMENT_RECORDS UINT64_C(16384) /* spans, or calls */
-#define SEGMENT_ROWS    ((size_t)16384) /* journal rows */
+#define SEGMENT_RECORDS UINT64_C(16384)             /* spans, or calls */
+#define SEAL_AGE_NS     (300 * INT64_C(1000000000)) /* what is less is sealed after so long */
+#define SEGMENT_ROWS    ((size_t)16384)             /* journal rows */
 
 struct chunks {
     pthread_mutex_t lock; /* guards the list, and orders snapshots against sealing */
@@ -75,6 +76,14 @@ void chunks_fit(struct chunks *c);
 void chunks_clear(struct chunks *c);
 
 bool chunks_is_seal_due(const struct chunks *c);
+/* The oldest journal row was received before then. */
+bool chunks_is_aged(const struct chunks *c, int64_t before_ns);
+/* How many of the oldest rows, in front of row before_seq, were received before then and within a
+ * time of each other; a segment's worth at most. */
+size_t chunks_aged(const struct chunks *c, uint64_t before_seq, int64_t before_ns,
+                   int64_t within_ns);
+/* Whether b was received at most within_ns before or after a. */
+bool chunks_are_near(const struct chunk *a, const struct chunk *b, int64_t within_ns);
 /* The journal rows that make the next segment: of those in front of row before_seq the oldest that
  * are a segment's worth, or all when is_all and they are less; how many and where they begin. 0
  * when there are none. */
@@ -82,7 +91,8 @@ size_t chunks_to_seal(const struct chunks *c, uint64_t before_seq, bool is_all, 
 /* One line for the n from `first` on, as segment id. -1 when memory is out. */
 int chunk_of_chunks(const struct chunks *c, size_t first, size_t n, int64_t id, struct chunk *ret_c)
     MUST_USE;
-/* Puts `one` (whose traces and digest it takes) in the place of the n from `first` on. */
+/* Puts `one` (whose traces and digest it takes), a segment, in the place of the n from `first` on:
+ * the oldest journal rows, or segments. */
 void chunks_replace(struct chunks *c, size_t first, size_t n, const struct chunk *one);
 
 /* Takes the n from `first` on out; they are of one kind. */

@@ -15,7 +15,7 @@ struct replay {
     bool is_over;
 };
 
-static void give(struct replay *r, struct batch *b)
+static void give(struct replay *r, const struct batch *b)
 {
     if (b->seq > r->after_seq || b->received_ns >= r->since_ns)
         r->is_over = r->sink(r->to, b) != 0;
@@ -52,20 +52,21 @@ static int group_spans(struct batch *all, const struct segment_origins *o, struc
     return 0;
 }
 
-static int replay_segment(struct replay *r, sqlite3_stmt *st, struct err *err)
+int segment_each_batch(struct sv bytes, uint64_t first_seq, store_batch_sink *sink, void *to,
+                       struct err *err)
 {
     AUTO_FREE(batch) all = batch_new();
     struct segment_origins o;
     struct span *spans = NULL;
     size_t *begin = NULL, calls_at = 0;
-    uint64_t first_seq = (uint64_t)sqlite3_column_int64(st, 0);
-    struct sv bytes = all ? arena_copy(&all->mem, db_column(st, 1)) : SV_NONE;
-    if (!bytes.p)
+    struct sv copy = all ? arena_copy(&all->mem, bytes) : SV_NONE;
+    if (!copy.p)
         return err_set(err, ERR_NOMEM, "segment");
-    int rc = segment_decode(bytes, all, &o, err);
+    int rc = segment_decode(copy, all, &o, err);
     if (rc == 0 && group_spans(all, &o, &spans, &begin) < 0)
         rc = err_set(err, ERR_NOMEM, "batches of a segment");
-    for (size_t i = 0; rc == 0 && !r->is_over && i < o.batches_len; i++) {
+    bool is_over = false;
+    for (size_t i = 0; rc == 0 && !is_over && i < o.batches_len; i++) {
         struct batch part = { .spans = spans + begin[i],
                               .spans_len = begin[i + 1] - begin[i],
                               .calls = o.calls_len[i] ? all->calls + calls_at : NULL,
@@ -73,9 +74,22 @@ static int replay_segment(struct replay *r, sqlite3_stmt *st, struct err *err)
                               .seq = first_seq + i,
                               .received_ns = o.received_ns[i] };
         calls_at += o.calls_len[i];
-        give(r, &part);
+        is_over = sink(to, &part) != 0;
     }
     return rc;
+}
+
+static int give_part(void *to, const struct batch *b)
+{
+    struct replay *r = to;
+    give(r, b);
+    return r->is_over;
+}
+
+static int replay_segment(struct replay *r, sqlite3_stmt *st, struct err *err)
+{
+    uint64_t first_seq = (uint64_t)sqlite3_column_int64(st, 0);
+    return segment_each_batch(db_column(st, 1), first_seq, give_part, r, err);
 }
 
 static int each_row(struct replay *r, struct db *db, enum db_statement id,

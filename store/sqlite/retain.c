@@ -159,11 +159,7 @@ static int drop_chunks(struct sqlite_store *s, const struct choice *c, struct er
     if (rc == 0 && c->kind == CHUNK_JOURNAL)
         rc = run_with(s, ST_JOURNAL_TRIM, c->last_id, err);
     if (rc == 0 && c->kind == CHUNK_SEGMENT)
-        rc = run_with(s, ST_SEGMENT_DROP, c->last_id, err);
-    if (rc == 0 && c->kind == CHUNK_SEGMENT)
-        rc = run_with(s, ST_SEGMENT_ERRORS_DROP, c->last_id, err);
-    if (rc == 0 && c->kind == CHUNK_SEGMENT)
-        rc = run_with(s, ST_DIGEST_DROP, c->last_id, err);
+        rc = segment_rows_drop(s, c->last_id, err);
     if (rc == 0)
         rc = note_dropped(s, c->n, &c->sum, err);
     return rc < 0 ? rc : commit_drop(s, c->first, c->n, &c->sum, err);
@@ -247,10 +243,13 @@ int sqlite_retain(struct store *store, int64_t now_ns, struct store_dropped *ret
     struct sqlite_store *s = (struct sqlite_store *)store;
     (void)err;
     atomic_store(&s->now_ns, now_ns);
-    if (s->keep.raw_ns || s->keep.edges_ns || s->keep.disk_bytes)
-        sealer_wake(s->sealer);
     pthread_mutex_lock(&s->chunks.lock);
+    bool is_aged = chunks_is_aged(&s->chunks, now_ns - SEAL_AGE_NS);
     *ret_dropped = s->dropped;
     pthread_mutex_unlock(&s->chunks.lock);
+    if (is_aged)
+        stages_drop(&s->stages); /* rows that are sealed by age are few, and read back */
+    if (is_aged || s->keep.raw_ns || s->keep.edges_ns || s->keep.disk_bytes)
+        sealer_wake(s->sealer);
     return 0;
 }

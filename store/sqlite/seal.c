@@ -1,6 +1,8 @@
-/* seal.c - the thread that turns journal rows into segments, and drops old ones (retain.c).
+/* seal.c - the thread that turns journal rows into segments, drops old ones (retain.c) and merges
+ * small ones (merge.c).
  *
- * When the journal holds a segment's worth, its oldest rows become one segment, and in one
+ * When the journal holds a segment's worth, or its oldest row has been there for five minutes, its
+ * oldest rows become one segment, and in one
  * transaction the segment comes and the rows go. The rows have been taken apart when they were
  * committed (stages.c); what an earlier run has left is read back. Putting them in columns and
  * compressing happen beside the writing thread, which only waits for that transaction. The commit
@@ -78,16 +80,32 @@ static bool is_whole(const struct chunks *c, const struct stage *stage)
            c->list[first + n - 1].last_seq == stage->last_seq;
 }
 
+/* Rows that were received before this are sealed, however few. */
+static int64_t seal_before(struct sqlite_store *s)
+{
+    int64_t now_ns = atomic_load(&s->now_ns);
+    return now_ns ? now_ns - SEAL_AGE_NS : INT64_MIN;
+}
+
+/* Rows that were received before this are not sealed any more: they are about to be dropped. */
+static int64_t expired_before(struct sqlite_store *s)
+{
+    return s->keep.raw_ns ? atomic_load(&s->now_ns) - s->keep.raw_ns : INT64_MIN;
+}
+
 /* The rows to seal next: those of *ret_stage when that is set, else n (perhaps 0) from *ret_first
  * on, which no stage holds. Called with the lock of the list held. */
 static size_t choose(struct sqlite_store *s, struct stage *ret_stage, size_t *ret_first)
 {
     bool is_due = chunks_is_seal_due(&s->chunks);
+    int64_t before_ns = seal_before(s);
     for (;;) {
         *ret_stage = (struct stage){ 0 };
         bool has_stage = stages_first(&s->stages, ret_stage);
         uint64_t before_seq = stages_from_seq(&s->stages);
         size_t n = chunks_to_seal(&s->chunks, before_seq, is_due, ret_first);
+        if (n == 0 && !chunks_is_aged(&s->chunks, expired_before(s)))
+            n = chunks_aged(&s->chunks, before_seq, before_ns, together_ns(s));
         if (n)
             *ret_stage = (struct stage){ 0 };
         if (n || !has_stage || is_whole(&s->chunks, ret_stage))
@@ -122,38 +140,6 @@ static int read_job(struct sqlite_store *s, struct job *j, struct err *err)
     return rc;
 }
 
-static int add_segment(struct sqlite_store *s, const struct chunk *c, struct sv data,
-                       struct err *err)
-{
-    sqlite3_stmt *st = db_statement(&s->writer, ST_SEGMENT_ADD, err);
-    if (!st)
-        return ERR_IO;
-    db_bind_i64(st, 1, c->id);
-    db_bind_i64(st, 2, (int64_t)c->first_seq);
-    db_bind_i64(st, 3, (int64_t)c->last_seq);
-    db_bind_i64(st, 4, c->received_to_ns);
-    db_bind_i64(st, 5, (int64_t)c->spans);
-    db_bind_i64(st, 6, (int64_t)c->calls);
-    db_bind_i64(st, 7, c->span_range.from_ns);
-    db_bind_i64(st, 8, c->span_range.to_ns);
-    db_bind_i64(st, 9, c->call_range.from_ns);
-    db_bind_i64(st, 10, c->call_range.to_ns);
-    db_bind_blob(st, 11, sv_of(c->traces, c->traces_len * sizeof(*c->traces)));
-    db_bind_blob(st, 12, data);
-    return db_run(&s->writer, st, "add segment", err);
-}
-
-/* Retention spares segments with failed spans a little, see retain.c. */
-static int add_errors(struct sqlite_store *s, int64_t segment, uint64_t spans, struct err *err)
-{
-    sqlite3_stmt *st = spans ? db_statement(&s->writer, ST_SEGMENT_ERRORS_ADD, err) : NULL;
-    if (!st)
-        return spans ? ERR_IO : 0;
-    db_bind_i64(st, 1, segment);
-    db_bind_i64(st, 2, (int64_t)spans);
-    return db_run(&s->writer, st, "note errors of a segment", err);
-}
-
 static int trim_journal(struct sqlite_store *s, uint64_t to_seq, struct err *err)
 {
     sqlite3_stmt *st = db_statement(&s->writer, ST_JOURNAL_TRIM, err);
@@ -179,26 +165,20 @@ static int describe(struct sqlite_store *s, const struct job *j, size_t *ret_fir
     return rc < 0 ? err_set(err, ERR_NOMEM, "fingerprints of a segment") : 0;
 }
 
-static int commit_segment(struct sqlite_store *s, const struct job *j, struct sv data,
-                          struct sv digest, struct err *err)
+static int commit_segment(struct sqlite_store *s, const struct job *j,
+                          const struct segment_bytes *bytes, struct err *err)
 {
     struct chunk c;
     size_t first;
     int rc = describe(s, j, &first, &c, err);
     if (rc < 0)
         return rc;
-    uint64_t failed = segment_size(j->w).errors;
-    c.has_errors = failed > 0;
-    const char *kept = mem_dup_z(digest.p, digest.len);
-    c.digest = kept ? sv_of(kept, digest.len) : SV_NONE; /* else it is read later */
+    c.has_errors = bytes->errors > 0;
+    chunk_take_digest(&c, bytes->digest);
     pthread_mutex_lock(&s->writing);
     rc = db_begin(&s->writer, err);
     if (rc == 0)
-        rc = add_segment(s, &c, data, err);
-    if (rc == 0)
-        rc = digest_add(s, c.id, digest, err);
-    if (rc == 0)
-        rc = add_errors(s, c.id, failed, err);
+        rc = segment_rows_add(s, &c, bytes, err);
     if (rc == 0)
         rc = trim_journal(s, c.last_seq, err);
     if (rc == 0) {
@@ -229,8 +209,10 @@ static int seal_one(struct sealer *sealer, bool *ret_again, struct err *err)
         buf_clear(&sealer->digest);
         if (rc == 0)
             rc = digest_encode(&sealer->scratch, buf_sv(&sealer->segment), &sealer->digest, err);
+        struct segment_bytes bytes = { buf_sv(&sealer->segment), buf_sv(&sealer->digest),
+                                       segment_size(j.w).errors };
         if (rc == 0)
-            rc = commit_segment(s, &j, buf_sv(&sealer->segment), buf_sv(&sealer->digest), err);
+            rc = commit_segment(s, &j, &bytes, err);
     }
     if (rc == 0 && j.is_staged)
         stages_pop(&s->stages);
@@ -286,6 +268,8 @@ static void *seal_on(void *arg)
                                  rc == ERR_UNSUPPORTED;
         }
         while (!is_over(sealer) && retain_step(sealer->store))
+            pause_between_steps();
+        while (!is_wanted(sealer) && merge_step(sealer->store, &sealer->scratch))
             pause_between_steps();
         while (!is_wanted(sealer) && briefs_step(sealer->store, &sealer->scratch)) {
         }

@@ -114,12 +114,31 @@ int brief_may_match(struct session *session, const struct chunk_ref *ref,
  * that the file has not got yet; false when there is nothing left to do, or it failed. The sealing
  * thread's. */
 bool briefs_step(struct sqlite_store *s, struct segment_scratch *scratch) MUST_USE;
-/* Within the writer's transaction. */
+/* merge.c: how far apart batches of one segment may be received, when it is not made at once: as
+ * much longer than asked for the oldest of them is kept, at most. */
+int64_t together_ns(const struct sqlite_store *s);
+/* Makes one segment out of small neighbours; false when there is nothing to merge, or it
+ * failed. The sealing thread's. */
+bool merge_step(struct sqlite_store *s, struct segment_scratch *scratch) MUST_USE;
+
+/* segment_rows.c: within the writer's transaction. */
+struct segment_bytes {
+    struct sv data, digest;
+    uint64_t errors; /* failed spans in it */
+};
+int segment_rows_add(struct sqlite_store *s, const struct chunk *c,
+                     const struct segment_bytes *bytes, struct err *err) MUST_USE;
+int segment_rows_drop(struct sqlite_store *s, int64_t segment, struct err *err) MUST_USE;
+void chunk_take_digest(struct chunk *c, struct sv digest); /* copies; memory out: without */
 int digest_add(struct sqlite_store *s, int64_t segment, struct sv digest, struct err *err) MUST_USE;
 
 /* replay.c */
 int sqlite_replay(struct store *s, uint64_t after_seq, int64_t since_ns, store_batch_sink *sink,
                   void *to, struct err *err);
+/* The batches of a segment whose first one is first_seq, one after another, until the sink has
+ * enough. They live until it returns. */
+int segment_each_batch(struct sv bytes, uint64_t first_seq, store_batch_sink *sink, void *to,
+                       struct err *err) MUST_USE;
 /* load.c */
 int chunks_load(struct sqlite_store *s, struct db *db, struct err *err) MUST_USE;
 int keys_load(struct sqlite_store *s, struct db *db, struct err *err) MUST_USE;

@@ -252,7 +252,106 @@ static void an_older_file_is_migrated(struct world *w)
     retain_until(w, 9 * HOUR_NS, 0);
 }
 
+static size_t segments_of(struct store *store, size_t *ret_rows)
+{
+    struct sqlite_store *s = (struct sqlite_store *)store;
+    pthread_mutex_lock(&s->chunks.lock);
+    size_t rows = s->chunks.rows, segments = s->chunks.len - rows;
+    pthread_mutex_unlock(&s->chunks.lock);
+    *ret_rows = rows;
+    return segments;
+}
+
+/* Tells the time until there are so many segments and rows of the journal. */
+static void tell_until(struct world *w, int64_t now_ns, size_t segments, size_t rows)
+{
+    struct store_dropped dropped;
+    size_t got_segments = 0, got_rows = 0;
+    for (int i = 0; i < 10000; i++) {
+        assert_int_equal(store_retain(w->store, now_ns, &dropped, NULL), 0);
+        got_segments = segments_of(w->store, &got_rows);
+        if (got_segments == segments && got_rows == rows)
+            return;
+        usleep(500);
+    }
+    fail_msg("%zu segments and %zu rows", got_segments, got_rows);
+}
+
+static int fail_on_finding(void *to, struct sv where, struct sv what)
+{
+    (void)to;
+    fail_msg("%.*s: %.*s", SV_ARG(where), SV_ARG(what));
+    return 1;
+}
+
+/* What comes slowly is sealed by its age, and eight small segments become one, of which nothing is
+ * missing and nothing wrong, for who has the store open and for who opens it. */
+static void small_segments_are_merged(struct world *w)
+{
+    if (!w->is_durable || w->segment_records)
+        return; /* what is small is a part of what a segment holds as it comes */
+    struct store *oracle = oracle_open();
+    struct random_source r = { 41 };
+    int64_t minute_ns = HOUR_NS / 60, now_ns = 1000 * HOUR_NS;
+    for (size_t i = 0; i < 24; i++) {
+        AUTO_FREE(batch) b = random_batch(&r, 5, 3, now_ns);
+        put_one(w->store, b);
+        put_one(oracle, b);
+        AUTO_FREE(batch) c = mesh_batch(&r, 10, now_ns);
+        c->received_ns = now_ns;
+        put_one(w->store, c);
+        put_one(oracle, c);
+        tell_until(w, now_ns + minute_ns, i % 8 + i / 8, 2); /* too young */
+        now_ns += 6 * minute_ns;
+        tell_until(w, now_ns, i % 8 == 7 ? i / 8 + 1 : i / 8 + i % 8 + 1, 0);
+    }
+    AUTO_FREE(batch) probe = random_batch(&(struct random_source){ 41 }, 5, 3, 1);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < probe->spans_len; i++)
+            assert_same_trace(oracle, w->store, probe->spans[i].trace_id);
+        struct store_stats x, y;
+        assert_int_equal(store_get_stats(oracle, &x, NULL), 0);
+        assert_int_equal(store_get_stats(w->store, &y, NULL), 0);
+        assert_int_equal(x.batches, y.batches);
+        assert_int_equal(x.spans, y.spans);
+        assert_int_equal(x.calls, y.calls);
+        struct store_checked checked;
+        assert_int_equal(store_check(w->store, fail_on_finding, NULL, &checked, NULL), 0);
+        assert_int_equal(checked.findings, 0);
+        assert_int_equal(checked.segments, 3);
+        world_reopen(w);
+    }
+    store_close(oracle);
+}
+
+/* Who only reads follows a merge. Batches with something missing between them, or received long
+ * after each other, stay apart. */
+static void merging_stops_at_gaps(struct world *w)
+{
+    if (!w->is_durable || w->segment_records)
+        return;
+    int64_t now_ns = 1000 * HOUR_NS;
+    struct err err = { 0 };
+    struct store *beside = NULL;
+    for (uint8_t i = 1; i <= 16; i++) {
+        AUTO_FREE(batch) b = one_span_batch(i, 1, now_ns);
+        put_one(w->store, b);
+        now_ns += i == 9 ? 100 * HOUR_NS : HOUR_NS / 4;
+        tell_until(w, now_ns, i < 8 ? i : i - 7, 0);
+        if (i == 7) {
+            beside = world_open(w, true, &err);
+            assert_non_null(beside);
+            assert_true(has(beside, 1));
+        }
+    }
+    for (uint8_t i = 1; i <= 16; i++)
+        assert_true(has(beside, i) && has(w->store, i));
+    store_close(beside);
+}
+
 const struct contract_case retain_cases[] = {
+    { "small segments are merged", small_segments_are_merged },
+    { "merging stops at gaps", merging_stops_at_gaps },
     { "old goes, fresh stays", old_goes_fresh_stays },
     { "nothing unfolded goes", nothing_unfolded_goes },
     { "numbers go on", numbers_go_on },

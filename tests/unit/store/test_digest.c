@@ -186,8 +186,8 @@ static void test_failing_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_never_no),  cmocka_unit_test(test_seldom_perhaps),
-        cmocka_unit_test(test_too_much),  cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_never_no),       cmocka_unit_test(test_seldom_perhaps),
+        cmocka_unit_test(test_too_much),       cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
