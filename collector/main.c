@@ -87,9 +87,12 @@ static int start_store(struct collector *c, struct err *err)
     struct store_conf sc = { .url = c->opt.store_url,
                              .durability = c->opt.durability,
                              .keep = c->opt.keep,
+                             .memory_bytes = c->opt.store_memory,
                              .is_read_only = is_read_only(c) };
     struct fold_conf fc = fold_conf_default();
     fc.series = c->opt.series;
+    if (c->opt.halves_max)
+        fc.halves_max = MIN(fc.halves_max, c->opt.halves_max);
     fc.dialects = c->opt.dialects;
     int rc = make_data_folder(&c->opt, err);
     if (rc < 0)

@@ -10,6 +10,14 @@
 #define SERIES_MOST        UINT64_C(10000000)
 #define METRICS_IDLE_LEAST (120 * NS_PER_S)
 
+/* Shares of --max-memory. What is left is for the program itself, SQLite's page caches, edges and
+ * segments in the making, which have bounds of their own. */
+#define MAX_MEMORY_LEAST (UINT64_C(128) << 20)
+#define EXPORTS_PART     4
+#define STORE_PART       4
+#define HALVES_PART      8
+#define HALF_BYTES       160 /* with its place in the table and its share of names */
+
 #define OFF(field) offsetof(struct options, field)
 
 /* clang-format off */
@@ -19,6 +27,7 @@ static const struct flag rows[] = {
     { "retention",       FLAG_NSEC,   OFF(retention_ns),    "72h",          "how long spans and access records are kept; 0 for ever", NULL },
     { "edge-retention",  FLAG_NSEC,   OFF(edge_retention_ns), "30d",        "how long the history of edges is kept; 0 for ever", NULL },
     { "max-disk",        FLAG_BYTES,  OFF(max_disk),        "0",            "size of the store; beyond it the oldest spans go early; 0 no limit", NULL },
+    { "max-memory",      FLAG_BYTES,  OFF(max_memory),      "0",            "shared out among exports, waiting halves and what finds spans; 0: each has a bound of its own", NULL },
     { "open",            FLAG_STR,    OFF(open),            "",             "show this file (a snapshot, say) and change nothing: no door for exports", NULL },
     { "check",           FLAG_BOOL,   OFF(is_check),        "false",        "read and check everything in the store, print what is wrong, end", NULL },
     { "durability",      FLAG_CHOICE, OFF(durability_name), "process",      "what an acknowledged export survives: kill -9, a power cut, nothing", "process|power|none" },
@@ -79,6 +88,10 @@ static int check(struct options *o, struct err *err)
         return err_set(err, ERR_USAGE, "--edge-retention must not be less than --retention");
     if (o->max_disk && o->max_disk < MAX_DISK_LEAST)
         return err_set(err, ERR_USAGE, "--max-disk: 0, or 256 MiB and more");
+    if (o->max_memory && o->max_memory < MAX_MEMORY_LEAST)
+        return err_set(err, ERR_USAGE, "--max-memory: 0, or 128 MiB and more");
+    if (o->max_memory && o->max_memory / EXPORTS_PART < o->max_body)
+        return err_set(err, ERR_USAGE, "--max-memory must be at least four times --max-body");
     if (!dialects_from_sv(sv_z(o->dialects_list), &o->dialects))
         return err_set(err, ERR_USAGE,
                        "--metrics-dialects: a list of istio, servicegraph, spanmetrics, kiali");
@@ -94,6 +107,15 @@ static int check(struct options *o, struct err *err)
     if (o->otlp_http_port && o->otlp_http_port == o->http_port)
         return err_set(err, ERR_USAGE, "--otlp-http-port and --http-port are the same");
     return 0;
+}
+
+static void share_memory(struct options *o)
+{
+    if (!o->max_memory)
+        return;
+    o->max_inflight = MIN(o->max_inflight, o->max_memory / EXPORTS_PART);
+    o->store_memory = o->max_memory / STORE_PART;
+    o->halves_max = (size_t)(o->max_memory / HALVES_PART / HALF_BYTES);
 }
 
 int options_parse(struct options *o, struct arena *mem, int argc, char **argv, struct err *err)
@@ -112,6 +134,7 @@ int options_parse(struct options *o, struct arena *mem, int argc, char **argv, s
     o->keep = (struct store_keep){ .raw_ns = o->retention_ns,
                                    .edges_ns = o->edge_retention_ns,
                                    .disk_bytes = o->max_disk ? o->max_disk - LOG_BYTES : 0 };
+    share_memory(o);
     o->limits = limits_for(o->max_body);
     return work_out_url(o, mem, err);
 }

@@ -16,7 +16,7 @@ struct options {
     uint16_t otlp_http_port, http_port, grpc_port, zipkin_port, thrift_port;
     uint64_t max_body, max_inflight, max_connections, queue;
     int64_t drain_ns, retention_ns, edge_retention_ns;
-    uint64_t max_disk;
+    uint64_t max_disk, max_memory;
     struct series_conf series;
     int64_t latency_degraded_ns, latency_failing_ns;
     const char *webhook;
@@ -26,6 +26,8 @@ struct options {
     enum log_level log_level;
     struct limits limits;
     struct store_keep keep;
+    uint64_t store_memory; /* 0: as it comes, likewise halves_max */
+    size_t halves_max;
     unsigned dialects; /* a set of enum dialect */
 };
 

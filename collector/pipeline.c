@@ -193,6 +193,7 @@ static void retain(struct pipeline *p)
     tally_set(TALLY_DROPPED_SPANS, dropped.spans);
     tally_set(TALLY_DROPPED_CALLS, dropped.calls);
     tally_set(TALLY_DROPPED_BUCKETS, dropped.edge_buckets);
+    tally_set(TALLY_STORE_HELD_BYTES, store_held_bytes(p->conf.store));
 }
 
 static void tick(struct pipeline *p, bool was_active)

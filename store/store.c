@@ -133,6 +133,11 @@ int store_get_stats(struct store *s, struct store_stats *ret_stats, struct err *
     return s->ops->stats(s, ret_stats, err);
 }
 
+uint64_t store_held_bytes(struct store *s)
+{
+    return s->ops->held_bytes ? s->ops->held_bytes(s) : 0;
+}
+
 const char *store_scheme(const struct store *s)
 {
     return s->ops->scheme;

@@ -33,7 +33,8 @@ struct store_conf {
     struct store_keep keep;
     struct sv url; /* "memory:", "sqlite:FILE" */
     enum store_durability durability;
-    bool is_read_only; /* refuse every put; no lock taken */
+    uint64_t memory_bytes; /* to hold of what finds spans fast; 0: the backend's own bound */
+    bool is_read_only;     /* refuse every put; no lock taken */
 };
 
 /* Opens or creates. Gives; NULL with err set: ERR_USAGE (url), ERR_IO, ERR_CONFLICT (another
@@ -181,6 +182,8 @@ struct store_stats {
     uint64_t batches, spans, calls, edge_buckets, disk_bytes;
 };
 int store_get_stats(struct store *s, struct store_stats *ret_stats, struct err *err) MUST_USE;
+/* What is held of that now. Any thread. */
+uint64_t store_held_bytes(struct store *s);
 const char *store_scheme(const struct store *s); /* "sqlite"; static */
 
 #endif

@@ -93,6 +93,8 @@ static struct store *sqlite_open(const struct store_conf *conf, struct sv where,
     s->durability = conf->durability;
     s->keep = conf->keep;
     chunks_init(&s->chunks);
+    if (conf->memory_bytes)
+        s->chunks.held_max = conf->memory_bytes;
     stages_init(&s->stages);
     pthread_mutex_init(&s->writing, NULL);
     pthread_mutex_init(&s->edges_lock, NULL);
@@ -118,6 +120,15 @@ void sqlite_set_segment_records(struct sqlite_store *s, uint64_t records)
     pthread_mutex_unlock(&s->chunks.lock);
     pthread_mutex_unlock(&s->writing);
     sealer_wake(s->sealer);
+}
+
+static uint64_t sqlite_held_bytes(struct store *store)
+{
+    struct chunks *c = &((struct sqlite_store *)store)->chunks;
+    pthread_mutex_lock(&c->lock);
+    uint64_t bytes = c->held_bytes;
+    pthread_mutex_unlock(&c->lock);
+    return bytes;
 }
 
 static uint64_t file_bytes(const char *file, const char *suffix)
@@ -173,5 +184,6 @@ const struct store_ops store_sqlite_ops = {
     .calls = sqlite_calls,
     .check = sqlite_check,
     .snapshot = sqlite_snapshot,
+    .held_bytes = sqlite_held_bytes,
     .stats = sqlite_stats,
 };

@@ -349,9 +349,51 @@ static void merging_stops_at_gaps(struct world *w)
     store_close(beside);
 }
 
+/* With next to no room for what finds spans, everything is found all the same, and what is held
+ * stays within the bound but for the journal's own. */
+static void little_memory(struct world *w)
+{
+    if (!w->is_durable || !w->segment_records)
+        return;
+    struct store_conf conf = { .url = sv_z(w->url), .memory_bytes = 4096 };
+    struct random_source r = { 42 };
+    struct store *oracle = oracle_open();
+    AUTO_FREE(batch) b = NULL;
+    w->store = store_close(w->store);
+    for (int round = 0; round < 2; round++) {
+        w->store = store_open(&conf, NULL);
+        assert_non_null(w->store);
+        sqlite_set_segment_records((struct sqlite_store *)w->store, w->segment_records);
+        for (int i = 0; i < 20; i++) {
+            batch_free(b);
+            b = mesh_batch(&r, 30, 1000000 + i * 1000);
+            put_one(w->store, b);
+            put_one(oracle, b);
+        }
+        world_settle(w);
+        for (size_t i = 0; i < b->spans_len; i++) {
+            assert_same_trace(oracle, w->store, b->spans[i].trace_id);
+            struct attr_wish wish = { .attr = b->spans[i].attrs.list[6] };
+            struct span_query q = { .attrs = &wish, .attrs_len = 1, .limit = 5 };
+            struct seen x = { 0 }, y = { 0 };
+            struct search_end end;
+            assert_int_equal(store_search(oracle, &q, see_trace, &x, &end, NULL), 0);
+            assert_int_equal(store_search(w->store, &q, see_trace, &y, &end, NULL), 0);
+            assert_int_equal(x.traces_len, y.traces_len);
+            seen_done(&x);
+            seen_done(&y);
+        }
+        assert_in_range(store_held_bytes(w->store), 0, 4096 + 8 * 30 * 4);
+        w->store = store_close(w->store);
+    }
+    w->store = world_open(w, false, NULL);
+    store_close(oracle);
+}
+
 const struct contract_case retain_cases[] = {
     { "small segments are merged", small_segments_are_merged },
     { "merging stops at gaps", merging_stops_at_gaps },
+    { "little memory", little_memory },
     { "old goes, fresh stays", old_goes_fresh_stays },
     { "nothing unfolded goes", nothing_unfolded_goes },
     { "numbers go on", numbers_go_on },

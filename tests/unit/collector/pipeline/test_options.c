@@ -60,6 +60,8 @@ static void test_contradictions(void **state)
         { "--edge-retention=1h", "--edge-retention must not be less than --retention" },
         { "--retention=0", "--edge-retention must not be less than --retention" },
         { "--max-disk=255MiB", "--max-disk: 0, or 256 MiB and more" },
+        { "--max-memory=127MiB", "--max-memory: 0, or 128 MiB and more" },
+        { "--max-memory=1", "--max-memory: 0, or 128 MiB and more" },
         { "--durability=maybe", "--durability: 'maybe' is not one of process|power|none" },
     };
     for (size_t i = 0; i < NELEMS(cases); i++) {
