@@ -47,7 +47,7 @@ struct command {
     int operands_min, operands_max; /* max -1: any number */
 };
 extern const struct command command_graph, command_edges, command_services, command_traces,
-    command_trace, command_check, command_snapshot, command_compare, command_sql;
+    command_trace, command_unpaired, command_check, command_snapshot, command_compare, command_sql;
 
 /* Writes what is in out to standard output; EXIT_FAILED when that or memory failed. */
 int cli_print(const struct buf *out);

@@ -314,6 +314,14 @@ unsigned fold_meters(struct fold *f, meter_sink *sink, void *to)
     return set;
 }
 
+uint64_t fold_unpaired(struct fold *f, pair_unpaired_sink *sink, void *to)
+{
+    pthread_mutex_lock(&f->counts);
+    uint64_t overflow = pairer_unpaired(f->pairer, sink, to);
+    pthread_mutex_unlock(&f->counts);
+    return overflow;
+}
+
 void fold_get_stats(struct fold *f, struct fold_stats *ret_stats)
 {
     pthread_mutex_lock(&f->counts);

@@ -58,6 +58,10 @@ void fold_totals(struct fold *f, bool with_latency, totals_sink *sink, void *to)
 typedef void meter_sink(void *to, const struct meter *m);
 unsigned fold_meters(struct fold *f, meter_sink *sink, void *to);
 
+/* What could not be paired since the start, under the `counts` lock: keep the sink short. Answers
+ * how many more spans have no row. */
+uint64_t fold_unpaired(struct fold *f, pair_unpaired_sink *sink, void *to);
+
 struct fold_stats {
     uint64_t generation;      /* grows with every change of a count */
     uint64_t calls_counted;   /* access records and paired or lone spans that reached an edge */

@@ -17,6 +17,7 @@ struct half {
     const struct identity *who;  /* interned */
     const struct identity *peer; /* interned; NULL: not named */
     const struct tls_said *said; /* interned; NULL: nothing */
+    const struct identity *late; /* interned: the other half was this one's and is given up */
     uint64_t bytes_received, bytes_sent;
     uint32_t next_same_slot; /* chain of the hash slot */
     uint32_t older, newer;   /* by arrival */
@@ -31,6 +32,7 @@ struct half {
     bool is_calling;   /* client or producer, else server or consumer */
     bool is_matched;   /* a producer that has found a consumer already */
     bool has_failed;   /* the span said ERROR and had no code */
+    bool is_unsampled; /* the span said that its trace is not sampled */
 };
 
 struct halves {

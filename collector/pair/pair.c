@@ -20,11 +20,17 @@
 #include "pair/identities.h"
 #include "pair/lone.h"
 #include "pair/marks.h"
+#include "pair/unpaired.h"
 
 enum {
+    GONE_PLACES = 65536,   /* 1 MiB; used only while halves are given up */
     BESIDE_PLACES = 65536, /* 512 KiB; spans of proxies beside applications with an SDK */
     TOLD_PLACES = 131072,  /* 1 MiB: ten seconds at 3,000 spans a second, a retry's usual delay */
 };
+
+/* Of a span: the trace's flags, and whether the sender knows what it says of the parent, which
+ * older ones that leave all flags at 0 do not. */
+enum { FLAG_SAMPLED = 0x1, FLAGS_ARE_SET = 0x300 };
 
 struct pairer {
     struct normalizer normalizer;
@@ -38,6 +44,8 @@ struct pairer {
     struct tls_saids saids;
     struct marks beside; /* neighbours of proxies' spans */
     struct marks told;   /* spans that were taken in */
+    struct marks gone;   /* halves that were given up, and whose */
+    struct unpaired unpaired;
     struct pair_stats stats;
     int64_t wait_ns;
     bool is_counted; /* of the call that is running */
@@ -55,6 +63,7 @@ struct pairer *pairer_new(const struct pair_conf *c, pair_emit_fn *emit, void *t
     identities_init(&p->identities, c->identities_max);
     marks_init(&p->beside, BESIDE_PLACES);
     marks_init(&p->told, TOLD_PLACES);
+    marks_init(&p->gone, GONE_PLACES);
     p->wait_ns = c->wait_ns;
     p->emit = emit;
     p->to = to;
@@ -70,6 +79,8 @@ struct pairer *pairer_free(struct pairer *p)
     tls_saids_done(&p->saids);
     marks_done(&p->beside);
     marks_done(&p->told);
+    marks_done(&p->gone);
+    unpaired_done(&p->unpaired);
     return mem_free(p);
 }
 
@@ -78,6 +89,14 @@ struct pair_stats pairer_stats(const struct pairer *p)
     struct pair_stats s = p->stats;
     s.waiting = p->halves.len;
     return s;
+}
+
+uint64_t pairer_unpaired(const struct pairer *p, pair_unpaired_sink *sink, void *to)
+{
+    const struct unpaired_row *row;
+    for (size_t i = 0; (row = unpaired_next(&p->unpaired, &i));)
+        sink(to, row);
+    return p->unpaired.overflow;
 }
 
 size_t pairer_identities(const struct pairer *p)
@@ -97,7 +116,8 @@ static void emit(struct pairer *p, const struct call *c, const struct called_hal
         p->emit(p->to, c, called);
 }
 
-static void judge_alone(struct pairer *p, const struct half *h)
+static void judge_alone(struct pairer *p, const struct half *h, enum unpaired_cause cause,
+                        int64_t now_ns)
 {
     struct call c;
     switch (lone_judge(h, &c)) {
@@ -109,8 +129,42 @@ static void judge_alone(struct pairer *p, const struct half *h)
         break;
     case LONE_UNPAIRED:
         count(p, h->is_calling ? &p->stats.unpaired_client : &p->stats.unpaired_server);
+        if (p->is_counted)
+            unpaired_add(&p->unpaired, h, cause, h->late, now_ns);
         break;
     }
+}
+
+/* Why the half is alone, of what can be known. */
+static enum unpaired_cause why_alone(const struct pairer *p, const struct half *h)
+{
+    int64_t end_ns, waited_ns;
+    if (h->late)
+        return UNPAIRED_LATE;
+    if (__builtin_add_overflow(h->start_ns, h->duration_ns, &end_ns) ||
+        __builtin_sub_overflow(h->received_ns, end_ns, &waited_ns) || waited_ns > p->wait_ns ||
+        waited_ns < -p->wait_ns)
+        return UNPAIRED_CLOCK;
+    if (!h->is_calling && marks_has(&p->told, &h->trace, &h->key, true, NULL))
+        return UNPAIRED_ATTEMPT;
+    if (!h->is_calling && marks_has(&p->told, &h->trace, &h->key, false, NULL))
+        return UNPAIRED_NO_CALL;
+    if (h->is_unsampled)
+        return UNPAIRED_UNSAMPLED;
+    if (!h->is_calling)
+        return UNPAIRED_NO_CALLER;
+    return h->kind == SPAN_KIND_PRODUCER ? UNPAIRED_NO_CONSUMER : UNPAIRED_NO_CALLEE;
+}
+
+/* Takes the longest waiting half out of the table; its other half may still come, in vain. */
+static void give_up_oldest(struct pairer *p, bool is_full, int64_t now_ns)
+{
+    uint32_t oldest = p->halves.oldest;
+    const struct half *h = &p->halves.list[oldest];
+    judge_alone(p, h, is_full ? UNPAIRED_FULL : why_alone(p, h), now_ns);
+    if (marks_put(&p->gone, &h->trace, &h->key, h->is_calling, h->who) < 0)
+        count(p, &p->stats.lost);
+    halves_remove(&p->halves, oldest);
 }
 
 /* The surer of the two says the state, of equals the callee; each adds the names it knows. */
@@ -170,14 +224,13 @@ static void emit_pair(struct pairer *p, const struct half *calling, const struct
     emit(p, &c, &half);
 }
 
-static void wait_for_other(struct pairer *p, const struct half *h)
+static void wait_for_other(struct pairer *p, struct half *h)
 {
     if (halves_is_full(&p->halves)) {
-        uint32_t oldest = p->halves.oldest;
         count(p, &p->stats.evicted);
-        judge_alone(p, &p->halves.list[oldest]);
-        halves_remove(&p->halves, oldest);
+        give_up_oldest(p, true, h->received_ns);
     }
+    (void)marks_has(&p->gone, &h->trace, &h->key, !h->is_calling, &h->late);
     if (halves_insert(&p->halves, h) < 0)
         count(p, &p->stats.lost);
 }
@@ -237,7 +290,7 @@ static void add_calling(struct pairer *p, struct half *h, const struct span *s,
         return;
     }
     if (peer_kind == PEER_DATABASE && h->peer) { /* nothing will come from the other side */
-        judge_alone(p, h);
+        judge_alone(p, h, UNPAIRED_NO_CALLEE, h->received_ns);
         return;
     }
     uint32_t at = halves_find(&p->halves, &h->trace, &h->key, false);
@@ -337,6 +390,7 @@ static int half_of(struct pairer *p, const struct span *s, const struct span_fac
         .resends = (uint16_t)f->resends,
         .emitter = (uint8_t)f->emitter,
         .is_calling = f->kind == SPAN_KIND_CLIENT || f->kind == SPAN_KIND_PRODUCER,
+        .is_unsampled = (s->flags & FLAGS_ARE_SET) && !(s->flags & FLAG_SAMPLED),
         .has_failed = sv_eq(f->response_flags, SPAN_ERROR_FLAG),
     };
     set_key(&h, s);
@@ -351,6 +405,15 @@ static int half_of(struct pairer *p, const struct span *s, const struct span_fac
     return 0;
 }
 
+static void add_unidentified(struct pairer *p, const struct span *s, const struct span_facts *f,
+                             int64_t received_ns)
+{
+    struct half h;
+    count(p, &p->stats.unidentified);
+    if (p->is_counted && half_of(p, s, f, received_ns, &h) == 0)
+        unpaired_add(&p->unpaired, &h, UNPAIRED_NO_ID, h.peer, received_ns);
+}
+
 static void add_span(struct pairer *p, const struct span *s, int64_t received_ns)
 {
     struct span_facts f;
@@ -361,7 +424,7 @@ static void add_span(struct pairer *p, const struct span *s, int64_t received_ns
     if (f.kind == SPAN_KIND_UNSPECIFIED || f.kind == SPAN_KIND_INTERNAL)
         return;
     if (!trace_id_is_set(s->trace_id) || !span_id_is_set(s->span_id)) {
-        count(p, &p->stats.unidentified);
+        add_unidentified(p, s, &f, received_ns);
         return;
     }
     bool is_calling = f.kind == SPAN_KIND_CLIENT || f.kind == SPAN_KIND_PRODUCER;
@@ -394,10 +457,8 @@ void pairer_expire(struct pairer *p, int64_t now_ns, bool is_counted)
 {
     p->is_counted = is_counted;
     while (p->halves.oldest != HALF_NONE) {
-        uint32_t oldest = p->halves.oldest;
-        if (p->halves.list[oldest].received_ns > now_ns - p->wait_ns)
+        if (p->halves.list[p->halves.oldest].received_ns > now_ns - p->wait_ns)
             break;
-        judge_alone(p, &p->halves.list[oldest]);
-        halves_remove(&p->halves, oldest);
+        give_up_oldest(p, false, now_ns);
     }
 }

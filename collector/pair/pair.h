@@ -28,10 +28,14 @@ struct pair_stats {
 typedef void pair_emit_fn(void *to, const struct call *c, const struct called_half *called);
 
 struct pair_conf {
-    size_t halves_max;     /* waiting halves, at 128 bytes each; the oldest leaves beyond it */
+    size_t halves_max;     /* waiting halves, at 136 bytes each; the oldest leaves beyond it */
     size_t identities_max; /* distinct identities remembered, at about 300 bytes each */
     int64_t wait_ns;       /* from receiving one half to giving it up */
 };
+
+struct unpaired_row;
+/* row is borrowed until return. */
+typedef void pair_unpaired_sink(void *to, const struct unpaired_row *row);
 
 /* The node that called a root server span. */
 #define PAIR_USER SV("user")
@@ -46,6 +50,9 @@ void pairer_add(struct pairer *p, const struct span *spans, size_t n, int64_t re
 /* Gives up what waits since now_ns - wait_ns or longer; is_counted as above. */
 void pairer_expire(struct pairer *p, int64_t now_ns, bool is_counted);
 struct pair_stats pairer_stats(const struct pairer *p);
+/* Every row of what could not be paired (pair/unpaired.h); answers how many spans have no row,
+ * because there were too many different ones. */
+uint64_t pairer_unpaired(const struct pairer *p, pair_unpaired_sink *sink, void *to);
 size_t pairer_identities(const struct pairer *p); /* distinct ones remembered */
 
 DEFINE_AUTO_FREE(pairer);

@@ -40,6 +40,7 @@ static const struct route routes[] = {
                                                         { "offset", false } } },
     { "/api/v1/services",           api_services,     { PAGED } },
     { "/api/v1/calls",              api_calls,        { WINDOW, { "limit", false } } },
+    { "/api/v1/unpaired",           api_unpaired,     { { "service", false }, PAGED } },
     { "/api/v1/stats",              api_stats,        { { NULL, false } } },
     { "/api/v1/live",               api_live,         { { "window", false }, { "granularity", false } } },
     { "/api/v1/openapi.json",       api_openapi,      { { NULL, false } } },

@@ -55,6 +55,7 @@ const struct route *jaeger_route_at(size_t i, fault_fn **ret_fault);
 /* The handlers, one file a subject. */
 route_fn api_graph, api_edges, api_edge_history, api_edge_exemplars, api_compare, api_tls;
 route_fn api_traces, api_trace;
+route_fn api_unpaired;
 route_fn api_services, api_calls, api_stats, api_health_events;
 route_fn api_live, api_openapi;
 route_fn api_metrics, api_healthz, api_readyz;

@@ -1,4 +1,5 @@
-/* test_explain.c - what an answer says of how its numbers are known: evidence, TLS, network, clocks. */
+/* test_explain.c - what an answer says of how its numbers are known: evidence, TLS, network, clocks;
+ * and of what is missing from them. */
 #include "../sample.h"
 #include "base/mem.h"
 #include "query/api.h"
@@ -195,12 +196,104 @@ static void test_tls_roll_up(void **state)
     json_decref(j);
 }
 
+/* A span of service a in a trace of its own; end_ns its end, at_ns its arrival. */
+static void fold_span(struct world *w, struct span s, int64_t end_ns, int64_t at_ns)
+{
+    static const struct scope scope;
+    static const struct attr a[] = { TEXT("service.name", "a") };
+    static const struct resource from = { .attrs = { a, 1, 0 } };
+    struct batch *b = batch_new();
+    s.start_ns = end_ns - NS_PER_MS;
+    s.end_ns = end_ns;
+    s.resource = &from;
+    s.scope = &scope;
+    *batch_add_span(b) = s;
+    b->received_ns = at_ns;
+    fold_batch(w->api.fold, b, true);
+    batch_free(b);
+}
+
+#define SPAN(k, n, own, parent)                                                                    \
+    (struct span)                                                                                  \
+    {                                                                                              \
+        .kind = SPAN_KIND_##k, .trace_id = sample_trace(n), .span_id = sample_span_id(own),        \
+        .parent_id = sample_span_id(parent)                                                        \
+    }
+
+/* The row of that cause; fails when there is none. */
+static json_t *row_of(json_t *j, const char *cause)
+{
+    json_t *rows = AT(j, "rows"), *row;
+    size_t i;
+    json_array_foreach(rows, i, row)
+    {
+        if (strcmp(STR(row, "cause"), cause) == 0)
+            return row;
+    }
+    fail_msg("no row \"%s\"", cause);
+    return NULL;
+}
+
+static void test_unpaired(void **state)
+{
+    struct world *w = *state;
+    struct span unsampled = SPAN(SERVER, 7, 1, 9);
+    unsampled.flags = 0x100;
+    fold_span(w, SPAN(SERVER, 1, 1, 9), T0, T0);
+    fold_span(w, SPAN(SERVER, 2, 1, 9), T0, T0);
+    fold_span(w, SPAN(CLIENT, 3, 1, 9), T0, T0);
+    fold_span(w, SPAN(PRODUCER, 4, 1, 9), T0, T0);
+    fold_span(w, SPAN(SERVER, 5, 1, 9), T0 - 300 * NS_PER_S, T0);
+    fold_span(w, SPAN(SERVER, 6, 2, 1), T0, T0); /* right under a server's span */
+    fold_span(w, SPAN(SERVER, 6, 1, 0), T0, T0);
+    fold_span(w, unsampled, T0, T0);
+    fold_span(w, SPAN(CLIENT, 8, 0, 9), T0, T0);
+    fold_span(w, SPAN(CLIENT, 9, 1, 8), T0, T0); /* paired, in one workload */
+    fold_span(w, SPAN(SERVER, 9, 2, 1), T0, T0);
+    fold_span(w, SPAN(SERVER, 9, 3, 1), T0, T0); /* its second attempt */
+    fold_tick(w->api.fold, T0 + 61 * NS_PER_S);
+    fold_span(w, SPAN(SERVER, 3, 2, 1), T0 + 61 * NS_PER_S, T0 + 61 * NS_PER_S);
+    fold_tick(w->api.fold, T0 + 130 * NS_PER_S);
+    static const struct {
+        const char *cause, *kind;
+        int count;
+    } wants[] = {
+        { "no_caller", "server", 2 },     { "no_callee", "client", 1 },
+        { "no_consumer", "producer", 1 }, { "clock", "server", 1 },
+        { "late", "server", 1 },          { "unsampled", "server", 1 },
+        { "no_call_span", "server", 1 },  { "no_id", "client", 1 },
+        { "attempt", "server", 1 },
+    };
+    json_t *j = ask(w, "/api/v1/unpaired", 200);
+    assert_int_equal(INT(j, "total"), NELEMS(wants));
+    for (size_t i = 0; i < NELEMS(wants); i++) {
+        json_t *row = row_of(j, wants[i].cause);
+        print_message("case: %s\n", wants[i].cause);
+        assert_int_equal(INT(row, "count"), wants[i].count);
+        assert_string_equal(STR(row, "kind"), wants[i].kind);
+        assert_string_equal(STR(row, "service"), "a");
+    }
+    assert_string_equal(STR(row_of(j, "late"), "peer"), "a");
+    assert_int_equal(json_array_size(AT(row_of(j, "no_caller"), "examples")), 2);
+    assert_string_equal(STR(row_of(j, "clock"), "examples", "0", "traceId"),
+                        "aa000000000000000000000000000005");
+    json_decref(j);
+    j = ask(w, "/api/v1/unpaired?service=b", 200);
+    assert_int_equal(INT(j, "total"), 0);
+    json_decref(j);
+    j = ask(w, "/api/v1/unpaired?offset=1&limit=2", 200);
+    assert_int_equal(json_array_size(AT(j, "rows")), 2);
+    json_decref(j);
+    json_decref(ask(w, "/api/v1/unpaired?limit=x", 400));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_records, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pair, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tls_roll_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unpaired, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
