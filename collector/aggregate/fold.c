@@ -180,6 +180,8 @@ static bool was_told(struct fold *f, const struct call *c)
 static void add_record(struct fold *f, const struct call *c, bool is_counted)
 {
     bool is_repeated = was_told(f, c);
+    if (!is_repeated)
+        pairer_beside_record(f->pairer, c, is_counted);
     if (!is_counted)
         return;
     if (is_repeated)

@@ -153,6 +153,7 @@ void span_facts_of(struct normalizer *n, const struct span *s, struct span_facts
     struct span_facts f = { .emitter = emitter_of(&r) };
     f.is_who_of_resource = !(of_span & IDENTITY_ROLES);
     f.who = identity_from_roles(&r, f.emitter == EMITTER_PROXY);
+    f.instance = roles_str(&r, ROLE_INSTANCE);
     f.kind = kind_of(s, &r);
     if (__builtin_sub_overflow(s->end_ns, s->start_ns, &f.duration_ns) || f.duration_ns < 0)
         f.duration_ns = 0; /* a clock that went back */

@@ -24,6 +24,7 @@ enum peer_kind {
 
 struct span_facts {
     struct identity who;     /* no part is empty */
+    struct sv instance;      /* service.instance.id or host.name; empty: not said */
     bool is_who_of_resource; /* who follows from the resource and whether emitter is PROXY */
     enum emitter emitter;
     enum span_kind kind; /* span.kind attribute where the field itself says nothing */

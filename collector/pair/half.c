@@ -3,7 +3,7 @@
  * Elements live in one array that doubles up to the limit, so an idle collector pays for nothing
  * and a busy one reallocates a dozen times in its life. Links are indexes: they survive the moves
  * and take half the room of pointers. Several halves may wait under one key (a message with many
- * consumers, attempts of a retried request). Cost: 136 bytes a half and 4 a slot. */
+ * consumers, attempts of a retried request). Cost: 144 bytes a half and 4 a slot. */
 #include "pair/half.h"
 #include "base/hash.h"
 #include "base/mem.h"

@@ -18,6 +18,7 @@ struct half {
     const struct identity *peer; /* interned; NULL: not named */
     const struct tls_said *said; /* interned; NULL: nothing */
     const struct identity *late; /* interned: the other half was this one's and is given up */
+    uint64_t instance; /* hash of what tells the sender from others of its name; 0: nothing */
     uint64_t bytes_received, bytes_sent;
     uint32_t next_same_slot; /* chain of the hash slot */
     uint32_t older, newer;   /* by arrival */

@@ -15,7 +15,9 @@
  * Zipkin lets both halves share one span id (and then the parent too); they pair as well. At the
  * table's limit the half that waits longest is judged at once and counted as evicted. */
 #include "pair/pair.h"
+#include "base/hash.h"
 #include "base/mem.h"
+#include "pair/aliases.h"
 #include "pair/half.h"
 #include "pair/identities.h"
 #include "pair/lone.h"
@@ -24,7 +26,7 @@
 
 enum {
     GONE_PLACES = 65536,   /* 1 MiB; used only while halves are given up */
-    BESIDE_PLACES = 65536, /* 512 KiB; spans of proxies beside applications with an SDK */
+    BESIDE_PLACES = 65536, /* 1 MiB; spans of proxies beside applications with an SDK */
     TOLD_PLACES = 131072,  /* 1 MiB: ten seconds at 3,000 spans a second, a retry's usual delay */
 };
 
@@ -46,6 +48,8 @@ struct pairer {
     struct marks told;   /* spans that were taken in */
     struct marks gone;   /* halves that were given up, and whose */
     struct unpaired unpaired;
+    struct aliases aliases;
+    bool has_apps; /* an application's called span has been seen */
     struct pair_stats stats;
     int64_t wait_ns;
     bool is_counted; /* of the call that is running */
@@ -81,6 +85,7 @@ struct pairer *pairer_free(struct pairer *p)
     marks_done(&p->told);
     marks_done(&p->gone);
     unpaired_done(&p->unpaired);
+    aliases_done(&p->aliases);
     return mem_free(p);
 }
 
@@ -120,7 +125,9 @@ static void judge_alone(struct pairer *p, const struct half *h, enum unpaired_ca
                         int64_t now_ns)
 {
     struct call c;
-    switch (lone_judge(h, &c)) {
+    struct half known = *h;
+    known.who = aliases_who(&p->aliases, h);
+    switch (lone_judge(&known, &c)) {
     case LONE_NOTHING: break;
     case LONE_COVERED: count(p, &p->stats.covered); break;
     case LONE_VIRTUAL:
@@ -130,7 +137,7 @@ static void judge_alone(struct pairer *p, const struct half *h, enum unpaired_ca
     case LONE_UNPAIRED:
         count(p, h->is_calling ? &p->stats.unpaired_client : &p->stats.unpaired_server);
         if (p->is_counted)
-            unpaired_add(&p->unpaired, h, cause, h->late, now_ns);
+            unpaired_add(&p->unpaired, &known, cause, h->late, now_ns);
         break;
     }
 }
@@ -192,7 +199,9 @@ static void take_tls(struct call *c, const struct half *called)
 /* The caller's view is the call; the callee fills in what the caller does not know. */
 static void emit_pair(struct pairer *p, const struct half *calling, const struct half *called)
 {
-    if (identity_same_node(calling->who, called->who)) {
+    const struct identity *source = aliases_who(&p->aliases, calling);
+    const struct identity *destination = aliases_who(&p->aliases, called);
+    if (identity_same_node(source, destination)) {
         count(p, &p->stats.internal_hops);
         return;
     }
@@ -203,7 +212,7 @@ static void emit_pair(struct pairer *p, const struct half *calling, const struct
         count(p, &p->stats.covered);
         return;
     }
-    struct call c = call_of_half(calling, calling->who, called->who);
+    struct call c = call_of_half(calling, source, destination);
     c.reporter = REPORTER_PAIR;
     if (c.protocol == PROTOCOL_TCP && called->protocol != PROTOCOL_TCP) {
         c.protocol = (enum protocol)called->protocol;
@@ -270,13 +279,45 @@ static void drop_internal(struct pairer *p, uint32_t at)
     halves_remove(&p->halves, at);
 }
 
-/* A proxy's span: the application's span beside it is no hop of its own. */
-static void take_over(struct pairer *p, const struct half *h, const struct span_id *neighbour)
+/* A proxy told of a span on its own side: the application's span next to it is no hop of its own, and
+ * who sent it is known now. */
+static void take_over(struct pairer *p, const struct trace_id *trace,
+                      const struct span_id *neighbour, bool is_calling,
+                      const struct identity *proxy)
 {
-    uint32_t at = halves_find(&p->halves, &h->trace, neighbour, h->is_calling);
-    if (at != HALF_NONE && p->halves.list[at].emitter == EMITTER_APP)
+    uint32_t at = halves_find(&p->halves, trace, neighbour, is_calling);
+    if (at != HALF_NONE && p->halves.list[at].emitter == EMITTER_APP) {
+        aliases_learn(&p->aliases, &p->halves.list[at], proxy);
         drop_internal(p, at);
-    else if (marks_put(&p->beside, &h->trace, neighbour, h->is_calling, NULL) < 0)
+    } else if (marks_put(&p->beside, trace, neighbour, is_calling, proxy) < 0) {
+        count(p, &p->stats.lost);
+    }
+}
+
+/* Whether a proxy beside the application has told of h's hop already. */
+static bool is_beside_proxy(struct pairer *p, const struct half *h, const struct span_id *id)
+{
+    const struct identity *proxy = NULL;
+    if (h->emitter != EMITTER_APP || !marks_has(&p->beside, &h->trace, id, h->is_calling, &proxy))
+        return false;
+    if (proxy)
+        aliases_learn(&p->aliases, h, proxy);
+    count(p, &p->stats.internal_hops);
+    return true;
+}
+
+void pairer_beside_record(struct pairer *p, const struct call *c, bool is_counted)
+{
+    struct identity who = c->destination;
+    if (!p->has_apps || c->reporter != REPORTER_DESTINATION || !span_id_is_set(c->span_id))
+        return;
+    p->is_counted = is_counted;
+    identity_complete(&who);
+    who.principal = IDENTITY_UNKNOWN; /* as spans have it */
+    const struct identity *proxy = identities_get(&p->identities, &who);
+    if (proxy)
+        take_over(p, &c->trace_id, &c->span_id, false, proxy);
+    else
         count(p, &p->stats.lost);
 }
 
@@ -284,11 +325,9 @@ static void add_calling(struct pairer *p, struct half *h, const struct span *s,
                         enum peer_kind peer_kind)
 {
     if (h->emitter != EMITTER_APP && span_id_is_set(s->parent_id))
-        take_over(p, h, &s->parent_id);
-    if (h->emitter == EMITTER_APP && marks_has(&p->beside, &h->trace, &h->own, true, NULL)) {
-        count(p, &p->stats.internal_hops);
+        take_over(p, &h->trace, &s->parent_id, true, h->who);
+    if (is_beside_proxy(p, h, &h->own))
         return;
-    }
     if (peer_kind == PEER_DATABASE && h->peer) { /* nothing will come from the other side */
         judge_alone(p, h, UNPAIRED_NO_CALLEE, h->received_ns);
         return;
@@ -315,7 +354,7 @@ static void add_root(struct pairer *p, const struct half *h)
         return;
     }
     struct identity user = identity_of_peer(PAIR_USER, SV_NONE);
-    struct call c = call_of_half(h, h->peer ? h->peer : &user, h->who);
+    struct call c = call_of_half(h, h->peer ? h->peer : &user, aliases_who(&p->aliases, h));
     count(p, &p->stats.roots);
     emit(p, &c, NULL);
 }
@@ -323,7 +362,9 @@ static void add_root(struct pairer *p, const struct half *h)
 static void add_called(struct pairer *p, struct half *h)
 {
     if (h->emitter != EMITTER_APP)
-        take_over(p, h, &h->own);
+        take_over(p, &h->trace, &h->own, false, h->who);
+    else
+        p->has_apps = true;
     if (!span_id_is_set(h->key)) {
         uint32_t shared = halves_find(&p->halves, &h->trace, &h->own, true);
         if (shared != HALF_NONE)
@@ -332,10 +373,8 @@ static void add_called(struct pairer *p, struct half *h)
             add_root(p, h);
         return;
     }
-    if (h->emitter == EMITTER_APP && marks_has(&p->beside, &h->trace, &h->key, false, NULL)) {
-        count(p, &p->stats.internal_hops);
+    if (is_beside_proxy(p, h, &h->key))
         return;
-    }
     uint32_t at = halves_find(&p->halves, &h->trace, &h->key, true);
     if (at == HALF_NONE)
         at = halves_find(&p->halves, &h->trace, &h->own, true);
@@ -378,6 +417,7 @@ static int half_of(struct pairer *p, const struct span *s, const struct span_fac
         .start_ns = s->start_ns,
         .duration_ns = f->duration_ns,
         .received_ns = received_ns,
+        .instance = f->instance.len ? hash_sv(f->instance) : 0,
         .bytes_received = f->bytes_received,
         .bytes_sent = f->bytes_sent,
         .response_code = f->response_code,

@@ -28,7 +28,7 @@ struct pair_stats {
 typedef void pair_emit_fn(void *to, const struct call *c, const struct called_half *called);
 
 struct pair_conf {
-    size_t halves_max;     /* waiting halves, at 136 bytes each; the oldest leaves beyond it */
+    size_t halves_max;     /* waiting halves, at 144 bytes each; the oldest leaves beyond it */
     size_t identities_max; /* distinct identities remembered, at about 300 bytes each */
     int64_t wait_ns;       /* from receiving one half to giving it up */
 };
@@ -47,6 +47,9 @@ struct pairer *pairer_free(struct pairer *p); /* takes; halves that wait are dro
  * counted before, so nothing is emitted and no statistic moves. */
 void pairer_add(struct pairer *p, const struct span *spans, size_t n, int64_t received_ns,
                 bool is_counted);
+/* A record of the called side's proxy: the application's span right below it is no hop of its own, and
+ * is of the same workload. Borrows c. */
+void pairer_beside_record(struct pairer *p, const struct call *c, bool is_counted);
 /* Gives up what waits since now_ns - wait_ns or longer; is_counted as above. */
 void pairer_expire(struct pairer *p, int64_t now_ns, bool is_counted);
 struct pair_stats pairer_stats(const struct pairer *p);

@@ -87,6 +87,21 @@ static int requests_of(struct fold *f, struct store *s)
     return n;
 }
 
+static bool has_edge(struct fold *f, struct store *s, struct sv source, struct sv destination)
+{
+    struct view_wish w = { .window = { T0 - 60 * NS_PER_S, T0 + 60 * NS_PER_S } };
+    AUTO_DONE(view) v = { 0 };
+    AUTO_FREE(view_builder) b = view_builder_new(&w);
+    struct window wanted = view_builder_window(b);
+    bool is_there = false;
+    assert_int_equal(fold_read(f, s, &wanted, view_builder_add, b, NULL), 0);
+    assert_int_equal(view_builder_finish(b, &v, NULL), 0);
+    for (size_t i = 0; i < v.edges_len; i++)
+        is_there |= sv_eq(v.edges[i].edge.source.workload, source) &&
+                    sv_eq(v.edges[i].edge.destination.workload, destination);
+    return is_there;
+}
+
 static void test_pending_then_stored(void **state)
 {
     struct store *s = new_store();
@@ -132,6 +147,51 @@ static struct fold *restart(struct fold *f, struct store *s)
     struct replay r = { f, p.seq };
     assert_int_equal(store_replay(s, p.seq, fold_replay_since(f), replay_batch, &r, NULL), 0);
     return f;
+}
+
+/* A sidecar that sends records and no spans: the SDK's server span lies right below its own, which
+ * tells whose the SDK's call to a database is. */
+static void test_record_names_an_sdk(void **state)
+{
+    static const struct attr database[] = { TEXT("db.system", "mysql") };
+    static const bool orders[] = { false, true };
+    (void)state;
+    for (size_t i = 0; i < NELEMS(orders); i++) {
+        struct store *s = new_store();
+        struct fold *f = new_fold();
+        struct fold_stats st;
+        struct batch *first = batch_new(), *second = batch_new();
+        struct batch *spans = orders[i] ? first : second, *records = orders[i] ? second : first;
+        /* the second request makes sure that the record is met by a known application */
+        for (uint8_t n = 1; n <= 2; n++) {
+            add_half(spans, n, false);
+            struct call *c = batch_add_call(records);
+            *c = sample_call(SV("a"), SV("b-v1"), REPORTER_DESTINATION, T0, 200);
+            c->destination.service = SV("b");
+            c->trace_id = sample_trace(n);
+            c->span_id = sample_span_id(1); /* the parent of the SDK's span */
+        }
+        commit(s, f, first, T0);
+        commit(s, f, second, T0);
+        struct batch *more = batch_new();
+        add_half(more, 3, false);
+        struct call *again = batch_add_call(more);
+        *again = sample_call(SV("a"), SV("b-v1"), REPORTER_DESTINATION, T0, 200);
+        again->destination.service = SV("b");
+        again->trace_id = sample_trace(3);
+        again->span_id = sample_span_id(1);
+        commit(s, f, more, T0);
+        struct batch *query = batch_new();
+        add_half(query, 4, false);
+        query->spans[0].kind = SPAN_KIND_CLIENT;
+        query->spans[0].attrs = (struct attrs){ database, 1, 0 };
+        commit(s, f, query, T0);
+        assert_true(has_edge(f, s, SV("b-v1"), SV("mysql")));
+        fold_get_stats(f, &st);
+        assert_true(st.pair.internal_hops >= 1);
+        fold_free(f);
+        store_close(s);
+    }
 }
 
 /* The process dies between commit and flush, again and again: counts stay exact. */
@@ -284,6 +344,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pending_then_stored),
+        cmocka_unit_test(test_record_names_an_sdk),
         cmocka_unit_test(test_crashes),
         cmocka_unit_test(test_halves_over_a_restart),
         cmocka_unit_test(test_one_request_once),

@@ -25,6 +25,10 @@ struct story {
 #define HTTP     TEXT("http.method", "GET")
 #define PROXY    TEXT("component", "proxy")
 #define TULLE    TEXT("telemetry.sdk.name", "tulle")
+#define SHOP     TEXT("k8s.namespace.name", "shop")
+#define DATABASE TEXT("db.system", "mysql")
+#define IS(name) TEXT("k8s.deployment.name", name)
+#define POD(id)  TEXT("service.instance.id", id)
 #define CLIENT   SPAN_KIND_CLIENT
 #define SERVER   SPAN_KIND_SERVER
 #define PRODUCER SPAN_KIND_PRODUCER
@@ -96,6 +100,28 @@ static const struct story stories[] = {
       "", "covered=1" },
     { "a pair with an application's SDK counts", { { 0, CLIENT, "a", 1, 9, { HTTP }, 0 }, { 0, SERVER, "b", 2, 1, { HTTP, TULLE }, 0 } },
       "a>b pair 200;", "paired=1" },
+    { "an SDK's bare name is its sidecar's workload",
+      { { 0, CLIENT, "a", 1, 9, { HTTP }, 0 }, { 0, CLIENT, "a", 2, 1, { PROXY, SHOP, IS("a-v1") }, 0 },
+        { 0, SERVER, "b", 3, 2, { HTTP, PROXY }, 0 }, { 0, CLIENT, "a", 4, 9, { DATABASE }, 0 } },
+      "a-v1>b pair 200;a-v1>mysql span 0;", "paired=1 virtual=1 internal=1" },
+    { "learned when the sidecar's span is first",
+      { { 0, SERVER, "a", 2, 9, { PROXY, SHOP, IS("a-v1") }, 0 }, { 0, SERVER, "a", 3, 2, { HTTP }, 0 },
+        { 0, CLIENT, "a", 4, 3, { DATABASE }, 0 } },
+      "a-v1>mysql span 0;", "virtual=1 internal=1 unpaired_server=1" },
+    { "a neighbour of another name is another",
+      { { 0, SERVER, "a", 2, 9, { PROXY, SHOP, IS("a-v1") }, 0 }, { 0, SERVER, "c", 3, 2, { HTTP }, 0 },
+        { 0, CLIENT, "c", 4, 3, { DATABASE }, 0 } },
+      "c>mysql span 0;", "virtual=1 internal=1 unpaired_server=1" },
+    { "two workloads of one name are none",
+      { { 0, SERVER, "a", 2, 9, { PROXY, SHOP, IS("a-v1") }, 0 }, { 0, SERVER, "a", 3, 2, { HTTP }, 0 },
+        { 0, SERVER, "a", 5, 9, { PROXY, SHOP, IS("a-v2") }, 0 }, { 0, SERVER, "a", 6, 5, { HTTP }, 0 },
+        { 0, CLIENT, "a", 4, 3, { DATABASE }, 0 } },
+      "a>mysql span 0;", "virtual=1 internal=2 unpaired_server=2" },
+    { "unless they are told apart",
+      { { 0, SERVER, "a", 2, 9, { PROXY, SHOP, IS("a-v1") }, 0 }, { 0, SERVER, "a", 3, 2, { HTTP, POD("x") }, 0 },
+        { 0, SERVER, "a", 5, 9, { PROXY, SHOP, IS("a-v2") }, 0 }, { 0, SERVER, "a", 6, 5, { HTTP, POD("y") }, 0 },
+        { 0, CLIENT, "a", 4, 3, { DATABASE, POD("y") }, 0 } },
+      "a-v2>mysql span 0;", "virtual=1 internal=2 unpaired_server=2" },
     { "an export sent once more",
       { { 0, CLIENT, "a", 1, 9, { HTTP }, 0 }, { 0, SERVER, "b", 2, 1, { HTTP }, 0 },
         { 5, CLIENT, "a", 1, 9, { HTTP }, 0 }, { 5, SERVER, "b", 2, 1, { HTTP }, 0 } },
