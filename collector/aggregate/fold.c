@@ -167,19 +167,18 @@ int64_t fold_replay_since(const struct fold *f)
 /* An exporter without an idempotency key that got no answer sends its records once more. */
 static bool was_told(struct fold *f, const struct call *c)
 {
-    bool is_source = c->reporter == REPORTER_SOURCE;
+    bool is_source = c->reporter == REPORTER_SOURCE, was_there = false;
     if (!span_id_is_set(c->span_id))
         return false;
-    if (marks_has(&f->told, &c->trace_id, &c->span_id, is_source, NULL))
-        return true;
-    if (marks_put(&f->told, &c->trace_id, &c->span_id, is_source, NULL) < 0)
+    if (marks_note(&f->told, &c->trace_id, &c->span_id, is_source, &was_there) < 0)
         f->stats.lost++; /* counted, but not known again */
-    return false;
+    return was_there;
 }
 
-static void add_record(struct fold *f, const struct call *c, bool is_counted)
+/* With a key the store has made sure that nothing comes twice. */
+static void add_record(struct fold *f, const struct call *c, bool has_key, bool is_counted)
 {
-    bool is_repeated = was_told(f, c);
+    bool is_repeated = !has_key && was_told(f, c);
     if (!is_repeated)
         pairer_beside_record(f->pairer, c, is_counted);
     if (!is_counted)
@@ -204,7 +203,7 @@ void fold_batch(struct fold *f, const struct batch *b, bool is_counted)
     if (!is_counted) /* what the last process gave up stays given up */
         pairer_expire(f->pairer, MIN(b->received_ns, f->progress.time_ns), false);
     for (size_t i = 0; i < b->calls_len; i++)
-        add_record(f, &b->calls[i], is_counted);
+        add_record(f, &b->calls[i], b->idempotency_key.len > 0, is_counted);
     pairer_add(f->pairer, b->spans, b->spans_len, b->received_ns, is_counted);
     if (is_counted)
         dialects_spans(&f->dialects, b);

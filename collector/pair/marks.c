@@ -43,6 +43,26 @@ static size_t group_of(const struct marks *m, uint64_t mark)
     return mark & (m->places - WAYS);
 }
 
+int marks_note(struct marks *m, const struct trace_id *trace, const struct span_id *id,
+               bool is_calling, bool *ret_was_there)
+{
+    if (!m->slots)
+        m->slots = mem_zalloc(m->places * sizeof(*m->slots));
+    if (!m->slots)
+        return -1;
+    uint64_t mark = mark_of(trace, id, is_calling), next = mark;
+    uint64_t *group = m->slots + group_of(m, mark);
+    *ret_was_there = false;
+    for (size_t i = 0; i < WAYS; i++)
+        *ret_was_there |= group[i] == mark;
+    for (size_t i = 0; i < WAYS && !*ret_was_there; i++) {
+        uint64_t moved = group[i];
+        group[i] = next;
+        next = moved;
+    }
+    return 0;
+}
+
 int marks_put(struct marks *m, const struct trace_id *trace, const struct span_id *id,
               bool is_calling, const struct identity *who)
 {

@@ -468,13 +468,14 @@ static void add_span(struct pairer *p, const struct span *s, int64_t received_ns
         return;
     }
     bool is_calling = f.kind == SPAN_KIND_CLIENT || f.kind == SPAN_KIND_PRODUCER;
-    if (marks_has(&p->told, &s->trace_id, &s->span_id, is_calling, NULL)) {
-        count(p, &p->stats.repeated);
+    bool is_repeated = false;
+    if (marks_note(&p->told, &s->trace_id, &s->span_id, is_calling, &is_repeated) < 0 ||
+        (!is_repeated && half_of(p, s, &f, received_ns, &h) < 0)) {
+        count(p, &p->stats.lost);
         return;
     }
-    if (half_of(p, s, &f, received_ns, &h) < 0 ||
-        marks_put(&p->told, &s->trace_id, &s->span_id, is_calling, NULL) < 0) {
-        count(p, &p->stats.lost);
+    if (is_repeated) {
+        count(p, &p->stats.repeated);
         return;
     }
     if (h.is_calling)
