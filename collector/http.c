@@ -5,8 +5,8 @@
  * this file carries requests there and answers back. A live stream is a response whose reader
  * suspends the connection while there is nothing to send; live.c wakes it.
  *
- * Limits: 512 connections, 32 KiB of memory (so, of headers) for each, 30 s of silence, no request
- * bodies. At the end streams are told first, or libmicrohttpd would wait for them for ever. */
+ * Limits: 512 connections, 32 KiB of memory (so, of headers) for each, 30 s of silence; a request's body
+ * is read only where a route takes one, eight at a time. At the end streams are told first, or libmicrohttpd would wait for them for ever. */
 #include "http.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -23,11 +23,13 @@ enum {
     IDLE_TIMEOUT_S = 30,       /* suspended streams do not count as idle */
     STACK_BYTES = 1024 * 1024, /* handlers use some tens of KiB, sqlite as much */
     STREAM_BLOCK = 16384,      /* read from a stream at a time */
+    BODIES_MAX = 8,            /* held at a time, of at most API_BODY_MAX each: 32 MiB */
 };
 
 struct http {
     struct api api;
     struct live *live;
+    _Atomic unsigned bodies; /* that are being read or held */
     struct MHD_Daemon *daemon;
     struct front *front;
 };
@@ -35,7 +37,10 @@ struct http {
 /* One request, from its first line to its end. */
 struct exchange_state {
     char *target; /* path and query, as sent */
+    struct buf body;
     bool is_begun;
+    bool has_body; /* is counted in bodies */
+    bool is_refused;
 };
 
 static void *on_uri(void *to, const char *uri, struct MHD_Connection *connection)
@@ -51,12 +56,14 @@ static void *on_uri(void *to, const char *uri, struct MHD_Connection *connection
 static void on_completed(void *to, struct MHD_Connection *connection, void **state,
                          enum MHD_RequestTerminationCode why)
 {
-    (void)to;
     (void)connection;
     (void)why;
     struct exchange_state *x = *state;
     if (!x)
         return;
+    if (x->has_body)
+        atomic_fetch_sub(&((struct http *)to)->bodies, 1);
+    buf_done(&x->body);
     mem_free(x->target);
     *state = mem_free(x);
 }
@@ -206,6 +213,21 @@ static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
     return queue(connection, r, a.status);
 }
 
+/* Keeps what a route will read, one byte more than it takes at most.
+ * Beyond BODIES_MAX bodies the next one is refused. */
+static void take_body(struct http *h, struct exchange_state *x, const char *bytes, size_t n)
+{
+    if (!x->has_body && !x->is_refused) {
+        if (atomic_fetch_add(&h->bodies, 1) >= BODIES_MAX) {
+            atomic_fetch_sub(&h->bodies, 1);
+            x->is_refused = true;
+        }
+        x->has_body = !x->is_refused;
+    }
+    if (x->has_body)
+        buf_append(&x->body, bytes, MIN(n, (size_t)API_BODY_MAX + 1 - x->body.len));
+}
+
 static enum MHD_Result on_request(void *to, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_bytes, void **state)
@@ -214,7 +236,6 @@ static enum MHD_Result on_request(void *to, struct MHD_Connection *connection, c
     struct exchange_state *x = *state;
     (void)url;
     (void)version;
-    (void)upload;
     if (!x || !x->target)
         return MHD_NO;
     struct request rq = {
@@ -225,14 +246,19 @@ static enum MHD_Result on_request(void *to, struct MHD_Connection *connection, c
         .accepts_gzip = accepts_gzip(header_of(connection, "Accept-Encoding")),
     };
     bool is_read = sv_eq(rq.method, SV("GET")) || sv_eq(rq.method, SV("HEAD"));
-    if (!x->is_begun && is_read) { /* answered at once, the connection could not be kept */
+    bool is_posted = sv_eq(rq.method, SV("POST")) && api_takes_post(rq.target);
+    if (!x->is_begun && (is_read || is_posted)) { /* or the connection could not be kept */
         x->is_begun = true;
         return MHD_YES;
     }
-    if (*upload_bytes > 0) { /* a body means nothing here */
+    if (*upload_bytes > 0) {
+        if (is_posted)
+            take_body(h, x, upload, *upload_bytes);
         *upload_bytes = 0;
         return MHD_YES;
     }
+    rq.body = buf_sv(&x->body);
+    rq.is_body_refused = x->is_refused || x->body.failed;
     return answer(h, connection, &rq);
 }
 
@@ -253,7 +279,7 @@ static int start(struct http *h, const struct http_conf *c, struct err *err)
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
         MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
         MHD_OPTION_END);
     if (!h->daemon)
         return err_set(err, ERR_IO, "cannot start the threads of the query door: %s",

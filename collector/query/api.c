@@ -143,7 +143,7 @@ static void answer_asset(const struct request *rq, struct sv path, struct answer
 static void run_route(const struct api *api, const struct request *rq, const struct route *r,
                       fault_fn *fault, struct sv id, struct sv text, struct answer *a)
 {
-    struct query q = { .id = id, .accept = rq->accept };
+    struct query q = { .id = id, .accept = rq->accept, .body = rq->body };
     bool is_strict = fault == answer_fault;
     if (params_parse(&q.params, text, is_strict ? r->params : NULL, clock_wall_ns()) < 0)
         fault(a, &q.params);
@@ -196,6 +196,22 @@ static void finish(const struct request *rq, struct answer *a)
     compress(rq, a);
 }
 
+bool api_takes_post(struct sv target)
+{
+    struct sv path, id;
+    fault_fn *fault;
+    (void)sv_cut(&target, '?', &path);
+    const struct route *route = route_of(path, &id, &fault);
+    return route && route_is_post(route);
+}
+
+static bool is_method(struct sv method, bool is_post)
+{
+    if (is_post)
+        return sv_eq(method, SV("POST"));
+    return sv_eq(method, SV("GET")) || sv_eq(method, SV("HEAD"));
+}
+
 void api_answer(const struct api *api, const struct request *rq, struct answer *a)
 {
     struct sv query = rq->target, path = SV_NONE, id = SV_NONE;
@@ -210,9 +226,14 @@ void api_answer(const struct api *api, const struct request *rq, struct answer *
         query = SV_NONE;
     fault_fn *fault;
     const struct route *route = route_of(path, &id, &fault);
-    if (!sv_eq(rq->method, SV("GET")) && !sv_eq(rq->method, SV("HEAD"))) {
-        a->allow = "GET, HEAD";
-        answer_error(a, 405, SV_NONE, "only GET and HEAD are served here");
+    bool is_post = route && route_is_post(route);
+    if (!is_method(rq->method, is_post)) {
+        a->allow = is_post ? "POST" : "GET, HEAD";
+        answer_error(a, 405, SV_NONE, "only %s served here",
+                     is_post ? "POST is" : "GET and HEAD are");
+    } else if (rq->is_body_refused) {
+        a->retry_after_s = 1;
+        answer_error(a, 503, SV_NONE, "too many request bodies are being read");
     } else if (route) {
         run_route(api, rq, route, fault, id, query, a);
     } else if (sv_starts(path, SV("/api/"))) {

@@ -28,9 +28,13 @@ struct request {
     struct sv if_none_match; /* empty: not sent */
     struct sv accept;        /* the same */
     bool accepts_gzip;
+    struct sv body;       /* of a POST that a route takes; longer than API_BODY_MAX: cut there */
+    bool is_body_refused; /* there was no room to read it */
 };
-/* Fills *ret_answer (all-zero before), whatever the request is; no route takes another method than
- * GET and HEAD. The body is compressed when it pays and the client accepts it. */
+enum { API_BODY_MAX = 4 << 20 }; /* a trace of ten thousand spans */
+/* Whether a POST to this target is taken, so that its body is worth reading. */
+bool api_takes_post(struct sv target);
+/* Fills *ret_answer (all-zero before), whatever the request is. A route takes GET and HEAD, or POST. The body is compressed when it pays and the client accepts it. */
 void api_answer(const struct api *api, const struct request *rq, struct answer *ret_answer);
 
 /* A handler's view of its request. */
@@ -38,6 +42,7 @@ struct query {
     struct params params;
     struct sv id;     /* what stood in the path for {id} */
     struct sv accept; /* the Accept header, empty when it was not sent */
+    struct sv body;   /* of a POST */
 };
 typedef void route_fn(const struct api *api, struct query *q, struct answer *a);
 typedef void fault_fn(struct answer *a, const struct params *p);
@@ -51,6 +56,8 @@ const struct route *route_at(size_t i);
 /* The i-th route of Jaeger's API, which Jaeger describes; NULL past the last. It takes whatever
  * parameters come; *ret_fault is how its dialect says 400. */
 const struct route *jaeger_route_at(size_t i, fault_fn **ret_fault);
+/* Whether a route of either table takes POST alone. */
+bool route_is_post(const struct route *r);
 
 /* The handlers, one file a subject. */
 route_fn api_graph, api_edges, api_edge_history, api_edge_exemplars, api_compare, api_tls;

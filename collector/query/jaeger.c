@@ -26,6 +26,8 @@ static const struct {
     { { "/api/metrics/calls", jaeger_calls, ANYTHING }, jaeger_fault },
     { { "/api/metrics/errors", jaeger_errors, ANYTHING }, jaeger_fault },
     { { "/api/metrics/minstep", jaeger_minstep, ANYTHING }, jaeger_fault },
+    { { "/api/transform", jaeger_transform, ANYTHING }, jaeger_fault },
+    { { "/api/archive/{id}", jaeger_archive, ANYTHING }, jaeger_fault },
     { { "/api/v3/services", jaeger3_services, ANYTHING }, jaeger3_fault },
     { { "/api/v3/operations", jaeger3_operations, ANYTHING }, jaeger3_fault },
     { { "/api/v3/traces", jaeger3_traces, ANYTHING }, jaeger3_fault },
@@ -42,6 +44,11 @@ const struct route *jaeger_route_at(size_t i, fault_fn **ret_fault)
         return NULL;
     *ret_fault = routes[i].fault;
     return &routes[i].route;
+}
+
+bool route_is_post(const struct route *r)
+{
+    return r->run == jaeger_transform || r->run == jaeger_archive;
 }
 
 struct json_out jaeger_open(struct answer *a)

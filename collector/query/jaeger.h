@@ -50,6 +50,7 @@ int jaeger_kind(struct params *p, const char *name, bool *ret_is_given, enum spa
 /* Handlers. */
 route_fn jaeger_services, jaeger_service_operations, jaeger_operations;
 route_fn jaeger_traces, jaeger_trace, jaeger_dependencies;
+route_fn jaeger_transform, jaeger_archive;
 route_fn jaeger_latencies, jaeger_calls, jaeger_errors, jaeger_minstep;
 route_fn jaeger3_services, jaeger3_operations, jaeger3_traces, jaeger3_trace, jaeger3_summaries;
 

@@ -202,6 +202,33 @@ def monitor(c):
     equal(ask(c, "/api/metrics/latencies", service="a")[0], 400, "no quantile")
 
 
+def uploads(c):
+    """A file from somebody's disk comes back as traces, and nothing is stored; there is no archive."""
+    known = len(data(c, "/api/services"))
+    other = "0af7651916cd43dd8448eb211c80319d"
+    body = otlp.traces_json([dict(trace_id=t, span_id=f"00000000000000{n}", name=f"op{n}", kind=2, start=NOW + int(n),
+                                  end=NOW + MS, attrs={"a": 1}) for t, n in ((other, "12"), (TRACE, "11"), (other, "10"))],
+                            {"service.name": "uploaded"}, "lib")
+    json_type = {"Content-Type": "application/json"}
+    status, answer = http(c.base + "/api/transform", body, json_type)
+    check(status == 200, f"transform: {status} {answer!r}")
+    traces = json.loads(answer)["data"]
+    equal([(t["traceID"], [s["operationName"] for s in t["spans"]]) for t in traces],
+          [(TRACE, ["op11"]), (other, ["op10", "op12"])], "traces and their spans")
+    equal(traces[1]["processes"]["p1"]["serviceName"], "uploaded", "process")
+    equal(len(data(c, "/api/services")), known, "stored")
+    for bad, want in ((b"", 400), (b"{", 400), (b"[]", 400), (b'{"resourceSpans":[{"scopeSpans":[{"spans":{}}]}]}', 400),
+                      (b" " * (4 << 20) + b"{}", 413), (b"{}", 200)):
+        status, answer = http(c.base + "/api/transform", bad, json_type)
+        equal(status, want, f"transform of {bad[:60]}")
+        check(want == 200 or json.loads(answer)["errors"][0]["code"] == want, f"{answer!r}")
+    status, answer = http(c.base + "/api/archive/" + TRACE, b"", method="POST")
+    equal((status, json.loads(answer)["errors"][0]["msg"]), (500, "archive span storage was not configured"), "archive")
+    equal(http(c.base + "/api/archive/xyz", b"", method="POST")[0], 400, "archive of no trace")
+    equal(http(c.base + "/api/transform")[0], 405, "GET")
+    equal(http(c.base + "/api/traces", b"{}", json_type)[0], 405, "POST")
+
+
 def stamp(ns):
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ns // 10 ** 9)) + f".{ns % 10 ** 9:09d}Z"
 
@@ -290,6 +317,7 @@ def main():
     searches(c)
     dependencies(c)
     monitor(c)
+    uploads(c)
     third(c)
     errors(c)
     odd_parameters(c)
