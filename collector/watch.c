@@ -12,6 +12,7 @@
 #include "query/api.h"
 #include "tallies.h"
 #include <pthread.h>
+#include <stdlib.h>
 
 #define SETTLE_NS   (3 * NS_PER_S)
 #define LOOKBACK_NS (3600 * NS_PER_S)
@@ -48,7 +49,8 @@ static void judge(struct watch *w, int64_t at_ns)
         LOG_EVERY(60 * NS_PER_S, LOG_WARN, "health.not_judged", KV_STR("why", err.why));
 }
 
-/* Waits until that moment of the wall clock; false when watching is over. */
+/* Waits until that moment of the wall clock, unless the clock has been set back by more than an hour;
+ * false when watching is over. */
 static bool wait_until(struct watch *w, int64_t wall_ns)
 {
     bool goes_on;
@@ -56,7 +58,7 @@ static bool wait_until(struct watch *w, int64_t wall_ns)
     for (;;) {
         int64_t left_ns = wall_ns - clock_wall_ns();
         goes_on = !w->is_over;
-        if (!goes_on || left_ns <= 0)
+        if (!goes_on || left_ns <= 0 || left_ns > LOOKBACK_NS)
             break;
         int64_t mono_ns = clock_mono_ns() + MIN(left_ns, HEALTH_STEP_NS); /* clocks get set */
         struct timespec until = { mono_ns / NS_PER_S, mono_ns % NS_PER_S };
@@ -72,12 +74,15 @@ static void *run(void *to)
     int64_t newest_ns = window_align_down(clock_wall_ns() - SETTLE_NS, HEALTH_STEP_NS);
     int64_t at_ns = newest_ns - LOOKBACK_NS;
     while (wait_until(w, at_ns + SETTLE_NS)) {
+        int64_t began_ns = clock_mono_ns();
         w->is_live = at_ns > newest_ns;
         judge(w, at_ns);
+        if (!w->is_live) /* the past can wait: half a core at most */
+            (void)wait_until(w, clock_wall_ns() + clock_mono_ns() - began_ns);
         int64_t now_ns = window_align_down(clock_wall_ns() - SETTLE_NS, HEALTH_STEP_NS);
         at_ns += HEALTH_STEP_NS;
-        if (w->is_live && now_ns - at_ns > LOOKBACK_NS) /* the machine slept, or a clock was set */
-            at_ns = now_ns;
+        if (w->is_live && llabs(now_ns - at_ns) > LOOKBACK_NS)
+            at_ns = now_ns; /* the machine slept, or its clock was set */
     }
     return NULL;
 }
