@@ -34,7 +34,8 @@ struct request {
 enum { API_BODY_MAX = 4 << 20 }; /* a trace of ten thousand spans */
 /* Whether a POST to this target is taken, so that its body is worth reading. */
 bool api_takes_post(struct sv target);
-/* Fills *ret_answer (all-zero before), whatever the request is. A route takes GET and HEAD, or POST. The body is compressed when it pays and the client accepts it. */
+/* Fills *ret_answer (all-zero before), whatever the request is. A route takes GET and HEAD, or POST.
+ * The body of the answer is compressed when it pays and the client accepts it. */
 void api_answer(const struct api *api, const struct request *rq, struct answer *ret_answer);
 
 /* A handler's view of its request. */
