@@ -198,7 +198,7 @@ static void finish(const struct request *rq, struct answer *a)
 
 bool api_takes_post(struct sv target)
 {
-    struct sv path, id;
+    struct sv path = SV_NONE, id = SV_NONE; /* an empty target has no path */
     fault_fn *fault;
     (void)sv_cut(&target, '?', &path);
     const struct route *route = route_of(path, &id, &fault);
