@@ -14,7 +14,7 @@ struct cli {
     bool is_json, is_strict;
     const char *window, *namespace, *granularity, *sort;
     const char *hide, *keep;
-    const char *at, *base_version, *version;
+    const char *at, *base_version, *new_version;
     const char *service, *operation, *status, *min_duration;
     uint64_t limit;
     const char *data, *store;

@@ -13,7 +13,7 @@ static const struct flag rows[] = {
     { "at",           FLAG_STR,    CLI_OFF(at),           "",        "the moment between the windows, as 2026-01-02T03:04:05Z or in seconds; default: window ago", NULL },
     { "service",      FLAG_STR,    CLI_OFF(service),      "",        "compare two versions of this service instead", NULL },
     { "base-version", FLAG_STR,    CLI_OFF(base_version), "",        "its version to compare with", NULL },
-    { "version",      FLAG_STR,    CLI_OFF(version),      "",        "its version in question", NULL },
+    { "new-version",  FLAG_STR,    CLI_OFF(new_version),  "",        "its version in question", NULL },
     { "namespace",    FLAG_STR,    CLI_OFF(namespace),    "",        "only edges that touch this namespace", NULL },
     { "granularity",  FLAG_CHOICE, CLI_OFF(granularity),  "service", "what a node is, between windows", "workload|versionedApp|app|service|namespace" },
     { "limit",        FLAG_UINT,   CLI_OFF(limit),        "1000",    "edges at most", NULL },
@@ -96,13 +96,13 @@ static int run_compare(const struct cli *c)
     AUTO_DONE(buf) out = { 0 };
     struct err err = { 0 };
     char limit[24];
-    bool has_versions = c->service[0] || c->base_version[0] || c->version[0];
+    bool has_versions = c->service[0] || c->base_version[0] || c->new_version[0];
     snprintf(limit, sizeof(limit), "%llu", (unsigned long long)c->limit);
     const struct query_param params[] = { { "window", c->window },
                                           { "at", c->at },
                                           { "service", c->service },
                                           { "baseVersion", c->base_version },
-                                          { "version", c->version },
+                                          { "version", c->new_version },
                                           { "namespace", c->namespace },
                                           { "granularity", has_versions ? "" : c->granularity },
                                           { "limit", limit } };

@@ -32,7 +32,7 @@ struct asked {
     bool by_operation;
     uint32_t kinds; /* a bit 1 << enum span_kind each */
     double quantile;
-    int64_t end_ns, step_ns;
+    int64_t now_ns, end_ns, step_ns;
     size_t points, rate_steps; /* steps shown, steps that a point adds up */
 };
 /* What one step of a series did. */
@@ -110,7 +110,7 @@ static int read_quantile(struct params *p, double *ret_q)
 static int read_times(struct params *p, struct asked *a)
 {
     int64_t lookback_ns = 3600 * NS_PER_S, rate_ns = 600 * NS_PER_S;
-    a->end_ns = p->now_ns;
+    a->now_ns = a->end_ns = p->now_ns;
     a->step_ns = 5 * NS_PER_S;
     if (jaeger_time(p, "endTs", NS_PER_MS, &a->end_ns) < 0 ||
         jaeger_time(p, "lookback", NS_PER_MS, &lookback_ns) < 0 ||
@@ -301,9 +301,9 @@ static int add_up(const struct series *s, enum metric m, size_t last, size_t ste
     return 0;
 }
 
-static double value_of(enum metric m, const struct asked *a, const struct tick *t)
+/* seconds: how much of the point's window has passed. */
+static double value_of(enum metric m, const struct asked *a, const struct tick *t, double seconds)
 {
-    double seconds = (double)a->rate_steps * (double)a->step_ns / 1e9;
     if (m == METRIC_CALLS)
         return (double)t->calls / seconds;
     if (t->calls == 0)
@@ -325,15 +325,17 @@ static int put_points(struct json_out *j, enum metric m, const struct asked *a,
                       const struct table *t, const struct series *s)
 {
     char when[CLOCK_RFC3339_SIZE];
+    const int64_t window_ns = (int64_t)a->rate_steps * a->step_ns;
     json_kv_open(j, "metricPoints", '[');
     for (size_t i = 0; i < a->points; i++) {
         size_t last = i + a->rate_steps - 1;
         int64_t at_ns = t->from_ns + (int64_t)(last + 1) * a->step_ns;
         struct tick sum = { 0 };
-        if (at_ns - (int64_t)a->rate_steps * a->step_ns < t->known_ns)
+        if (at_ns - window_ns < t->known_ns)
             continue;
         int rc = add_up(s, m, last, a->rate_steps, &sum);
-        double v = value_of(m, a, &sum);
+        int64_t passed_ns = MIN(window_ns, window_ns - (at_ns - a->now_ns));
+        double v = value_of(m, a, &sum, (double)MAX(passed_ns, NS_PER_S) / 1e9);
         hist_done(&sum.latency);
         if (rc < 0)
             return -1;

@@ -178,17 +178,18 @@ def monitor(c):
     equal(family["name"], "service_call_rate", "name")
     equal(family["help"], "calls/sec, grouped by service", "help")
     equal(family["metrics"][0]["labels"], [{"name": "service_name", "value": "stock"}], "labels")
-    check(abs(calls - 3 / 60) < 1e-9, f"two records and a pair of spans: {calls}")
+    check(3 / 60 <= calls <= 3 / 49, f"two records and a pair of spans in a minute that is not over: {calls}")
     check(abs(last_point(c, "errors", service="stock")[1] - 1 / 3) < 1e-9, "one of three failed")
     family, p50 = last_point(c, "latencies", service="stock", quantile=0.5)
     equal((family["name"], family["help"]), ("service_latencies", "0.50th quantile latency, grouped by service"), "p50")
     check(4.5 < p50 < 5.5, f"two took 5 ms: {p50}")
-    equal(last_point(c, "calls", service="cart", spanKind="client")[1], calls, "the same from the other side")
+    again = last_point(c, "calls", service="cart", spanKind="client")[1]
+    check(3 / 60 <= again <= 3 / 49, f"the same from the other side: {again}")
     family, calls = last_point(c, "calls", service="cart", groupByOperation="true")
     equal(family["name"], "service_operation_call_rate", "name")
     equal(family["metrics"][0]["labels"], [{"name": "service_name", "value": "cart"},
                                            {"name": "operation", "value": "GET /cart"}], "labels")
-    check(abs(calls - 1 / 60) < 1e-9, f"one call a minute: {calls}")
+    check(1 / 60 <= calls <= 1 / 49, f"one call in a minute that is not over: {calls}")
     equal(last_point(c, "errors", service="cart", groupByOperation="true")[1], 1, "it failed")
     p50 = last_point(c, "latencies", service="cart", groupByOperation="true", quantile=0.5)[1]
     check(90 < p50 < 110, f"100 ms: {p50}")
