@@ -23,6 +23,7 @@ static struct mesh *read_mesh(struct worker *w, struct err *err)
         .ingress_http = o->ingress_http_port,
         .ingress_https = o->ingress_https_port,
         .ingress_class = sv_z(o->ingress_class),
+        .gateway_class = sv_z(o->gateway_class),
     };
     return mesh_load(&conf, err);
 }

@@ -25,6 +25,7 @@ static const struct flag rows[] = {
     { "ingress-http-port", FLAG_PORT,  OFF(ingress_http_port),  "80",            "gateway: where Ingresses are served, if there are any", NULL },
     { "ingress-https-port", FLAG_PORT, OFF(ingress_https_port), "443",           "gateway: where those with tls are", NULL },
     { "ingress-class",     FLAG_STR,    OFF(ingress_class),        "",              "gateway: serve only Ingresses of this class; empty: every one", NULL },
+    { "gateway-class",     FLAG_STR,    OFF(gateway_class),        "",              "gateway: serve only the Gateway API's Gateways of this class; empty: every one", NULL },
     { "secrets",           FLAG_STR,    OFF(secrets),              "",              "gateway: folder of mounted Secrets, NAMESPACE/NAME/tls.crt and tls.key", NULL },
     { "admin-port",        FLAG_PORT,   OFF(admin_port),           "15000",         "/ready, /clusters, /config_dump, /server_info", NULL },
     { "readiness-port",    FLAG_PORT,   OFF(readiness_port),       "15021",         "/healthz/ready", NULL },

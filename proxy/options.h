@@ -12,7 +12,7 @@ struct options {
     const char *workload, *namespace, *service_account, *service, *version, *cluster, *trust_domain;
     const char *pod, *labels;
     const char *listen, *app, *access_log, *log_level_name;
-    const char *secrets, *ingress_class;
+    const char *secrets, *ingress_class, *gateway_class;
     uint16_t ingress_http_port, ingress_https_port;
     uint16_t outbound_port, inbound_port, admin_port, readiness_port, prometheus_port;
     int64_t connect_timeout_ns, handshake_timeout_ns, head_timeout_ns;

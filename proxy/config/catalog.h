@@ -99,8 +99,16 @@ struct http_rule {
     const struct retry_policy *retry; /* NULL: nothing said */
     struct place place;
 };
+/* Of an HTTPRoute's parentRef: the listener it means; empty and 0: all. */
+struct parent_part {
+    struct sv section;
+    uint16_t port;
+};
 struct virtual_service {
     struct meta meta;
+    bool
+        is_k8s; /* an HTTPRoute: its most specific rule decides, and its gateways are Kubernetes' */
+    const struct parent_part *parts; /* is_k8s: one for each of gateways */
     struct text_list hosts, gateways, export_to;
     const struct http_rule *rules;
     size_t rules_len;
@@ -150,6 +158,8 @@ struct secret {
 };
 struct gateway {
     struct meta meta;
+    bool is_k8s; /* of the Gateway API: has a class instead of a selector */
+    struct sv class;
     struct labels selector;
     const struct gateway_server *servers;
     size_t servers_len;
@@ -241,6 +251,8 @@ void read_pod(struct catalog *c, struct node *root, const struct meta *meta);
 void read_virtual_service(struct catalog *c, struct node *root, const struct meta *meta);
 void read_destination_rule(struct catalog *c, struct node *root, const struct meta *meta);
 void read_gateway(struct catalog *c, struct node *root, const struct meta *meta);
+void read_k8s_gateway(struct catalog *c, struct node *root, const struct meta *meta);
+void read_http_route(struct catalog *c, struct node *root, const struct meta *meta);
 void read_secret(struct catalog *c, struct node *root, const struct meta *meta);
 void read_ingress(struct catalog *c, struct node *root, const struct meta *meta);
 void read_peer_authentication(struct catalog *c, struct node *root, const struct meta *meta);
@@ -251,6 +263,9 @@ void read_rule_actions(struct catalog *c, struct reader *r, struct node *n, stru
 void read_target_edits(struct reader *r, struct node *n, struct destination *to);
 void read_destination(struct reader *r, struct node *d, struct destination *to);
 struct text_match read_string_match(struct catalog *c, struct reader *r, struct node *n);
+/* Limits annotated as tulle.io/..., for each rule of the object. */
+void read_object_limits(struct reader *r, struct node *root, struct sv kind,
+                        const struct meta *meta, struct http_rule *rules, size_t len);
 uint32_t read_share(struct reader *r, struct node *map, const char *name, uint32_t fallback);
 /* Text that may stand in a request line, a Host field, a field's name. */
 struct sv read_path_text(struct reader *r, struct node *map, const char *name);

@@ -18,8 +18,11 @@ struct sv resolve_split_name(struct sv text, struct sv *namespace)
 
 static bool is_ours(struct resolve *r, const struct gateway *g)
 {
-    return r->role == ROLE_CHECK ||
-           (r->role == ROLE_GATEWAY && labels_match(&r->self_labels, &g->selector));
+    if (r->role != ROLE_GATEWAY)
+        return r->role == ROLE_CHECK;
+    if (g->is_k8s)
+        return !r->gateway_class.len || sv_eq(r->gateway_class, g->class);
+    return labels_match(&r->self_labels, &g->selector);
 }
 
 bool resolve_names_gateway(const struct text_list *gateways, struct sv namespace,
@@ -28,6 +31,21 @@ bool resolve_names_gateway(const struct text_list *gateways, struct sv namespace
     for (size_t i = 0; i < gateways->len; i++) {
         struct sv ns = namespace, name = resolve_split_name(gateways->list[i], &ns);
         if (sv_eq(g->meta.name, name) && sv_eq(g->meta.namespace, ns))
+            return true;
+    }
+    return false;
+}
+
+bool resolve_names_server(const struct virtual_service *v, const struct door_server *s)
+{
+    struct text_list one = { .len = 1 };
+    for (size_t i = 0; i < v->gateways.len && v->is_k8s == s->gateway->is_k8s; i++) {
+        one.list = &v->gateways.list[i];
+        const struct parent_part *part = v->is_k8s ? &v->parts[i] : NULL;
+        bool is_meant = !part ||
+                        ((!part->section.len || sv_eq(part->section, s->server->port.name)) &&
+                         (!part->port || part->port == s->server->port.number));
+        if (is_meant && resolve_names_gateway(&one, v->meta.namespace, s->gateway))
             return true;
     }
     return false;

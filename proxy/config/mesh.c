@@ -70,6 +70,7 @@ static void resolve_all(struct resolve *r, const struct mesh_conf *conf)
     r->ingress_http = conf->ingress_http;
     r->ingress_https = conf->ingress_https;
     r->ingress_class = conf->ingress_class;
+    r->gateway_class = conf->gateway_class;
     r->trust_domain = or_else(conf->trust_domain, SV("cluster.local"));
     r->self_labels = parse_labels(r, conf->self_labels);
     static void (*const steps[])(struct resolve *) = {

@@ -138,6 +138,7 @@ struct mesh_conf {
     bool is_gateway;        /* take Ingresses and what is bound to gateways instead of "mesh" */
     uint16_t ingress_http, ingress_https; /* where Ingresses are served; 0: not */
     struct sv ingress_class;              /* only Ingresses of this class; empty: every one */
+    struct sv gateway_class;              /* the same of the Gateway API's Gateways */
 };
 /* Gives a mesh with one reference; NULL with err "file:line:column: reason". */
 struct mesh *mesh_load(const struct mesh_conf *conf, struct err *err) MUST_USE;

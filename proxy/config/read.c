@@ -21,6 +21,8 @@ static const struct kind {
     { "networking.istio.io", "VirtualService",      MESH,    read_virtual_service },
     { "networking.istio.io", "DestinationRule",     MESH,    read_destination_rule },
     { "networking.istio.io", "Gateway",             MESH,    read_gateway },
+    { "gateway.networking.k8s.io", "Gateway",       MESH,    read_k8s_gateway },
+    { "gateway.networking.k8s.io", "HTTPRoute",     MESH,    read_http_route },
     { "networking.k8s.io",   "Ingress",             MESH,    read_ingress },
     { "",                    "Secret",              MESH,    read_secret },
     { "security.istio.io",   "PeerAuthentication",  MESH,    read_peer_authentication },

@@ -236,6 +236,27 @@ bool read_limits(struct reader *r, struct node *root, struct sv kind, struct sv 
     return to->limits_len > 0;
 }
 
+void read_object_limits(struct reader *r, struct node *root, struct sv kind,
+                        const struct meta *meta, struct http_rule *rules, size_t len)
+{
+    struct ingress_notes notes = read_notes(r, root);
+    struct route_actions limits = { 0 };
+    if (!read_limits(r, root, kind, meta->namespace, meta->name, &notes, &limits))
+        return;
+    for (size_t i = 0; i < len; i++) {
+        struct route_actions *a = read_array(r, 1, sizeof(*a));
+        if (!a)
+            return;
+        if (rules[i].actions)
+            *a = *rules[i].actions;
+        a->limits = limits.limits;
+        a->limits_len = limits.limits_len;
+        a->unlimited = limits.unlimited;
+        a->unlimited_len = limits.unlimited_len;
+        rules[i].actions = a;
+    }
+}
+
 /* "8m", "1g", "512k", "100"; 0 is any size. */
 static uint64_t body_size(struct reader *r, struct node *root, struct sv text)
 {

@@ -261,6 +261,7 @@ void read_virtual_service(struct catalog *c, struct node *root, const struct met
     for (struct node *n = http ? http->first : NULL; n; n = n->next)
         read_rule(c, &r, n, &rules[v->rules_len++]);
     v->rules = rules;
+    read_object_limits(&r, root, SV("virtualservice"), meta, rules, v->rules_len);
     fields_finish(&r, spec, later_spec);
     CATALOG_ADD(&c->virtual_services, v);
 }

@@ -51,7 +51,7 @@ struct resolve {
     struct labels self_labels;
     size_t doors_max;
     uint16_t ingress_http, ingress_https;
-    struct sv ingress_class;
+    struct sv ingress_class, gateway_class;
     struct map services;   /* fqdn -> service_entry */
     struct map names;      /* interned text -> its copy in the mesh's arena */
     struct map addresses;  /* "ip:port" -> endpoint */
@@ -98,6 +98,8 @@ bool resolve_is_bound(struct resolve *r, const struct text_list *gateways, struc
 /* Is g among them? */
 bool resolve_names_gateway(const struct text_list *gateways, struct sv namespace,
                            const struct gateway *g);
+/* Does v want to be served there? */
+bool resolve_names_server(const struct virtual_service *v, const struct door_server *s);
 /* What "[ns/]pattern" of a server and the host of a VirtualService in vs_namespace have in common:
  * the narrower of the two, or an empty view. */
 struct sv resolve_host_met(struct resolve *r, const struct door_server *s, struct sv pattern,
@@ -110,6 +112,8 @@ struct sv resolve_lower(struct resolve *r, struct sv host);
  * names are meant, only its meta is looked at. */
 bool resolve_rule(struct resolve *r, const struct virtual_service *v, const struct http_rule *rule,
                   const struct http_match *m, struct route_entry *to) MUST_USE;
+/* Sorts the entries of hosts that go by precedence (HTTPRoute). */
+void resolve_precedence(struct resolve *r, struct hosts *h);
 /* Is the Service one through which others reach this very workload? */
 bool resolve_is_own_service(struct resolve *r, const struct service_entry *e);
 /* A rule's TLS with the Secret it names, looked for where the proxy is. */

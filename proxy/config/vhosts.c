@@ -71,7 +71,11 @@ static const struct cluster *cluster_of(struct resolve *r, const struct virtual_
 /* "/foo" rewritten to "/" means another number of bytes for each match block. */
 static void fit_rewrite(struct rewrite *w, const struct http_match *m)
 {
-    if (w->kind != REWRITE_PREFIX || w->prefix_len)
+    if ((w->kind != REWRITE_PREFIX && w->kind != REWRITE_ELEMENTS) || w->prefix_len)
+        return;
+    if (w->kind == REWRITE_ELEMENTS)
+        w->prefix_len = m && m->match.uri.kind == TEXT_MATCH_ELEMENTS ? m->match.uri.text.len : 0;
+    if (w->kind == REWRITE_ELEMENTS)
         return;
     w->prefix_len = m && m->match.uri.kind ? m->match.uri.text.len : 1;
     if (m && (m->match.uri.kind == TEXT_MATCH_REGEX || m->match.uri.kind == TEXT_MATCH_EXACT))
@@ -100,8 +104,9 @@ static bool make_actions(struct resolve *r, const struct virtual_service *v,
                          const struct http_rule *rule, const struct http_match *m,
                          const struct route_actions **ret)
 {
-    bool is_fitted = rule->actions &&
-                     (rule->actions->rewrite.kind == REWRITE_PREFIX || rule->actions->redirect);
+    enum rewrite_kind rewrite = rule->actions ? rule->actions->rewrite.kind : REWRITE_NONE;
+    bool is_fitted = rewrite == REWRITE_PREFIX || rewrite == REWRITE_ELEMENTS ||
+                     (rule->actions && rule->actions->redirect);
     *ret = rule->actions;
     if (!rule->mirrors_len && !is_fitted)
         return true;
@@ -281,7 +286,7 @@ static bool add_block(struct resolve *r, struct reading *to, const struct virtua
     if (!resolve_rule(r, v, rule, m, e))
         return false;
     e->outer = outer && !outer->is_everything ? &outer->match : NULL;
-    to->is_closed = !e->match && !e->outer && !(m && has_selectors(m));
+    to->is_closed = !e->match && !e->outer && !(m && has_selectors(m)) && !v->is_k8s;
     to->len++;
     return true;
 }
@@ -379,6 +384,8 @@ static bool add_to_server(struct resolve *r, const struct virtual_service *v, st
             continue;
         is_served = true;
         struct vhost *own = put_host(r, v, &door->hosts, met, rules);
+        if (own && v->is_k8s)
+            own->is_by_precedence = true;
         if (own && s->server->redirects_plain)
             own->if_plain = &r->mesh->https_redirect;
     }
@@ -395,7 +402,7 @@ static void add_to_doors(struct resolve *r, const struct virtual_service *v)
             struct door *door = &r->mesh->doors[d];
             for (const struct door_server *s = door->servers; s; s = s->next) {
                 struct vhost rules = { 0 };
-                if (!resolve_names_gateway(&v->gateways, v->meta.namespace, s->gateway))
+                if (!resolve_names_server(v, s))
                     continue;
                 is_bound = true;
                 if (make_entries(r, v, s->gateway, &rules))
@@ -481,6 +488,8 @@ void resolve_routes(struct resolve *r)
         else
             add_virtual_service(r, v);
     }
+    for (size_t i = 0; i < r->mesh->doors_len; i++)
+        resolve_precedence(r, &r->mesh->doors[i].hosts);
     for (struct service_entry *e = r->entries.first; e; e = e->next)
         if (e->object && !hosts_get(&r->mesh->hosts, e->fqdn))
             add_service(r, e);

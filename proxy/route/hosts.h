@@ -26,8 +26,9 @@ struct route_entry {
 struct vhost {
     struct sv fqdn; /* of the Service this host is; empty for other hosts */
     const struct route_entry *entries;
-    size_t entries_len; /* 0 in a gateway for services it does not expose */
-    bool is_one_label;  /* "*.a.b" stands for x.a.b and not for x.y.a.b, as in an Ingress */
+    size_t entries_len;    /* 0 in a gateway for services it does not expose */
+    bool is_by_precedence; /* the most specific entry decides: resolving sorts them */
+    bool is_one_label;     /* "*.a.b" stands for x.a.b and not for x.y.a.b, as in an Ingress */
     const struct route *if_plain; /* everything that came without TLS: the Gateway says so */
 };
 struct hosts {

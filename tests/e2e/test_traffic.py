@@ -410,6 +410,95 @@ spec:
     g.stop()
 
 
+HTTP_ROUTES = f"""apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{ name: main, namespace: default }}
+spec:
+  gatewayClassName: tulle
+  listeners:
+  - {{ name: http, port: {DOOR}, protocol: HTTP, hostname: "*.api.test" }}
+  - {{ name: https, port: {HTTPS}, protocol: HTTPS, hostname: www.api.test,
+      tls: {{ certificateRefs: [{{ name: www }}] }} }}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{ name: first, namespace: default }}
+spec:
+  parentRefs: [{{ name: main, sectionName: http }}]
+  hostnames: [www.api.test, elsewhere.test]
+  rules:
+  - backendRefs: [{{ name: web, port: 80 }}]
+  - matches: [{{ path: {{ type: PathPrefix, value: /a }} }}]
+    backendRefs: [{{ name: one, port: 80 }}]
+  - matches: [{{ path: {{ type: PathPrefix, value: /a }}, method: POST }}]
+    backendRefs: [{{ name: two, port: 80 }}]
+  - matches: [{{ path: {{ type: PathPrefix, value: /a }}, headers: [{{ name: x-v, value: "2" }}] }},
+              {{ path: {{ type: Exact, value: /a/exact }} }}]
+    backendRefs: [{{ name: two, port: 80 }}]
+  - matches: [{{ path: {{ value: /query }}, queryParams: [{{ name: q, value: "1" }}] }}]
+    backendRefs: [{{ name: two, port: 80 }}]
+  - matches: [{{ path: {{ value: /split }} }}]
+    backendRefs: [{{ name: one, port: 80, weight: 3 }}, {{ name: two, port: 80 }}]
+  - matches: [{{ path: {{ value: /old }} }}]
+    filters:
+    - {{ type: URLRewrite, urlRewrite: {{ hostname: inner.test, path: {{ type: ReplacePrefixMatch, replacePrefixMatch: /new }} }} }}
+    - {{ type: RequestHeaderModifier, requestHeaderModifier: {{ set: [{{ name: x-set, value: "1" }}], remove: [x-gone] }} }}
+    - {{ type: ResponseHeaderModifier, responseHeaderModifier: {{ add: [{{ name: x-out, value: "1" }}] }} }}
+    - {{ type: RequestMirror, requestMirror: {{ backendRef: {{ name: spy, port: 80 }} }} }}
+    backendRefs: [{{ name: web, port: 80 }}]
+  - matches: [{{ path: {{ value: /go }} }}]
+    filters:
+    - {{ type: RequestRedirect, requestRedirect: {{ scheme: https, path: {{ type: ReplacePrefixMatch, replacePrefixMatch: /gone }} }} }}
+  - matches: [{{ path: {{ value: /hold }} }}]
+    timeouts: {{ request: 300ms }}
+    backendRefs: [{{ name: web, port: 80 }}]
+  - matches: [{{ path: {{ value: /nowhere }} }}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{ name: second, namespace: default, annotations: {{ tulle.io/limit-rpm: "1", tulle.io/limit-burst: "5", tulle.io/limit-per: route }} }}
+spec:
+  parentRefs: [{{ name: main }}]
+  hostnames: [www.api.test]
+  rules:
+  - matches: [{{ path: {{ value: /a/deeper }} }}]
+    backendRefs: [{{ name: web, port: 80 }}]
+---
+"""
+
+
+def test_gateway_api():
+    make_cert(ca, f"{folder}/k8s-secrets/default/www", "www.api.test")
+    g = Proxy(PROXY, net, "k8s", [HTTP_ROUTES] + [net.service(s) for s in ("web", "one", "two", "spy")],
+              options=[f"--secrets={folder}/k8s-secrets"]).wait(HTTPS)
+    host = "www.api.test"
+    for path, method, headers, want in (
+            ("/", "GET", {}, "web-v1"), ("/a", "GET", {}, "one-v1"), ("/a/b", "GET", {}, "one-v1"),
+            ("/ab", "GET", {}, "web-v1"), ("/a", "POST", {}, "two-v1"), ("/a", "GET", {"x_v": "2"}, "two-v1"),
+            ("/a/exact", "GET", {}, "two-v1"), ("/query?q=1", "GET", {}, "two-v1"),
+            ("/query?q=2", "GET", {}, "web-v1"), ("/nowhere", "GET", {}, 500), ("/hold", "GET", {}, 504)):
+        got = g.who(host, path, method=method, port=DOOR, **headers)
+        check(got == want, f"{method} {path}: {got}, want {want}")
+    for other in ("x.api.test", "elsewhere.test", "api.test"):
+        check(g.ask(other, port=DOOR)[0] == 404, other)
+    c = g.connect(DOOR)
+    n = sum(g.who(host, "/split", connection=c) == "two-v1" for _ in range(800))
+    check(is_share(n, 800, 0.25), f"{n} of 800")
+    _, told, r = g.ask(host, "/old/x?y", port=DOOR, X_Gone="1")
+    h = told["headers"]
+    check(told["path"] == "/new/x?y" and h["host"] == "inner.test" and h["x-set"] == "1", told)
+    check("x-gone" not in h and r.getheader("x-out") == "1", f"{h} {r.getheaders()}")
+    wait_until("the copy", lambda: net.servers["spy-v1"].seen)
+    status, _, r = g.ask(host, "/go/x", port=DOOR)
+    check((status, r.getheader("location")) == (302, f"https://{host}/gone/x"), r.getheader("location"))
+    tls = client_tls(ca)
+    check(g.ask(host, "/", port=HTTPS, tls=tls)[0] == 404, "the first route is for HTTP alone")
+    got = [g.ask(host, "/a/deeper", port=HTTPS, tls=tls)[0] for _ in range(6)]
+    check(got == [200] * 5 + [429], f"{got}")
+    net.servers["web-v1"].held.set()
+    g.stop()
+
+
 def test_05_and_10_in_a_sidecar():
     seeds = [f"{SEEDS}/05-reviews-header-and-weights.yaml", f"{SEEDS}/10-app-canary.yaml"]
     p = Proxy(PROXY, net, "weights", seeds + [net.service("reviews", 9080, ("v1", "v2", "v3")),

@@ -185,6 +185,63 @@ static void test_gateways(void **state)
     mesh_unref(m);
 }
 
+#define K8S "gateway.networking.k8s.io/v1"
+#define ROUTE(rules)                                                                               \
+    SERVICE("a")                                                                                   \
+    SERVICE("b") "---\napiVersion: " K8S                                                           \
+                 "\nkind: Gateway\nmetadata: {name: g}\nspec: {gatewayClassName: x, "              \
+                 "listeners: [{name: l, port: 8080, protocol: HTTP}]}\n---\napiVersion: " K8S      \
+                 "\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n  parentRefs: [{name: g}]\n  "    \
+                 "rules: [" rules "]\n"
+#define TO(name) "backendRefs: [{name: " name ", port: 80}]"
+
+static const char routes[] = ROUTE(
+    "{" TO("a") "}, {matches: [{path: {value: /x}, headers: [{name: h, value: '1'}]}], filters: "
+                "[{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, "
+                "replacePrefixMatch: /y}}}, "
+                "{type: RequestMirror, requestMirror: {percent: 5, backendRef: {name: a, port: "
+                "80}}}], " TO("b") "}, "
+                                   "{matches: [{path: {value: /x}}], timeouts: {request: 1s, "
+                                   "backendRequest: 500ms}, " TO("b") "}");
+
+static void test_routes(void **state)
+{
+    struct mesh *m = load(routes, NULL);
+    (void)state;
+    assert_non_null(m);
+    ask(m, "any.test", "/", false, "a.");
+    ask(m, "any.test", "/x/1", false, "b."); /* although the first rule takes everything */
+    ask(m, "any.test", "/xy", false, "a.");
+    mesh_unref(m);
+}
+
+static void test_route_findings(void **state)
+{
+    static const struct {
+        const char *yaml, *part;
+        bool is_error;
+    } cases[] = {
+        { ROUTE("{filters: [{type: ExtensionRef, extensionRef: {name: x}}]}"),
+          "the filter 'ExtensionRef' is not supported", true },
+        { ROUTE("{matches: [{path: {value: x}}]}"), "a path begins with a slash", true },
+        { ROUTE("{backendRefs: [{name: a, namespace: other, port: 80}]}"), "needs a ReferenceGrant",
+          false },
+        { ROUTE("{backendRefs: [{name: a, port: 80, weight: 0}]}"), "is answered 500", false },
+        { ROUTE("{filters: [{type: RequestRedirect, requestRedirect: {statusCode: 200}}]}"),
+          "expected one of 301, 302", true },
+    };
+    (void)state;
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        struct err err = { 0 };
+        struct mesh *m = load(cases[i].yaml, &err);
+        print_message("case: %s (%s)\n", cases[i].part, err.why);
+        assert_int_equal(m == NULL, cases[i].is_error);
+        assert_true(m ? mesh_fixture_warns(m, cases[i].part)
+                      : strstr(err.why, cases[i].part) != NULL);
+        mesh_unref(m);
+    }
+}
+
 /* Fails the 1st, 2nd, n-th allocation: each time an error, never a crash or a leak. */
 static void sweep(const char *yaml)
 {
@@ -219,6 +276,7 @@ static void test_allocations(void **state)
     sweep(secured);
     sweep(gateways);
     sweep(annotated);
+    sweep(routes);
 }
 
 int main(void)
@@ -226,6 +284,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paths),       cmocka_unit_test(test_tls_and_ports),
         cmocka_unit_test(test_findings),    cmocka_unit_test(test_gateways),
+        cmocka_unit_test(test_routes),      cmocka_unit_test(test_route_findings),
         cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
