@@ -472,8 +472,10 @@ static void read_parents(struct reader *r, struct node *spec, struct virtual_ser
             continue;
         struct sv namespace = field_text(r, n, "namespace"), kind = field_text(r, n, "kind");
         (void)field_any(r, n, "group");
-        buf_printf(&text, "%.*s/%.*s", SV_ARG(namespace.len ? namespace : v->meta.namespace),
-                   SV_ARG(field_text(r, n, "name")));
+        struct sv name = field_text(r, n, "name");
+        if (!namespace.len)
+            namespace = v->meta.namespace;
+        buf_printf(&text, "%.*s/%.*s", SV_ARG(namespace), SV_ARG(name));
         struct parent_part part = { field_text(r, n, "sectionName"), field_port(r, n, "port") };
         fields_finish(r, n, NULL);
         if (kind.len && !sv_eq(kind, SV("Gateway"))) {
@@ -488,7 +490,8 @@ static void read_parents(struct reader *r, struct node *spec, struct virtual_ser
     v->gateways.list = names;
     v->parts = parts;
     if (!v->gateways.len)
-        finding_warn(r->to, spec, "has no Gateway among its parentRefs: nobody serves it");
+        finding_warn(r->to, spec ? spec : r->to->object,
+                     "has no Gateway among its parentRefs: nobody serves it");
 }
 
 void read_http_route(struct catalog *c, struct node *root, const struct meta *meta)
