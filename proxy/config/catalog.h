@@ -27,8 +27,11 @@ struct service_port {
     uint16_t port, target;
     bool is_http; /* by appProtocol or the name's prefix */
 };
-struct service {
+struct backends;
+struct service { /* or a host of a ServiceEntry */
     struct meta meta;
+    struct sv host;       /* of a ServiceEntry: its whole name; else empty */
+    struct backends *own; /* a ServiceEntry's endpoints */
     struct labels selector;
     struct service_port *ports; /* TCP only */
     size_t ports_len;
@@ -244,6 +247,7 @@ void catalog_read_path(struct catalog *c, const char *path);
 void catalog_read_text(struct catalog *c, const char *name, struct sv text);
 
 /* One object a kind; root is its document. meta is read already. */
+void read_service_entry(struct catalog *c, struct node *root, const struct meta *meta);
 void read_service(struct catalog *c, struct node *root, const struct meta *meta);
 void read_endpoint_slice(struct catalog *c, struct node *root, const struct meta *meta);
 void read_endpoints(struct catalog *c, struct node *root, const struct meta *meta);

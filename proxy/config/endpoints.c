@@ -171,13 +171,16 @@ static void index_pods(struct resolve *r, struct map *index)
 static void add_entry(struct resolve *r, struct service *s)
 {
     AUTO_DONE(buf) fqdn = { 0 };
-    buf_printf(&fqdn, "%.*s.%.*s.svc.%.*s", SV_ARG(s->meta.name), SV_ARG(s->meta.namespace),
-               SV_ARG(CLUSTER_DOMAIN));
+    if (s->host.len)
+        buf_put(&fqdn, s->host);
+    else
+        buf_printf(&fqdn, "%.*s.%.*s.svc.%.*s", SV_ARG(s->meta.name), SV_ARG(s->meta.namespace),
+                   SV_ARG(CLUSTER_DOMAIN));
     if (fqdn.failed)
         resolve_nomem(r);
     if (map_get(&r->services, buf_sv(&fqdn))) {
         finding_place(&r->catalog->findings, false, &s->meta.place,
-                      "there is another Service of this name; this one is ignored");
+                      "there is another Service or ServiceEntry of this name; this one is ignored");
         return;
     }
     struct port_backends *ports = arena_array(r->catalog->scratch, s->ports_len + 1,
@@ -189,6 +192,7 @@ static void add_entry(struct resolve *r, struct service *s)
     }
     e->object = s;
     e->ports = ports;
+    e->slices = s->own;
 }
 
 static void link_slices(struct resolve *r)

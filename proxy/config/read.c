@@ -19,6 +19,7 @@ static const struct kind {
     { "",                    "Endpoints",           SCRATCH, read_endpoints },
     { "",                    "Pod",                 SCRATCH, read_pod },
     { "networking.istio.io", "VirtualService",      MESH,    read_virtual_service },
+    { "networking.istio.io", "ServiceEntry",        SCRATCH, read_service_entry },
     { "networking.istio.io", "DestinationRule",     MESH,    read_destination_rule },
     { "networking.istio.io", "Gateway",             MESH,    read_gateway },
     { "gateway.networking.k8s.io", "Gateway",       MESH,    read_k8s_gateway },

@@ -5,7 +5,7 @@ import sys
 import threading
 
 import support
-from gateway_support import (DOOR, HTTPS, OUT, POD, PROM, SERVICE, Net, Proxy, client_tls,
+from gateway_support import (APP, DOOR, HTTPS, OUT, POD, PROM, SERVICE, Net, Proxy, client_tls,
                              is_share, make_ca, make_cert, run)
 from support import check, folder, wait_until
 
@@ -348,11 +348,29 @@ def check_pool(p):
     check(opened == 5, f"{opened} connections for 10 requests, two on each")
 
 
+def outside_entry():
+    """A host outside, at the address of another service's pod."""
+    ip = net.servers["turns-v1"].server_address[0]
+    return f"""apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: partner, namespace: default }}
+spec:
+  hosts: [api.partner.test]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  ports: [{{ number: 80, name: http, protocol: HTTP, targetPort: {APP} }}]
+  endpoints: [{{ address: {ip} }}]
+"""
+
+
 def test_destination_rule():
     p = Proxy(PROXY, net, "rules", [DESTINATIONS, net.service("turns", 80, ("v1", "v2", "v3")),
                                     net.service("sticky", 80, ("v1", "v2", "v3")),
-                                    net.service("narrow")], role="sidecar").wait(OUT)
+                                    net.service("narrow"), outside_entry()],
+              role="sidecar").wait(OUT)
     c = p.connect(OUT)
+    check(p.who("api.partner.test", connection=c) == "turns-v1", "a ServiceEntry")
+    check(p.who("partner.test", connection=c) == 404, "no ServiceEntry")
     got = [p.who("turns", connection=c) for _ in range(9)]
     check(sorted(got[:3]) == ["turns-v1", "turns-v2", "turns-v3"] and got[:3] * 3 == got, f"{got}")
     check_sticky(p)

@@ -177,6 +177,32 @@ static void test_destination_rule(void **state)
     mesh_unref(m);
 }
 
+static void test_service_entry(void **state)
+{
+    static const char entry[] =
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: out}\nspec:\n"
+        "  hosts: [API.partner.example, other.example, '*.wild.example']\n  location: "
+        "MESH_EXTERNAL\n  resolution: STATIC\n  ports: [{number: 80, name: http, protocol: HTTP, "
+        "targetPort: 8080}]\n  endpoints:\n  - {address: 192.0.2.1}\n"
+        "  - {address: 192.0.2.2, ports: {http: 9090}}\n  - {address: a.name}\n"
+        "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: pods}\n"
+        "spec:\n  hosts: [pods.example]\n  resolution: STATIC\n  ports: [{number: 80, name: http, "
+        "protocol: HTTP, targetPort: 1234}]\n  workloadSelector: {labels: {app: reviews}}\n";
+    struct mesh *m = load(mesh_fixture_reviews, entry);
+    (void)state;
+    const struct cluster *c = target(m, "api.partner.example", "/", NULL, NULL, 0);
+    assert_text(c->name, "outbound|80||api.partner.example");
+    assert_int_equal(c->endpoints_len, 2);
+    assert_int_equal(c->endpoints[0]->port + c->endpoints[1]->port, 8080 + 9090);
+    assert_non_null(target(m, "other.example:80", "/", NULL, NULL, 0));
+    c = target(m, "pods.example", "/", NULL, NULL, 0);
+    assert_true(c->endpoints_len == 3 && c->endpoints[0]->port == 1234);
+    assert_null(target(m, "x.wild.example", "/", NULL, NULL, 0));
+    assert_true(mesh_fixture_warns(m, "'a.name' is no address"));
+    assert_true(mesh_fixture_warns(m, "only plain host names are supported"));
+    mesh_unref(m);
+}
+
 /* A subset overrides its rule block by block; what stands for a port inherits nothing. */
 static void test_traffic_policies(void **state)
 {
@@ -426,6 +452,7 @@ int main(void)
         cmocka_unit_test(test_self),
         cmocka_unit_test(test_header_and_weights),
         cmocka_unit_test(test_destination_rule),
+        cmocka_unit_test(test_service_entry),
         cmocka_unit_test(test_traffic_policies),
         cmocka_unit_test(test_match_blocks),
         cmocka_unit_test(test_errors_have_a_place),

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * read_service_entry.c - networking.istio.io ServiceEntry: hosts that no Service stands for.
+ *
+ * Each host becomes a service of its full name, with the endpoints that the entry lists (resolution
+ * STATIC) or the Pods that its workloadSelector chooses. Names are not looked up yet: resolution DNS
+ * and NONE leave a host without endpoints, and say so. */
+#include "proxy/config/catalog.h"
+#include <ctype.h>
+
+enum resolution { RESOLVE_NONE, RESOLVE_STATIC, RESOLVE_DNS };
+static const struct choice resolutions[] = {
+    { "NONE", RESOLVE_NONE },           { "STATIC", RESOLVE_STATIC },   { "DNS", RESOLVE_DNS },
+    { "DNS_ROUND_ROBIN", RESOLVE_DNS }, { "DYNAMIC_DNS", RESOLVE_DNS },
+};
+static const struct choice locations[] = { { "MESH_EXTERNAL", 0 }, { "MESH_INTERNAL", 1 } };
+static const char *const later_spec[] = { "subjectAltNames", "addresses", NULL };
+static const char *const later_endpoint[] = { "network",        "locality", "weight",
+                                              "serviceAccount", "labels",   NULL };
+
+static bool speaks_http(struct sv protocol)
+{
+    return sv_starts(protocol, SV("HTTP")) || sv_starts(protocol, SV("GRPC"));
+}
+
+static void read_ports(struct reader *r, struct node *spec, struct service *to)
+{
+    struct node *list = field_list(r, spec, "ports");
+    to->ports = read_array(r, (list ? list->len : 0) + 1, sizeof(*to->ports));
+    for (struct node *n = list && to->ports ? list->first : NULL; n; n = n->next) {
+        if (!node_is_map(r, n))
+            continue;
+        struct service_port *p = &to->ports[to->ports_len];
+        p->name = field_text(r, n, "name");
+        p->port = field_port(r, n, "number");
+        p->target = field_port(r, n, "targetPort");
+        p->is_http = speaks_http(field_text(r, n, "protocol"));
+        if (!p->target)
+            p->target = p->port;
+        if (p->port)
+            to->ports_len++;
+        else
+            finding_error(r->to, n, "number is missing");
+        fields_finish(r, n, NULL);
+    }
+}
+
+/* One address with its own ports: those of the entry, unless it names others. */
+static struct backends *read_endpoint(struct reader *r, struct node *n, const struct service *s)
+{
+    struct node *ports = field_map(r, n, "ports");
+    struct backends *b = read_array(r, 1, sizeof(*b));
+    struct backend_address *address = read_array(r, 1, sizeof(*address));
+    struct backend_port *list = read_array(r, s->ports_len + 1, sizeof(*list));
+    if (!b || !address || !list)
+        return NULL;
+    address->ip = field_text(r, n, "address");
+    if (!ip_of_text(address->ip).is_known) {
+        finding_warn(r->to, n, "'%.*s' is no address: names are not looked up yet, ignored",
+                     SV_ARG(sv_sub(address->ip, 0, 60)));
+        return NULL;
+    }
+    for (size_t i = 0; i < s->ports_len; i++) {
+        uint64_t own = 0;
+        for (struct node *at = ports ? ports->first : NULL; at; at = at->next)
+            if (sv_eq(at->key, s->ports[i].name)) {
+                at->is_read = true;
+                (void)node_uint(r, at, UINT16_MAX, &own);
+            }
+        list[i] = (struct backend_port){ s->ports[i].name,
+                                         own ? (uint16_t)own : s->ports[i].target };
+    }
+    *b = (struct backends){ .meta = s->meta,
+                            .service = s->host,
+                            .addresses = address,
+                            .addresses_len = 1,
+                            .ports = list,
+                            .ports_len = s->ports_len };
+    fields_finish(r, ports, NULL);
+    fields_finish(r, n, later_endpoint);
+    return b;
+}
+
+static void add_host(struct catalog *c, struct reader *r, struct node *spec, struct sv host,
+                     const struct service *like)
+{
+    struct node *list = field_list(r, spec, "endpoints");
+    struct service *s = read_array(r, 1, sizeof(*s));
+    char *lower = read_array(r, host.len + 1, 1);
+    if (!s || !lower)
+        return;
+    for (size_t i = 0; i < host.len; i++)
+        lower[i] = (char)tolower((unsigned char)host.p[i]);
+    *s = *like;
+    s->host = sv_of(lower, host.len);
+    for (struct node *n = list ? list->first : NULL; n; n = n->next) {
+        struct backends *b = node_is_map(r, n) ? read_endpoint(r, n, s) : NULL;
+        if (!b)
+            continue;
+        b->next_of_service = s->own;
+        s->own = b;
+    }
+    CATALOG_ADD(&c->services, s);
+}
+
+void read_service_entry(struct catalog *c, struct node *root, const struct meta *meta)
+{
+    struct reader r = { .to = &c->findings, .mem = c->scratch };
+    struct node *spec = field_map(&r, root, "spec"), *list = field_list(&r, spec, "hosts");
+    struct node *selector = field_map(&r, spec, "workloadSelector");
+    struct service like = { .meta = *meta };
+    like.selector = field_labels(&r, selector, "labels");
+    read_ports(&r, spec, &like);
+    int how = field_choice(&r, spec, "resolution", resolutions, NELEMS(resolutions), RESOLVE_NONE);
+    (void)field_choice(&r, spec, "location", locations, NELEMS(locations), 0);
+    (void)read_texts(&r, spec, "exportTo");
+    if (how != RESOLVE_STATIC && !like.selector.len)
+        finding_warn(r.to, spec ? spec : root,
+                     "names are not looked up yet: only addresses among endpoints are used");
+    for (struct node *n = list ? list->first : NULL; n; n = n->next) {
+        struct sv host = node_text(&r, n);
+        bool is_plain = http_is_authority(host) && !sv_contains(host, SV(":")) &&
+                        !sv_contains(host, SV("*"));
+        if (!is_plain)
+            finding_warn(r.to, n, "only plain host names are supported, ignored");
+        else
+            add_host(c, &r, spec, host, &like);
+    }
+    if (!list)
+        finding_error(r.to, spec ? spec : root, "hosts is missing");
+    fields_finish(&r, selector, NULL);
+    fields_finish(&r, spec, later_spec);
+}
