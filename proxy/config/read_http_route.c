@@ -474,7 +474,7 @@ static void read_parents(struct reader *r, struct node *spec, struct virtual_ser
         (void)field_any(r, n, "group");
         struct sv name = field_text(r, n, "name");
         if (!namespace.len)
-            namespace = v->meta.namespace;
+        namespace = v->meta.namespace;
         buf_printf(&text, "%.*s/%.*s", SV_ARG(namespace), SV_ARG(name));
         struct parent_part part = { field_text(r, n, "sectionName"), field_port(r, n, "port") };
         fields_finish(r, n, NULL);

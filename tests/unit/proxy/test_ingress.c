@@ -188,11 +188,11 @@ static void test_gateways(void **state)
 #define K8S "gateway.networking.k8s.io/v1"
 #define ROUTE(rules)                                                                               \
     SERVICE("a")                                                                                   \
-    SERVICE("b") "---\napiVersion: " K8S                                                           \
-                 "\nkind: Gateway\nmetadata: {name: g}\nspec: {gatewayClassName: x, "              \
-                 "listeners: [{name: l, port: 8080, protocol: HTTP}]}\n---\napiVersion: " K8S      \
-                 "\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n  parentRefs: [{name: g}]\n  "    \
-                 "rules: [" rules "]\n"
+    SERVICE("b")                                                                                   \
+    "---\napiVersion: " K8S "\nkind: Gateway\nmetadata: {name: g}\nspec: {gatewayClassName: x, "   \
+    "listeners: [{name: l, port: 8080, protocol: HTTP}]}\n---\napiVersion: " K8S                   \
+    "\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n  parentRefs: [{name: g}]\n  "                 \
+    "rules: [" rules "]\n"
 #define TO(name) "backendRefs: [{name: " name ", port: 80}]"
 
 static const char routes[] = ROUTE(
