@@ -55,7 +55,7 @@ static void run(struct random_source *r, size_t batch_spans, struct segment_w *w
         t->rows_r_s += cpu_s() - at;
     }
     double at = cpu_s();
-    must(segment_finish(w, &segment, NULL) == 0, "writing a segment");
+    must(segment_finish(w, &segment, NULL, NULL) == 0, "writing a segment");
     t->segment_w_s += cpu_s() - at;
     t->segment_bytes += segment.len;
     at = cpu_s();
@@ -63,8 +63,8 @@ static void run(struct random_source *r, size_t batch_spans, struct segment_w *w
     t->segment_r_s += cpu_s() - at;
     AUTO_FREE(batch) one = batch_new();
     at = cpu_s();
-    must(segment_decode_traces(buf_sv(&segment), &back->spans[back->spans_len / 2].trace_id, 1, false, one,
-                               NULL) == 0,
+    must(segment_decode_traces(buf_sv(&segment), &back->spans[back->spans_len / 2].trace_id, 1,
+                               false, one, NULL) == 0,
          "reading a trace");
     t->trace_s += cpu_s() - at;
     t->traces++;

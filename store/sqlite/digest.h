@@ -10,6 +10,9 @@
 /* Appends the digest of a segment, as segment_encode() wrote it, to out. */
 int digest_encode(struct segment_scratch *scratch, struct sv segment, struct buf *out,
                   struct err *err) MUST_USE;
+/* The same from the segment in the making, while segment_finish() finishes it: that is the only
+ * caller. Latches w->failed when memory is out. */
+int digest_of_added(struct segment_w *w, struct buf *out, struct err *err) MUST_USE;
 /* 0 when these are the bytes of a digest, else ERR_MALFORMED or ERR_UNSUPPORTED. The functions
  * below want bytes that were checked. */
 int digest_check(struct sv digest, struct err *err) MUST_USE;

@@ -161,15 +161,13 @@ static int commit(struct sqlite_store *s, struct run run, const int64_t *ids, co
 }
 
 /* The line of the segment takes what it holds; on failure nothing is left of it. */
-static int write_merged(struct sqlite_store *s, struct run run, const int64_t *ids,
-                        struct merge *m, struct segment_scratch *scratch, struct err *err)
+static int write_merged(struct sqlite_store *s, struct run run, const int64_t *ids, struct merge *m,
+                        struct err *err)
 {
     AUTO_DONE(buf) data = { 0 };
     AUTO_DONE(buf) digest = { 0 };
     struct chunk c = { 0 };
-    int rc = segment_finish(m->w, &data, err);
-    if (rc == 0)
-        rc = digest_encode(scratch, buf_sv(&data), &digest, err);
+    int rc = segment_finish(m->w, &data, &digest, err);
     if (rc == 0 && chunk_of_chunks(&m->lines, 0, m->lines.len, ids[0], &c) < 0)
         rc = err_set(err, ERR_NOMEM, "fingerprints of a segment");
     if (rc < 0)
@@ -200,7 +198,7 @@ static struct run next_run(struct sqlite_store *s, int64_t **ret_ids)
     return run;
 }
 
-bool merge_step(struct sqlite_store *s, struct segment_scratch *scratch)
+bool merge_step(struct sqlite_store *s)
 {
     int64_t *ids = NULL;
     struct run run = next_run(s, &ids);
@@ -217,7 +215,7 @@ bool merge_step(struct sqlite_store *s, struct segment_scratch *scratch)
         session_end(&session);
     }
     if (rc == 0)
-        rc = write_merged(s, run, ids, &m, scratch, NULL);
+        rc = write_merged(s, run, ids, &m, NULL);
     chunks_done(&m.lines);
     segment_w_free(m.w);
     mem_free(ids);

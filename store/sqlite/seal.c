@@ -205,10 +205,8 @@ static int seal_one(struct sealer *sealer, bool *ret_again, struct err *err)
     int rc = read_job(s, &j, err);
     if (rc == 0 && j.len) {
         buf_clear(&sealer->segment);
-        rc = segment_finish(j.w, &sealer->segment, err);
         buf_clear(&sealer->digest);
-        if (rc == 0)
-            rc = digest_encode(&sealer->scratch, buf_sv(&sealer->segment), &sealer->digest, err);
+        rc = segment_finish(j.w, &sealer->segment, &sealer->digest, err);
         struct segment_bytes bytes = { buf_sv(&sealer->segment), buf_sv(&sealer->digest),
                                        segment_size(j.w).errors };
         if (rc == 0)
@@ -269,7 +267,7 @@ static void *seal_on(void *arg)
         }
         while (!is_over(sealer) && retain_step(sealer->store))
             pause_between_steps();
-        while (!is_wanted(sealer) && merge_step(sealer->store, &sealer->scratch))
+        while (!is_wanted(sealer) && merge_step(sealer->store))
             pause_between_steps();
         while (!is_wanted(sealer) && briefs_step(sealer->store, &sealer->scratch)) {
         }

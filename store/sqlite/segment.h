@@ -27,8 +27,10 @@ struct segment_size segment_size(const struct segment_w *w);
 /* Whether service, name and kind of the span that was added as n-th from the end, 1 being the last,
  * are known to be those of one asked about before. False now and then although they are. */
 bool segment_knows_operation(struct segment_w *w, size_t n);
-/* Appends the segment of what was added to out. ERR_NOMEM, and it may be tried again; ERR_LIMIT. */
-int segment_finish(struct segment_w *w, struct buf *out, struct err *err) MUST_USE;
+/* Appends the segment of what was added to out, and its digest (digest.h) to ret_digest, if that is
+ * given. ERR_NOMEM, and it may be tried again; ERR_LIMIT. */
+int segment_finish(struct segment_w *w, struct buf *out, struct buf *ret_digest, struct err *err)
+    MUST_USE;
 /* All of it: starts, adds the batches, finishes. */
 int segment_encode(struct segment_w *w, struct batch *const *batches, size_t n, struct buf *out,
                    struct err *err) MUST_USE;

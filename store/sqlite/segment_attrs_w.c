@@ -205,6 +205,7 @@ static void put_columns(struct segment_w *w)
         for (uint32_t k = 0; k < keys->len; k++)
             *next[keys->list[k].column]++ = w->cells[a->first_cell + k];
     }
+    w->column_ends = next;
     for (size_t c = 0; c < w->columns_len && !w->failed; c++)
         put_column(w, &w->columns[c], next[c] - w->columns[c].len);
 }

@@ -7,6 +7,7 @@
 #include "store/sqlite/segment_w.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "store/sqlite/digest.h"
 #include "store/sqlite/segment_format.h"
 
 struct segment_w *segment_w_new(void)
@@ -111,7 +112,7 @@ static void set_checksum(struct buf *out, size_t sum_at)
         sum[i] = (char)(hash >> 8 * i);
 }
 
-int segment_finish(struct segment_w *w, struct buf *out, struct err *err)
+int segment_finish(struct segment_w *w, struct buf *out, struct buf *ret_digest, struct err *err)
 {
     size_t begin = out->len;
     streams_w_start(&w->streams, out);
@@ -119,6 +120,9 @@ int segment_finish(struct segment_w *w, struct buf *out, struct err *err)
     buf_putc(out, SEGMENT_VERSION);
     buf_put_le64(out, 0); /* the checksum, when it is known */
     put_body(w, out);
+    int rc = 0;
+    if (ret_digest && !w->failed && !w->is_too_deep)
+        rc = digest_of_added(w, ret_digest, err);
     bool failed = w->failed || w->streams.failed || out->failed;
     w->failed = false; /* memory may be there the next time */
     arena_done(&w->scratch);
@@ -127,7 +131,7 @@ int segment_finish(struct segment_w *w, struct buf *out, struct err *err)
     if (w->is_too_deep)
         return err_set(err, ERR_LIMIT, "attributes nest deeper than %d", VALUE_DEPTH_MAX);
     set_checksum(out, begin + SEGMENT_MAGIC.len + 1);
-    return 0;
+    return rc;
 }
 
 int segment_encode(struct segment_w *w, struct batch *const *batches, size_t n, struct buf *out,
@@ -139,7 +143,7 @@ int segment_encode(struct segment_w *w, struct batch *const *batches, size_t n, 
         if (rc < 0)
             return rc;
     }
-    return segment_finish(w, out, err);
+    return segment_finish(w, out, NULL, err);
 }
 
 struct segment_size segment_size(const struct segment_w *w)

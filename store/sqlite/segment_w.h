@@ -139,6 +139,7 @@ struct segment_w {
     size_t calls_len, calls_cap;
     uint64_t errors; /* spans whose status is ERROR */
 
+    cell **column_ends; /* behind each column's values, which stand in order; in scratch */
     /* segment_order() */
     const struct added_span **order; /* side by side by trace; in scratch */
     uint32_t *trace_len;             /* by trace; in scratch */

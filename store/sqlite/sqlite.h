@@ -119,7 +119,7 @@ bool briefs_step(struct sqlite_store *s, struct segment_scratch *scratch) MUST_U
 int64_t together_ns(const struct sqlite_store *s);
 /* Makes one segment out of small neighbours; false when there is nothing to merge, or it
  * failed. The sealing thread's. */
-bool merge_step(struct sqlite_store *s, struct segment_scratch *scratch) MUST_USE;
+bool merge_step(struct sqlite_store *s) MUST_USE;
 
 /* segment_rows.c: within the writer's transaction. */
 struct segment_bytes {

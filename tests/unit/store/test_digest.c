@@ -21,11 +21,13 @@ static struct sealed seal(struct batch *b)
     struct sealed s = { .batch = b };
     AUTO_FREE(segment_w) w = segment_w_new();
     AUTO_DONE(segment_scratch) scratch = { 0 };
+    AUTO_DONE(buf) of_bytes = { 0 };
     struct err err = { 0 };
-    if (segment_encode(w, &b, 1, &s.segment, &err) < 0 ||
-        digest_encode(&scratch, buf_sv(&s.segment), &s.digest, &err) < 0 ||
+    if (segment_add(w, b, NULL, &err) < 0 || segment_finish(w, &s.segment, &s.digest, &err) < 0 ||
+        digest_encode(&scratch, buf_sv(&s.segment), &of_bytes, &err) < 0 ||
         digest_check(buf_sv(&s.digest), &err) < 0)
         fail_msg("%s", err.why);
+    assert_true(sv_eq(buf_sv(&s.digest), buf_sv(&of_bytes))); /* made either way it is the same */
     return s;
 }
 
@@ -179,6 +181,21 @@ static void test_failing_memory(void **state)
         is_done = rc == 0;
         if (is_done)
             assert_true(sv_eq(buf_sv(&out), buf_sv(&s.digest)));
+    }
+    AUTO_FREE(segment_w) w = segment_w_new();
+    assert_int_equal(segment_add(w, s.batch, NULL, NULL), 0);
+    is_done = false;
+    for (uint64_t nth = 1; !is_done; nth++) {
+        AUTO_DONE(buf) segment = { 0 };
+        AUTO_DONE(buf) digest = { 0 };
+        mem_fail_nth(nth);
+        int rc = segment_finish(w, &segment, &digest, NULL);
+        mem_fail_nth(0);
+        assert_true(rc == 0 || rc == ERR_NOMEM);
+        is_done = rc == 0;
+        if (is_done)
+            assert_true(sv_eq(buf_sv(&segment), buf_sv(&s.segment)) &&
+                        sv_eq(buf_sv(&digest), buf_sv(&s.digest)));
     }
     sealed_done(&s);
 }
