@@ -30,18 +30,16 @@ static void refill(struct limit_bucket *b, int64_t now_ns)
 
 static void sweep(struct limiter *l, int64_t now_ns)
 {
-    struct sv key;
     void *value;
     if (l->swept_ns && now_ns - l->swept_ns < SWEEP_NS)
         return;
     l->swept_ns = now_ns;
-    for (size_t i = 0; map_next(&l->buckets, &i, &key, &value);) {
+    for (size_t i = 0; map_next(&l->buckets, &i, NULL, &value);) {
         struct limit_bucket *b = value;
         refill(b, now_ns);
         if (b->active || b->tokens < b->burst)
             continue;
-        map_remove(&l->buckets, key);
-        i--; /* another one may have moved into its place */
+        map_remove_given(&l->buckets, &i);
         mem_free(b);
     }
 }

@@ -158,17 +158,15 @@ void meter_add_counts(const struct meter *m, struct meter_row *row, size_t famil
 void meter_expire(struct meter *m, int64_t now_ns)
 {
     int64_t idle_ns = m->budget->conf.idle_ns;
-    struct sv key;
     void *value;
-    for (size_t i = 0; idle_ns > 0 && map_next(&m->rows, &i, &key, &value);) {
+    for (size_t i = 0; idle_ns > 0 && map_next(&m->rows, &i, NULL, &value);) {
         struct meter_row *row = value;
         if (row->last_ns + idle_ns > now_ns)
             continue;
-        (void)map_remove(&m->rows, key);
+        map_remove_given(&m->rows, &i);
         mem_free(row);
         series_give_back(m->budget, row_series(m->kind));
         m->budget->ended_rows++;
-        i--; /* another row may have moved to this place */
     }
 }
 

@@ -191,13 +191,12 @@ static int judge_one(struct health_log *l, struct change *c, enum health now,
 
 static void forget_silent(struct health_log *l, int64_t at_ns)
 {
-    struct sv key;
     void *value;
-    for (size_t i = 0; map_next(&l->subjects, &i, &key, &value);) {
+    for (size_t i = 0; map_next(&l->subjects, &i, NULL, &value);) {
         struct subject *s = value;
         if (at_ns - s->seen_ns <= FORGET_NS)
             continue;
-        (void)map_remove(&l->subjects, key);
+        map_remove_given(&l->subjects, &i);
         mem_free(s);
     }
 }

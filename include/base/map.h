@@ -1,7 +1,7 @@
 /* map.h - a hash map from bytes to a pointer; keys are copied in, values are the caller's.
  *
  * All-zero is the valid empty map. Open addressing with linear probing, at most 3/4 full. Not
- * thread-safe. Any change invalidates iteration, except map_remove() of the current key. */
+ * thread-safe. Any change invalidates iteration, except map_remove_given(). */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H
 
@@ -31,6 +31,9 @@ int map_put(struct map *m, struct sv key, void *value, void **ret_old) MUST_USE;
 void *map_remove(struct map *m, struct sv key);
 /* for (size_t i = 0; map_next(&m, &i, &key, &value);)   ret_key may be NULL. */
 bool map_next(const struct map *m, size_t *at, struct sv *ret_key, void **ret_value);
+/* Removes the entry that map_next() just gave, and its key; the iteration goes on and skips nothing, but
+ * may give an entry it has given before. */
+void map_remove_given(struct map *m, size_t *at);
 
 DEFINE_AUTO_DONE(map);
 

@@ -72,13 +72,9 @@ int map_put(struct map *m, struct sv key, void *value, void **ret_old)
     return 0;
 }
 
-void *map_remove(struct map *m, struct sv key)
+/* Takes the entry out and moves up those behind it that it was in the way of. */
+static void *empty_slot(struct map *m, size_t hole)
 {
-    if (m->cap == 0)
-        return NULL;
-    size_t hole = probe(m, hash_sv(key), key);
-    if (!m->slots[hole].key)
-        return NULL;
     void *value = m->slots[hole].value;
     mem_free(m->slots[hole].key);
     size_t mask = m->cap - 1;
@@ -92,6 +88,18 @@ void *map_remove(struct map *m, struct sv key)
     m->slots[hole] = (struct map_slot){ 0 };
     m->len--;
     return value;
+}
+
+void *map_remove(struct map *m, struct sv key)
+{
+    size_t at = m->cap ? probe(m, hash_sv(key), key) : 0;
+    return m->cap && m->slots[at].key ? empty_slot(m, at) : NULL;
+}
+
+void map_remove_given(struct map *m, size_t *at)
+{
+    INVARIANT(*at > 0 && m->slots[*at - 1].key);
+    (void)empty_slot(m, --*at); /* another entry may be in its place now */
 }
 
 bool map_next(const struct map *m, size_t *at, struct sv *ret_key, void **ret_value)

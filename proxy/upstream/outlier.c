@@ -82,13 +82,12 @@ size_t outlier_count(struct outlier *o, int64_t now_ns)
 
 static void forget_quiet(struct outlier *o, int64_t now_ns)
 {
-    struct sv key;
     void *value;
-    for (size_t i = 0; map_next(&o->hosts, &i, &key, &value);) {
+    for (size_t i = 0; map_next(&o->hosts, &i, NULL, &value);) {
         struct host *h = value;
         if (is_out(o, h, now_ns) || now_ns - h->error_ns < QUIET_NS)
             continue;
-        map_remove(&o->hosts, key);
+        map_remove_given(&o->hosts, &i);
         mem_free(h);
     }
 }

@@ -120,20 +120,14 @@ int memory_put_edges(struct store *s, const struct edge_bucket *buckets, size_t 
 
 int64_t memory_drop_buckets(struct memory_store *m, int64_t before_ns)
 {
-    AUTO_DONE(buf) copy = { 0 }; /* removing frees the map's own key */
     int64_t dropped = 0;
-    struct sv key;
     void *value;
-    for (size_t i = 0; map_next(&m->buckets, &i, &key, &value);) {
+    for (size_t i = 0; map_next(&m->buckets, &i, NULL, &value);) {
         struct edge_bucket *b = value;
         if (b->start_ns > before_ns - b->width_ns)
             continue;
-        buf_clear(&copy);
-        buf_put(&copy, key);
-        if (copy.failed)
-            return -1;
         dropped += b->width_ns == BUCKET_NS;
-        map_remove(&m->buckets, buf_sv(&copy));
+        map_remove_given(&m->buckets, &i);
         bucket_free(b);
     }
     return dropped;

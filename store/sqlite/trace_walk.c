@@ -180,29 +180,18 @@ static int count_down(struct trace_walk *walk, const struct batch *b)
     return 0;
 }
 
-/* Moves one pass over the map; false when nothing was left to move. Removing shifts others into the
- * place of the removed one, so a single pass may step over some. */
-static bool move_some(struct trace_walk *walk, bool is_last)
+/* Traces of which no chunk is left to read. */
+static void move_whole_traces(struct trace_walk *walk, bool is_last)
 {
-    struct sv key;
     void *value;
-    bool has_moved = false;
-    for (size_t i = 0; map_next(&walk->unfinished, &i, &key, &value);) {
+    for (size_t i = 0; map_next(&walk->unfinished, &i, NULL, &value);) {
         struct walked_trace *t = value;
         if (walk->left[t->print] && !is_last)
             continue;
         t->next = walk->ready;
         walk->ready = t;
-        map_remove(&walk->unfinished, key);
-        has_moved = true;
+        map_remove_given(&walk->unfinished, &i);
     }
-    return has_moved;
-}
-
-static void move_whole_traces(struct trace_walk *walk, bool is_last)
-{
-    while (move_some(walk, is_last))
-        continue;
 }
 
 static int read_chunk(struct trace_walk *walk, struct err *err)

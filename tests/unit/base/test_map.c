@@ -59,6 +59,27 @@ static void test_against_array(void **state)
     check_same(&m, oracle);
 }
 
+/* Removing while walking leaves out nobody, whatever moves into the holes. */
+static void test_remove_while_walking(void **state)
+{
+    (void)state;
+    static int values[500];
+    char text[32];
+    for (size_t keep = 1; keep < 8; keep++) {
+        AUTO_DONE(map) m = { 0 };
+        void *value;
+        for (size_t k = 0; k < NELEMS(values); k++)
+            assert_int_equal(map_put(&m, key_of(k, text, sizeof(text)), &values[k], NULL), 0);
+        for (size_t i = 0; map_next(&m, &i, NULL, &value);)
+            if ((size_t)((int *)value - values) % keep)
+                map_remove_given(&m, &i);
+        assert_int_equal(m.len, (NELEMS(values) + keep - 1) / keep);
+        for (size_t k = 0; k < NELEMS(values); k++)
+            assert_ptr_equal(map_get(&m, key_of(k, text, sizeof(text))),
+                             k % keep ? NULL : &values[k]);
+    }
+}
+
 static void test_odd_keys(void **state)
 {
     (void)state;
@@ -100,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_array),
+        cmocka_unit_test(test_remove_while_walking),
         cmocka_unit_test(test_odd_keys),
         cmocka_unit_test(test_every_allocation_fails_once),
     };
