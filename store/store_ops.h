@@ -40,7 +40,7 @@ struct store_ops {
     int (*check)(struct store *s, store_finding_sink *sink, void *to,
                  struct store_checked *ret_checked, struct err *err);
     int (*snapshot)(struct store *s, const char *file, struct err *err); /* may be NULL */
-    uint64_t (*held_bytes)(struct store *s); /* may be NULL */
+    uint64_t (*held_bytes)(struct store *s);                             /* may be NULL */
     int (*stats)(struct store *s, struct store_stats *ret_stats, struct err *err);
 };
 

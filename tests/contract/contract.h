@@ -25,10 +25,10 @@ struct contract_case {
     const char *name;
     void (*run)(struct world *w);
 };
-extern const struct contract_case put_cases[], find_cases[], search_cases[], edge_cases[], safety_cases[],
-    file_cases[], retain_cases[];
-extern const size_t put_cases_len, find_cases_len, search_cases_len, edge_cases_len, safety_cases_len, file_cases_len,
-    retain_cases_len;
+extern const struct contract_case put_cases[], find_cases[], search_cases[], edge_cases[],
+    safety_cases[], file_cases[], retain_cases[];
+extern const size_t put_cases_len, find_cases_len, search_cases_len, edge_cases_len,
+    safety_cases_len, file_cases_len, retain_cases_len;
 
 void world_reopen(struct world *w); /* close and open; nothing for a backend that forgets */
 void world_settle(struct world *w); /* waits until the sealing thread has sealed what is due */
