@@ -1,10 +1,11 @@
-"""bench.py --build DIR [memory|proxy|ingest|store|query ...] - what the programs cost, measured on this machine.
+"""bench.py --build DIR [memory|proxy|ingest|store|query|graph ...] - what the programs cost, measured on this machine.
 
 memory  resident memory of one sidecar and of the collector, at rest
 proxy   CPU a request through one sidecar and through two with mutual TLS, beside nginx and HAProxy,
         see proxy.py
 ingest  spans per second of the collector's CPU time over OTLP/HTTP into SQLite, see ingest.py
 store   what stored spans take: disk, memory, time to start; query: how fast they are found, see store.py
+graph   the graph of a mesh of 5,000 edges and the cost of counting a call, see graph.py
 
 CPU time is the proxy process's own (user and system, from /proc), so a busy machine disturbs it
 little. Prints a table, and one JSON line a measurement to DIR/bench.jsonl.
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 
+import graph
 import ingest
 import proxy
 import store
@@ -133,8 +135,12 @@ def bench_query(programs, folder, children, report, args):
     store.bench_query(programs, folder, children, report, args, wait_for)
 
 
+def bench_graph(programs, _folder, children, report, args):
+    graph.bench_graph(programs, children, report, args, wait_for)
+
+
 BENCHES = {"memory": bench_memory, "proxy": bench_proxy, "ingest": bench_ingest, "store": bench_store,
-           "query": bench_query}
+           "query": bench_query, "graph": bench_graph}
 
 
 def main():
@@ -143,6 +149,7 @@ def main():
     parser.add_argument("--build", default="build")
     parser.add_argument("names", nargs="*", choices=[[], *BENCHES])
     ingest.arguments(parser)
+    graph.arguments(parser)
     args = parser.parse_args()
     build = os.path.abspath(args.build)
     report = Report(os.path.join(build, "bench.jsonl"))
