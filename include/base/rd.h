@@ -38,7 +38,14 @@ uint8_t rd_u8(struct rd *r);
 uint16_t rd_le16(struct rd *r);
 uint32_t rd_le32(struct rd *r);
 uint64_t rd_le64(struct rd *r);
-uint64_t rd_varint(struct rd *r); /* LEB128 as protobuf's, at most 10 bytes */
+uint64_t rd_varint_slow(struct rd *r); /* use rd_varint() */
+/* LEB128 as protobuf's, at most 10 bytes. */
+static inline uint64_t rd_varint(struct rd *r)
+{
+    if (r->at != r->end && *r->at < 0x80)
+        return *r->at++;
+    return rd_varint_slow(r);
+}
 /* 0, or the latched failure's code with its cause copied to err. */
 int rd_finish(const struct rd *r, struct err *err) MUST_USE;
 

@@ -72,15 +72,32 @@ static void put_utf8(struct buf *to, struct sv s)
     }
 }
 
+#define EACH(byte) ((byte)*UINT64_C(0x0101010101010101))
+
+/* Whether one of eight bytes is below ' ', above '~', a quote or a backslash; may say so of others
+ * above one that is. Each test leaves the top bit of a byte set. */
+static uint64_t special_bytes(uint64_t v)
+{
+    uint64_t quote = v ^ EACH('"'), backslash = v ^ EACH('\\');
+    uint64_t is_low = v - EACH(' '), is_high = v | (v + EACH(0x7f - '~'));
+    return (is_low | is_high | (quote - EACH(1)) | (backslash - EACH(1))) & EACH(0x80);
+}
+
 /* Nearly all texts are printable ASCII without quotes: one check, one copy. */
 static bool is_plain(struct sv s)
 {
-    bool is_special = false;
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        is_special |= (c < ' ') | (c > '~') | (c == '"') | (c == '\\');
+    uint64_t special = 0, word;
+    size_t i = 0;
+    for (; i + sizeof(word) <= s.len; i += sizeof(word)) {
+        memcpy(&word, s.p + i, sizeof(word));
+        special |= special_bytes(word);
     }
-    return !is_special;
+    if (i < s.len) {
+        word = EACH('a'); /* plain ones fill it up */
+        memcpy(&word, s.p + i, s.len - i);
+        special |= special_bytes(word);
+    }
+    return special == 0;
 }
 
 static void put_plain(struct buf *to, struct sv s)

@@ -60,7 +60,7 @@ uint64_t rd_le64(struct rd *r)
     return rd_le(r, 8);
 }
 
-uint64_t rd_varint(struct rd *r)
+uint64_t rd_varint_slow(struct rd *r)
 {
     uint64_t v = 0;
     for (unsigned shift = 0; shift < 70; shift += 7) {

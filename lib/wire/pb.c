@@ -10,17 +10,10 @@
 #define FIELD_MAX        ((UINT32_C(1) << 29) - 1)
 #define VARINT_BYTES_MAX 10
 
-static uint64_t varint(struct rd *r)
-{
-    if (r->at != r->end && *r->at < 0x80)
-        return *r->at++;
-    return rd_varint(r);
-}
-
 bool pb_next_slow(struct rd *r, struct pb_tag *ret_tag)
 {
     const uint8_t *start = r->at;
-    uint64_t raw = varint(r);
+    uint64_t raw = rd_varint(r);
     if (!rd_ok(r))
         return false;
     uint64_t field = raw >> 3;
@@ -50,7 +43,7 @@ static bool has_wire(struct rd *r, struct pb_tag t, enum pb_wire want)
 
 uint64_t pb_varint(struct rd *r, struct pb_tag t)
 {
-    return has_wire(r, t, PB_VARINT) ? varint(r) : 0;
+    return has_wire(r, t, PB_VARINT) ? rd_varint(r) : 0;
 }
 
 uint32_t pb_fixed32(struct rd *r, struct pb_tag t)
@@ -73,7 +66,7 @@ double pb_double(struct rd *r, struct pb_tag t)
 
 size_t pb_length_slow(struct rd *r, struct pb_tag t)
 {
-    uint64_t len = has_wire(r, t, PB_BYTES) ? varint(r) : 0;
+    uint64_t len = has_wire(r, t, PB_BYTES) ? rd_varint(r) : 0;
     if (len <= rd_left(r))
         return (size_t)len;
     rd_fail(r, ERR_TRUNCATED, "field %u: %llu bytes announced, %zu left", t.field,
@@ -84,7 +77,7 @@ size_t pb_length_slow(struct rd *r, struct pb_tag t)
 void pb_skip(struct rd *r, struct pb_tag t)
 {
     switch (t.wire) {
-    case PB_VARINT: (void)varint(r); return;
+    case PB_VARINT: (void)rd_varint(r); return;
     case PB_FIXED64: (void)rd_bytes(r, 8); return;
     case PB_BYTES: (void)pb_bytes(r, t); return;
     case PB_FIXED32: (void)rd_bytes(r, 4); return;

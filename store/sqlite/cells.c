@@ -3,6 +3,7 @@
  * A varint with a bit a reporter, then for each of them the length and bytes of
  * edge_cell_encode(). */
 #include "store/sqlite/cells.h"
+#include "base/mem.h"
 #include "base/varint.h"
 
 int cells_encode(const struct edge_bucket *b, struct buf *out, struct buf *scratch)
@@ -24,6 +25,29 @@ int cells_encode(const struct edge_bucket *b, struct buf *out, struct buf *scrat
     return out->failed ? -1 : 0;
 }
 
+/* Adds the encoded cell to *cell; nearly always there is none yet, and it is read in place. */
+static int cell_merge(struct sv bytes, struct edge_cell **cell, struct err *err)
+{
+    if (!*cell) {
+        struct edge_cell *fresh = mem_alloc(sizeof(*fresh));
+        int rc = fresh ? edge_cell_decode(bytes, fresh, err)
+                       : err_set(err, ERR_NOMEM, "edge bucket");
+        if (rc < 0)
+            mem_free(fresh);
+        else
+            *cell = fresh;
+        return rc;
+    }
+    struct edge_cell stored = { 0 };
+    int rc = edge_cell_decode(bytes, &stored, err);
+    if (rc < 0)
+        return rc;
+    if (edge_cell_merge(*cell, &stored) < 0)
+        rc = err_set(err, ERR_NOMEM, "edge bucket");
+    edge_cell_done(&stored);
+    return rc;
+}
+
 /* Merges what is in the blob into b. */
 int cells_merge(struct sv in, struct edge_bucket *b, struct err *err)
 {
@@ -35,17 +59,10 @@ int cells_merge(struct sv in, struct edge_bucket *b, struct err *err)
     for (unsigned i = 0; i < REPORTERS_LEN; i++) {
         if (!(mask >> i & 1))
             continue;
-        struct edge_cell stored = { 0 };
         struct sv bytes = rd_text(&r);
         int rc = rd_finish(&r, err);
         if (rc == 0)
-            rc = edge_cell_decode(bytes, &stored, err);
-        if (rc < 0)
-            return rc;
-        struct edge_cell *cell = edge_bucket_cell(b, (enum reporter)i);
-        if (!cell || edge_cell_merge(cell, &stored) < 0)
-            rc = err_set(err, ERR_NOMEM, "edge bucket");
-        edge_cell_done(&stored);
+            rc = cell_merge(bytes, &b->cells[i], err);
         if (rc < 0)
             return rc;
     }
