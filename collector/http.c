@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "front.h"
+#include "query/kept.h"
 #include "query/live.h"
 #include <errno.h>
 #include <microhttpd.h>
@@ -306,9 +307,10 @@ struct http *http_open(const struct http_conf *c, struct err *err)
         .events = c->events,
     };
     h->live = live_new(&h->api);
-    if (!h->live)
-        err_set(err, ERR_IO, "cannot start the thread of the live stream");
-    if (!h->live || start(h, c, err) < 0)
+    h->api.kept = kept_new(&h->api);
+    if (!h->live || !h->api.kept)
+        err_set(err, ERR_IO, "cannot start the threads of the query door");
+    if (!h->live || !h->api.kept || start(h, c, err) < 0)
         return http_close(h);
     return h;
 }
@@ -328,5 +330,6 @@ struct http *http_close(struct http *h)
     if (h->daemon)
         MHD_stop_daemon(h->daemon);
     live_free(h->live);
+    h->api.kept = kept_free(h->api.kept);
     return mem_free(h);
 }

@@ -15,12 +15,15 @@
  * it (only the writer changes them), and takes `flush` alone while it commits. */
 #include "aggregate/fold.h"
 #include "aggregate/known_edge.h"
+#include "aggregate/recent.h"
+#include "aggregate/sums_read.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "normalize/normalize.h"
 #include "pair/marks.h"
 #include <pthread.h>
 
+#define PAST_FINE_NS      (3600 * NS_PER_S) /* of the past, a longer window is read in wider buckets */
 #define FLUSH_PATIENCE_NS (20 * NS_PER_MS) /* for readers; a window of a minute reads in a few */
 
 enum {
@@ -43,7 +46,9 @@ struct fold {
     struct dialects dialects;
     unsigned extras; /* what totals keep for the dialects */
     int64_t expired_ns;
+    struct recent recent;
     struct fold_stats stats;
+    pthread_mutex_t loading; /* one reader at a time fills `recent`; taken after flush */
     /* The writer's own: */
     struct pairer *pairer;
     struct marks told; /* records that were counted */
@@ -114,8 +119,11 @@ static int locks_init(struct fold *f)
     pthread_rwlockattr_destroy(&attr);
     if (rc != 0)
         return -1;
-    if (pthread_mutex_init(&f->counts, NULL) == 0)
-        return 0;
+    if (pthread_mutex_init(&f->counts, NULL) == 0) {
+        if (pthread_mutex_init(&f->loading, NULL) == 0)
+            return 0;
+        pthread_mutex_destroy(&f->counts);
+    }
     pthread_rwlock_destroy(&f->flush);
     return -1;
 }
@@ -149,6 +157,8 @@ struct fold *fold_free(struct fold *f)
     known_edges_done(&f->edges);
     edge_series_done(&f->series);
     dialects_done(&f->dialects);
+    recent_done(&f->recent);
+    pthread_mutex_destroy(&f->loading);
     pthread_mutex_destroy(&f->counts);
     pthread_rwlock_destroy(&f->flush);
     return mem_free(f);
@@ -228,6 +238,7 @@ void fold_tick(struct fold *f, int64_t now_ns)
         f->expired_ns = now_ns;
         dialects_expire(&f->dialects, now_ns);
     }
+    recent_tick(&f->recent, now_ns);
     publish_pair_stats(f);
     pthread_mutex_unlock(&f->counts);
 }
@@ -266,6 +277,8 @@ int fold_flush(struct fold *f, struct store *s, struct err *err)
     int rc = store_put_edges(s, list, f->edges.pending_len, &f->progress, err);
     if (rc == 0) {
         pthread_mutex_lock(&f->counts);
+        for (size_t i = 0; i < f->edges.pending_len; i++)
+            recent_add(&f->recent, &list[i]);
         known_edges_clear_pending(&f->edges);
         pthread_mutex_unlock(&f->counts);
     }
@@ -292,6 +305,58 @@ int fold_read(struct fold *f, struct store *s, const struct window *w, store_edg
         read_pending(f, w, sink, to);
         pthread_mutex_unlock(&f->counts);
     }
+    pthread_rwlock_unlock(&f->flush);
+    return rc;
+}
+
+/* Fills `recent` for w where it has to; holding `flush` shared. */
+static int prepare(struct fold *f, struct store *s, const struct window *w, int64_t now_ns,
+                   struct err *err)
+{
+    pthread_mutex_lock(&f->loading);
+    pthread_mutex_lock(&f->counts);
+    bool is_ready = recent_has(&f->recent, w, now_ns);
+    bool is_first = !recent_is_active(&f->recent);
+    size_t edges = f->edges.by_key.len;
+    f->recent.asked_ns = now_ns;
+    pthread_mutex_unlock(&f->counts);
+    int rc = 0;
+    if (!is_ready) {
+        AUTO_DONE(recent) loaded = { 0 };
+        rc = recent_load(s, w, now_ns, edges, is_first, &loaded, err);
+        pthread_mutex_lock(&f->counts);
+        if (rc == 0 && recent_join(&f->recent, &loaded) < 0)
+            rc = ERR_UNSUPPORTED;
+        pthread_mutex_unlock(&f->counts);
+    }
+    pthread_mutex_unlock(&f->loading);
+    return rc;
+}
+
+static int recent_window(struct fold *f, struct store *s, const struct window *w, int64_t now_ns,
+                         edge_total_sink *sink, void *to, struct err *err)
+{
+    int rc = prepare(f, s, w, now_ns, err);
+    if (rc < 0)
+        return rc == ERR_NOMEM ? ERR_UNSUPPORTED : rc;
+    pthread_mutex_lock(&f->counts);
+    if (!recent_has(&f->recent, w, now_ns) ||
+        recent_totals(&f->recent, &f->edges, w, now_ns, sink, to) < 0)
+        rc = ERR_UNSUPPORTED;
+    pthread_mutex_unlock(&f->counts);
+    return rc;
+}
+
+int fold_window(struct fold *f, struct store *s, const struct window *w, edge_total_sink *sink,
+                void *to, struct err *err)
+{
+    int64_t now_ns = clock_wall_ns();
+    int rc = ERR_UNSUPPORTED;
+    pthread_rwlock_rdlock(&f->flush);
+    if (recent_may_load(w, now_ns))
+        rc = recent_window(f, s, w, now_ns, sink, to, err);
+    else if (w->to_ns - w->from_ns > PAST_FINE_NS && w->to_ns + PAST_FINE_NS < now_ns)
+        rc = sums_read(s, w, f->edges.by_key.len, sink, to, err);
     pthread_rwlock_unlock(&f->flush);
     return rc;
 }

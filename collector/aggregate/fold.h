@@ -1,7 +1,8 @@
 /* fold.h - turns committed batches into edges: normalize, pair, count in 10 s buckets.
  *
  * Who may call what. One thread, the writer, calls fold_batch, fold_tick, fold_flush and
- * fold_resume. Any thread may at the same time call fold_read, fold_totals and fold_get_stats.
+ * fold_resume. Any thread may at the same time call fold_read, fold_window, fold_totals and
+ * fold_get_stats.
  *
  * Two locks, both inside. `counts` (a mutex) guards edges, pending buckets and totals; it is held
  * for one batch, one tick or one copy. `flush` (a readers-writer lock, taken first) makes "stored
@@ -13,6 +14,7 @@
 #define COLLECTOR_AGGREGATE_FOLD_H
 
 #include "aggregate/dialects.h"
+#include "aggregate/view.h"
 #include "model/batch.h"
 #include "pair/pair.h"
 #include "store/store.h"
@@ -51,6 +53,12 @@ int fold_flush(struct fold *f, struct store *s, struct err *err) MUST_USE;
  * bucket may come in several parts that have to be added. The sink must not call the fold. */
 int fold_read(struct fold *f, struct store *s, const struct window *w, store_edge_sink *sink,
               void *to, struct err *err) MUST_USE;
+/* What each edge did in w, stored and pending, each request once; w lies on whole buckets. A window
+ * that reaches to now is kept in memory from the first time on and costs little (recent.h); one
+ * of the past is read from the store. Wide buckets may stand for fine ones where these are very
+ * many (sums_read.h). ERR_UNSUPPORTED: memory does not allow it, or it is short; use fold_read(). */
+int fold_window(struct fold *f, struct store *s, const struct window *w, edge_total_sink *sink,
+                void *to, struct err *err) MUST_USE;
 /* Every row of /metrics, under the `counts` lock: keep the sink short. Ends idle rows. */
 void fold_totals(struct fold *f, bool with_latency, totals_sink *sink, void *to);
 /* The series of every dialect that is on, under the same lock; those that count each request once

@@ -32,6 +32,7 @@ struct edge_seen {
 struct view_builder {
     struct view_wish wish;
     struct view view; /* owns mem; grows into the result */
+    int64_t width_ns;
     size_t buckets_len;
     struct map by_key; /* edge key to struct edge_seen */
     struct edge_seen *all;
@@ -58,13 +59,14 @@ struct view_builder *view_builder_new(const struct view_wish *w)
     if (!b)
         return NULL;
     b->wish = *w;
-    b->view.window.from_ns = window_align_down(w->window.from_ns, BUCKET_NS);
-    b->view.window.to_ns = window_align_up(w->window.to_ns, BUCKET_NS);
+    b->width_ns = w->width_ns ? w->width_ns : BUCKET_NS;
+    b->view.window.from_ns = window_align_down(w->window.from_ns, b->width_ns);
+    b->view.window.to_ns = window_align_up(w->window.to_ns, b->width_ns);
     b->view.granularity = w->granularity;
     b->view.step_ns = w->step_ns;
     INVARIANT(b->view.window.from_ns <= b->view.window.to_ns);
-    INVARIANT(w->step_ns % BUCKET_NS == 0);
-    b->buckets_len = (size_t)((b->view.window.to_ns - b->view.window.from_ns) / BUCKET_NS) + 2;
+    INVARIANT(w->step_ns % b->width_ns == 0);
+    b->buckets_len = (size_t)((b->view.window.to_ns - b->view.window.from_ns) / b->width_ns) + 2;
     b->roll = (struct roll){ .mem = &b->view.mem, .granularity = w->granularity };
     return b;
 }
@@ -95,6 +97,8 @@ struct view_builder *view_builder_free(struct view_builder *b)
 struct window view_builder_window(const struct view_builder *b)
 {
     struct window w = b->view.window;
+    if (b->width_ns > BUCKET_NS)
+        return w;
     return (struct window){ w.from_ns - BUCKET_NS, w.to_ns + BUCKET_NS };
 }
 
@@ -148,7 +152,7 @@ static struct edge_seen *seen_of(struct view_builder *b, const struct edge *edge
 
 static size_t step_of(const struct view_builder *b, size_t at)
 {
-    return b->wish.step_ns ? (at - 1) / (size_t)(b->wish.step_ns / BUCKET_NS) : 0;
+    return b->wish.step_ns ? (at - 1) / (size_t)(b->wish.step_ns / b->width_ns) : 0;
 }
 
 static int defer(struct edge_seen *e, size_t at, enum reporter r, const struct edge_cell *cell)
@@ -165,11 +169,17 @@ static int defer(struct edge_seen *e, size_t at, enum reporter r, const struct e
     return 0;
 }
 
+/* Who saw the edge beside bucket `at`; of a wide bucket that says nothing of this one. */
+static reporter_set beside(const struct view_builder *b, const struct edge_seen *e, size_t at)
+{
+    return b->width_ns > BUCKET_NS ? 0 : e->seen[at - 1] | e->seen[at + 1];
+}
+
 static int add_columns(struct view_builder *b, struct edge_seen *e, size_t at,
                        const struct edge_bucket *bucket)
 {
     size_t step = step_of(b, at);
-    reporter_set around = e->seen[at - 1] | e->seen[at] | e->seen[at + 1];
+    reporter_set around = beside(b, e, at) | e->seen[at];
     const struct edge_cell *called = bucket->cells[REPORTER_DESTINATION];
     if (called && roll_add_called(&b->roll, e->rolled, step, called) < 0)
         return -1;
@@ -194,7 +204,8 @@ int view_builder_add(void *to, const struct edge_bucket *bucket)
     struct window w = view_builder_window(b);
     if (!window_contains(w, bucket->start_ns) || !is_wanted(b, bucket->edge))
         return 0;
-    size_t at = (size_t)((bucket->start_ns - w.from_ns) / BUCKET_NS);
+    int64_t first_ns = b->view.window.from_ns - b->width_ns;
+    size_t at = (size_t)((bucket->start_ns - first_ns) / b->width_ns);
     struct edge_seen *e = seen_of(b, bucket->edge);
     if (!e) {
         b->is_out_of_memory = true;
@@ -211,17 +222,44 @@ int view_builder_add(void *to, const struct edge_bucket *bucket)
 static int add_deferred(struct view_builder *b, struct edge_seen *e)
 {
     for (struct deferred *d = e->deferred; d; d = d->next)
-        if (evidence_of(e->seen[d->at - 1], e->seen[d->at], e->seen[d->at + 1]) == d->reporter &&
+        if (evidence_of(beside(b, e, d->at), e->seen[d->at], 0) == d->reporter &&
             roll_add(&b->roll, e->rolled, step_of(b, d->at), d->reporter, &d->cell) < 0)
             return -1;
     deferred_free(e);
     return 0;
 }
 
-int view_builder_finish(struct view_builder *b, struct view *ret_view, struct err *err)
+int view_builder_add_total(void *to, const struct edge *edge, const struct edge_total *t)
+{
+    struct view_builder *b = to;
+    if (!is_wanted(b, edge))
+        return 0;
+    struct edge *copy = arena_zalloc(&b->view.mem, sizeof(*copy));
+    struct rolled_edge *rolled = NULL;
+    if (copy && edge_copy(&b->view.mem, edge, copy) == 0)
+        rolled = roll_edge(&b->roll, copy);
+    b->is_out_of_memory |= !rolled || roll_add_total(&b->roll, rolled, t) < 0;
+    return b->is_out_of_memory;
+}
+
+static void settle_deferred(struct view_builder *b)
 {
     for (struct edge_seen *e = b->all; e && !b->is_out_of_memory; e = e->next)
         b->is_out_of_memory = add_deferred(b, e) < 0;
+}
+
+int view_builder_totals(struct view_builder *b, edge_total_sink *sink, void *to, struct err *err)
+{
+    settle_deferred(b);
+    if (b->is_out_of_memory)
+        return err_set(err, ERR_NOMEM, "sums of %zu edges", b->by_key.len);
+    roll_totals(&b->roll, sink, to);
+    return 0;
+}
+
+int view_builder_finish(struct view_builder *b, struct view *ret_view, struct err *err)
+{
+    settle_deferred(b);
     if (b->is_out_of_memory || roll_finish(&b->roll, &b->view) < 0)
         return err_set(err, ERR_NOMEM, "view of %zu edges", b->by_key.len);
     roll_done(&b->roll); /* what it holds lies in the memory that goes with the view */

@@ -5,6 +5,7 @@
 #ifndef COLLECTOR_AGGREGATE_VIEW_H
 #define COLLECTOR_AGGREGATE_VIEW_H
 
+#include "aggregate/edge_sum.h"
 #include "aggregate/node.h"
 #include "base/arena.h"
 #include "base/err.h"
@@ -47,15 +48,25 @@ struct view_wish {
     int64_t step_ns;      /* 0, or a whole number of buckets: a sum for each step */
     uint64_t edge_id;     /* only this edge; 0: all */
     struct sv namespaces; /* "a,b": only edges with an end in one of them; empty: all */
+    int64_t width_ns;     /* of the buckets that come; 0: BUCKET_NS. In a wider one the best column
+                             counts whatever stands beside it. */
 };
 
 struct view_builder;
 struct view_builder *view_builder_new(const struct view_wish *w) MUST_USE; /* borrows the texts */
 struct view_builder *view_builder_free(struct view_builder *b);
-/* The buckets it wants to see: the wish's window and one bucket more on both sides. */
+/* The buckets it wants to see: the wish's window and, of BUCKET_NS, one more on both sides. */
 struct window view_builder_window(const struct view_builder *b);
 /* A store_edge_sink; to is the builder. Failure is told by view_builder_finish(). */
 int view_builder_add(void *to, const struct edge_bucket *b);
+/* Gets what an edge did in all of the window, its evidence chosen; borrowed. 0 to go on. */
+typedef int edge_total_sink(void *to, const struct edge *e, const struct edge_total *t);
+/* An edge_total_sink beside view_builder_add(), not with steps; to is the builder. */
+int view_builder_add_total(void *to, const struct edge *e, const struct edge_total *t);
+/* Instead of a view: what each edge did, as view_builder_add_total() of another builder takes it.
+ * Wants granularity workload and no steps. ERR_NOMEM. */
+int view_builder_totals(struct view_builder *b, edge_total_sink *sink, void *to, struct err *err)
+    MUST_USE;
 /* Fills *ret_view, which is done with view_done(). ERR_NOMEM. The builder is spent. */
 int view_builder_finish(struct view_builder *b, struct view *ret_view, struct err *err) MUST_USE;
 

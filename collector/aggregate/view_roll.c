@@ -146,6 +146,27 @@ int roll_add_called(struct roll *r, struct rolled_edge *e, size_t step,
     return s ? edge_cell_merge(&s->called, cell) : -1;
 }
 
+int roll_add_total(struct roll *r, struct rolled_edge *e, const struct edge_total *t)
+{
+    struct rolled_sum *s = sum_of(r, e, 0);
+    if (!s || edge_cell_merge(&s->sum, &t->cell) < 0 || edge_cell_merge(&s->called, &t->called) < 0)
+        return -1;
+    s->evidence = MIN(s->evidence, t->evidence);
+    return 0;
+}
+
+void roll_totals(struct roll *r, edge_total_sink *sink, void *to)
+{
+    for (const struct rolled_edge *e = r->first; e; e = e->next) {
+        const struct rolled_sum *s = e->sums;
+        if (!s)
+            continue;
+        struct edge_total t = { .cell = s->sum, .called = s->called, .evidence = s->evidence };
+        if (sink(to, &e->edge, &t) != 0)
+            return;
+    }
+}
+
 /* Where the counted reporter could not tell (counts[0]), the called side's word fills in, the least
  * first, which for TLS states is plaintext: a doubt is never resolved to the safer side. */
 static void fill_in(uint64_t *counts, const uint64_t *called, size_t len)

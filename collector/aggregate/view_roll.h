@@ -27,6 +27,10 @@ int roll_add(struct roll *r, struct rolled_edge *e, size_t step, enum reporter r
 /* Adds what the called side's column tells besides: its latency and TLS states. */
 int roll_add_called(struct roll *r, struct rolled_edge *e, size_t step,
                     const struct edge_cell *cell) MUST_USE;
+/* Adds both at once, chosen before. */
+int roll_add_total(struct roll *r, struct rolled_edge *e, const struct edge_total *t) MUST_USE;
+/* Gives every edge's sum to sink, called latency and TLS states still apart. */
+void roll_totals(struct roll *r, edge_total_sink *sink, void *to);
 /* Fills v->edges and v->nodes. */
 int roll_finish(struct roll *r, struct view *v) MUST_USE;
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/gzip.h"
 #include "base/hash.h"
+#include "query/kept.h"
 #include "query/openapi_text.h"
 #include "query/sieve.h"
 #include "web/assets.h"
@@ -52,7 +53,12 @@ static const struct route routes[] = {
 
 #define API_CSP "default-src 'none'; frame-ancestors 'none'"
 
-enum { GZIP_MIN_BYTES = 1024, GZIP_LEVEL = 4 }; /* below, a header costs more than is saved */
+enum {
+    GZIP_MIN_BYTES = 1024, /* below, a header costs more than is saved */
+    GZIP_LEVEL = 4,
+    GZIP_LARGE_BYTES = 1 << 20, /* from here on it would take longer than making the answer */
+    GZIP_LARGE_LEVEL = 1,
+};
 #define LIVE_WINDOW_MIN_NS (10 * NS_PER_S)
 #define LIVE_WINDOW_MAX_NS (3600 * NS_PER_S)
 #define LIVE_WINDOW_NS     (60 * NS_PER_S)
@@ -170,7 +176,8 @@ static void compress(const struct request *rq, struct answer *a)
     AUTO_DONE(buf) small = { 0 };
     if (!rq->accepts_gzip || a->is_gzip || a->fixed.len || a->body.len < GZIP_MIN_BYTES)
         return;
-    int level = a->gzip_level ? a->gzip_level : GZIP_LEVEL;
+    bool is_large = a->body.len >= GZIP_LARGE_BYTES;
+    int level = a->gzip_level ? a->gzip_level : is_large ? GZIP_LARGE_LEVEL : GZIP_LEVEL;
     if (gzip_compress(buf_sv(&a->body), level, &small, NULL) < 0)
         return; /* plain is right too */
     struct buf plain = a->body;
@@ -179,20 +186,25 @@ static void compress(const struct request *rq, struct answer *a)
     a->is_gzip = true;
 }
 
+/* 304 when the client has it already. */
+static void spare(const struct request *rq, struct answer *a)
+{
+    if (a->status != 200 || !a->etag[0] || !rq->if_none_match.len ||
+        !etag_matches(rq->if_none_match, sv_z(a->etag)))
+        return;
+    a->status = 304;
+    a->fixed = SV_NONE;
+    a->is_gzip = false;
+    buf_clear(&a->body);
+}
+
 static void finish(const struct request *rq, struct answer *a)
 {
     if (a->body.failed) {
         buf_clear(&a->body);
         answer_failure(a, &(struct err){ .code = ERR_NOMEM, .why = "not enough memory to answer" });
     }
-    if (a->status == 200 && a->etag[0] && rq->if_none_match.len &&
-        etag_matches(rq->if_none_match, sv_z(a->etag))) {
-        a->status = 304;
-        a->fixed = SV_NONE;
-        a->is_gzip = false;
-        buf_clear(&a->body);
-        return;
-    }
+    spare(rq, a);
     compress(rq, a);
 }
 
@@ -212,7 +224,14 @@ static bool is_method(struct sv method, bool is_post)
     return sv_eq(method, SV("GET")) || sv_eq(method, SV("HEAD"));
 }
 
-void api_answer(const struct api *api, const struct request *rq, struct answer *a)
+static uint64_t generation_now(const struct api *api)
+{
+    struct fold_stats stats;
+    fold_get_stats(api->fold, &stats);
+    return stats.generation;
+}
+
+void api_answer_anew(const struct api *api, const struct request *rq, struct answer *a)
 {
     struct sv query = rq->target, path = SV_NONE, id = SV_NONE;
     *a = (struct answer){
@@ -226,6 +245,10 @@ void api_answer(const struct api *api, const struct request *rq, struct answer *
         query = SV_NONE;
     fault_fn *fault;
     const struct route *route = route_of(path, &id, &fault);
+    bool may_keep = api->kept && route && (route->run == api_graph || route->run == api_edges) &&
+                    sv_eq(rq->method, SV("GET"));
+    uint64_t generation = may_keep ? generation_now(api) : 0;
+    int64_t start_ns = clock_mono_ns();
     bool is_post = route && route_is_post(route);
     if (!is_method(rq->method, is_post)) {
         a->allow = is_post ? "POST" : "GET, HEAD";
@@ -242,4 +265,14 @@ void api_answer(const struct api *api, const struct request *rq, struct answer *
         answer_asset(rq, path, a);
     }
     finish(rq, a);
+    if (may_keep)
+        kept_offer(api->kept, rq, a, generation, clock_mono_ns() - start_ns);
+}
+
+void api_answer(const struct api *api, const struct request *rq, struct answer *a)
+{
+    bool is_kept = api->kept && sv_eq(rq->method, SV("GET")) && kept_get(api->kept, rq, a);
+    if (!is_kept)
+        api_answer_anew(api, rq, a);
+    spare(rq, a); /* what is kept has got its ETag last */
 }

@@ -11,6 +11,7 @@
 #include "store/store.h"
 
 struct health_log;
+struct kept;
 struct api {
     struct store *store;
     struct fold *fold;
@@ -20,6 +21,7 @@ struct api {
     int64_t started_ns;
     struct health_rules health; /* latency tolerance */
     struct health_log *events;  /* NULL: nobody watches */
+    struct kept *kept;          /* answers made before; may be NULL */
 };
 
 struct request {
@@ -37,6 +39,8 @@ bool api_takes_post(struct sv target);
 /* Fills *ret_answer (all-zero before), whatever the request is. A route takes GET and HEAD, or POST.
  * The body of the answer is compressed when it pays and the client accepts it. */
 void api_answer(const struct api *api, const struct request *rq, struct answer *ret_answer);
+/* Likewise, without asking what is kept; what is made may be kept. */
+void api_answer_anew(const struct api *api, const struct request *rq, struct answer *ret_answer);
 
 /* A handler's view of its request. */
 struct query {
@@ -75,6 +79,9 @@ int api_read_view(const struct api *api, const struct view_wish *w, struct view 
  * answer is made already. */
 bool api_read_picture(const struct api *api, struct query *q, struct view *ret_view,
                       struct answer *a) MUST_USE;
+/* Where a window that slides with the clock begins, if it should be length_ns long: earlier by up to a
+ * sixth, so that it stays the same for a while and what lies in it need not be added up again. */
+int64_t window_begin(int64_t from_ns, int64_t length_ns);
 /* How much of the view's window has passed at now_ns, in seconds, never 0. */
 double view_seconds(const struct view *v, int64_t now_ns);
 /* The {id} of the path as that of an edge; false when the answer is made already. */

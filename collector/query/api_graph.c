@@ -21,18 +21,55 @@ int params_granularity(struct params *p, enum granularity *ret_g)
     return 0;
 }
 
-int api_read_view(const struct api *api, const struct view_wish *w, struct view *ret_view,
-                  struct err *err)
+/* The sum over a window, as the fold keeps it; ERR_UNSUPPORTED: read its buckets. */
+static int read_totals(const struct api *api, const struct view_wish *w, struct view *ret_view,
+                       struct err *err)
+{
+    AUTO_FREE(view_builder) b = view_builder_new(w);
+    if (!b)
+        return err_set(err, ERR_NOMEM, "view");
+    struct window whole = { window_align_down(w->window.from_ns, BUCKET_NS),
+                            window_align_up(w->window.to_ns, BUCKET_NS) };
+    int rc = fold_window(api->fold, api->store, &whole, view_builder_add_total, b, err);
+    return rc < 0 ? rc : view_builder_finish(b, ret_view, err);
+}
+
+static int read_buckets(const struct api *api, const struct view_wish *w, struct view *ret_view,
+                        struct err *err)
 {
     AUTO_FREE(view_builder) b = view_builder_new(w);
     if (!b)
         return err_set(err, ERR_NOMEM, "view");
     struct window wanted = view_builder_window(b);
     int rc = fold_read(api->fold, api->store, &wanted, view_builder_add, b, err);
-    rc = rc < 0 ? rc : view_builder_finish(b, ret_view, err);
+    return rc < 0 ? rc : view_builder_finish(b, ret_view, err);
+}
+
+int api_read_view(const struct api *api, const struct view_wish *w, struct view *ret_view,
+                  struct err *err)
+{
+    int rc = w->step_ns ? ERR_UNSUPPORTED : read_totals(api, w, ret_view, err);
+    if (rc == ERR_UNSUPPORTED)
+        rc = read_buckets(api, w, ret_view, err);
     if (rc == 0)
         view_judge_latency(ret_view, &api->health);
     return rc;
+}
+
+int64_t window_begin(int64_t from_ns, int64_t length_ns)
+{
+    static const struct {
+        int64_t length_ns, step_ns;
+    } steps[] = {
+        { 12 * 3600 * NS_PER_S, 3600 * NS_PER_S },
+        { 3600 * NS_PER_S, 300 * NS_PER_S },
+        { 181 * NS_PER_S, 60 * NS_PER_S }, /* up to three minutes the fold has all buckets */
+        { 0, BUCKET_NS },
+    };
+    size_t i = 0;
+    while (length_ns < steps[i].length_ns)
+        i++;
+    return window_align_down(from_ns, steps[i].step_ns);
 }
 
 double view_seconds(const struct view *v, int64_t now_ns)
@@ -45,12 +82,15 @@ double view_seconds(const struct view *v, int64_t now_ns)
 /* What graph, edges and history have in common; false when the answer is made already. */
 static bool read_wish(struct query *q, struct view_wish *w, struct answer *a)
 {
+    struct sv from;
     (void)params_get(&q->params, "namespace", &w->namespaces);
     if (params_window(&q->params, WINDOW_DEFAULT_NS, WINDOW_MAX_NS, &w->window) < 0 ||
         params_granularity(&q->params, &w->granularity) < 0) {
         answer_fault(a, &q->params);
         return false;
     }
+    if (!params_get(&q->params, "from", &from))
+        w->window.from_ns = window_begin(w->window.from_ns, w->window.to_ns - w->window.from_ns);
     return true;
 }
 

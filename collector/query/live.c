@@ -92,7 +92,7 @@ static void update_channel(struct live *l, struct channel *ch, uint64_t generati
     if (!live_graph_is_stale(&ch->graph, generation, now_ns) && !is_full_wanted)
         return;
     struct view_wish wish = {
-        .window = { now_ns - ch->wish.window_ns, now_ns },
+        .window = { window_begin(now_ns - ch->wish.window_ns, ch->wish.window_ns), now_ns },
         .granularity = ch->wish.granularity,
     };
     AUTO_DONE(view) v = { 0 };
