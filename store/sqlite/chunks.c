@@ -260,9 +260,11 @@ bool chunks_are_near(const struct chunk *a, const struct chunk *b, int64_t withi
 size_t chunks_aged(const struct chunks *c, uint64_t before_seq, int64_t before_ns,
                    int64_t within_ns)
 {
-    const struct chunk *rows = c->list + (c->len - c->rows);
     uint64_t spans = 0, calls = 0;
     size_t n = 0;
+    if (!c->rows)
+        return 0;
+    const struct chunk *rows = c->list + (c->len - c->rows);
     while (n < c->rows && n < SEGMENT_ROWS && rows[n].first_seq < before_seq &&
            rows[n].received_to_ns < before_ns && chunks_are_near(&rows[0], &rows[n], within_ns) &&
            spans < c->segment_records && calls < c->segment_records) {

@@ -175,8 +175,9 @@ static void for_disk_errors_go_last(struct world *w)
     struct sqlite_store *s = (struct sqlite_store *)w->store;
     static const uint8_t order[] = { 1, 3, 4, 5, 0, 6, 2, 7 }; /* going: half of those left */
     bool is_gone[8] = { false };
-    for (int i = 0; i < 10000 && has_rows(s); i++)
+    for (int i = 0; i < 100000 && has_rows(s); i++)
         usleep(500);
+    assert_false(has_rows(s));
     s->sealer = sealer_stop(s->sealer); /* the steps below are this thread's alone */
     s->keep.disk_bytes = 1;
     atomic_store(&s->now_ns, 100);
