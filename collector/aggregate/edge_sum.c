@@ -177,7 +177,7 @@ static bool extras_of(const struct edge_cell *c, struct extras *ret)
     return true;
 }
 
-void edge_sum_add(struct edge_sum *s, enum reporter r, const struct edge_cell *c)
+static void add_cell(struct edge_sum *s, const struct edge_cell *c)
 {
     struct extras extras;
     struct facts facts = facts_of_cell(c, extras_of(c, &extras) ? &extras : NULL);
@@ -197,7 +197,21 @@ void edge_sum_add(struct edge_sum *s, enum reporter r, const struct edge_cell *c
         add_capped(&s->small[SUM_TLS_BASES + i], c->tls_bases[i]);
     add_hist(s, SUM_LATENCY, &c->latency);
     add_hist(s, SUM_SERVER, &c->server_latency);
+}
+
+void edge_sum_add(struct edge_sum *s, enum reporter r, const struct edge_cell *c)
+{
+    add_cell(s, c);
+    add_capped(&s->small[SUM_COUNTED + r], c->requests);
     s->evidence = MIN(s->evidence, r);
+}
+
+void edge_sum_add_total(struct edge_sum *s, const struct edge_total *t)
+{
+    add_cell(s, &t->cell);
+    for (size_t r = 0; r < REPORTERS_LEN; r++)
+        add_capped(&s->small[SUM_COUNTED + r], t->counted[r]);
+    s->evidence = MIN(s->evidence, t->evidence);
 }
 
 static uint32_t *put_word(uint32_t *to, uint32_t at, uint64_t n)
@@ -356,4 +370,11 @@ void edge_sum_cell(struct edge_sum *s, struct edge_cell *ret)
     memcpy(ret->tls_bases, s->small + SUM_TLS_BASES, sizeof(ret->tls_bases));
     ret->latency = hist_of(s, SUM_LATENCY);
     ret->server_latency = hist_of(s, SUM_SERVER);
+}
+
+void edge_sum_total(struct edge_sum *s, struct edge_total *ret)
+{
+    edge_sum_cell(s, &ret->cell);
+    memcpy(ret->counted, s->small + SUM_COUNTED, sizeof(ret->counted));
+    ret->evidence = s->evidence;
 }

@@ -18,7 +18,8 @@ enum {
     SUM_GRPC = SUM_CODES + CODES_LEN,
     SUM_TLS = SUM_GRPC + GRPC_STATUSES_LEN,
     SUM_TLS_BASES = SUM_TLS + TLS_STATES_LEN,
-    SUM_ZERO = SUM_TLS_BASES + TLS_BASES_LEN, /* of each histogram: durations <= 0 */
+    SUM_COUNTED = SUM_TLS_BASES + TLS_BASES_LEN, /* requests by the reporter that counts */
+    SUM_ZERO = SUM_COUNTED + REPORTERS_LEN,      /* of each histogram: durations <= 0 */
 };
 enum sum_hist { SUM_LATENCY, SUM_SERVER, SUM_HISTS_LEN };
 enum { SUM_SMALL_LEN = SUM_ZERO + SUM_HISTS_LEN };
@@ -38,10 +39,15 @@ void edge_sum_cell(struct edge_sum *s, struct edge_cell *ret);
 
 /* What an edge did in all of a window. */
 struct edge_total {
-    struct edge_cell cell;   /* of the reporters that count */
-    struct edge_cell called; /* of the called side's records, whether they count or not */
-    enum reporter evidence;  /* the best of those that count */
+    struct edge_cell cell;           /* of the reporters that count */
+    struct edge_cell called;         /* of the called side's records, whether they count or not */
+    enum reporter evidence;          /* the best of those that count */
+    uint64_t counted[REPORTERS_LEN]; /* requests by the reporter that counts */
 };
+
+void edge_sum_add_total(struct edge_sum *s, const struct edge_total *t); /* its cell, that is */
+/* The counted side of *ret, from s; its cell as edge_sum_cell() gives it. */
+void edge_sum_total(struct edge_sum *s, struct edge_total *ret);
 
 struct slim;
 /* What s holds. Gives, to be mem_free()d; NULL when memory is out. */

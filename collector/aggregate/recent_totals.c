@@ -77,7 +77,7 @@ static int load_total(void *to, const struct edge *edge, const struct edge_total
         return -1;
     recent_start(r, e, 0);
     if (t->cell.requests)
-        edge_sum_add(r->sum, t->evidence, &t->cell);
+        edge_sum_add_total(r->sum, t);
     if (t->called.requests)
         edge_sum_add(r->called, REPORTER_DESTINATION, &t->called);
     return recent_finish(r, e, 0);
@@ -273,9 +273,8 @@ static void give_totals(struct recent *r, size_t nth, const struct window *w, ed
             add_late(r, e, st, e->sums[nth]);
         if (has_rest)
             add_chosen(r, &columns);
-        edge_sum_cell(r->sum, &total.cell);
+        edge_sum_total(r->sum, &total);
         edge_sum_cell(r->called, &total.called);
-        total.evidence = r->sum->evidence;
         if (total.cell.requests && sink(to, &e->edge, &total) != 0)
             return;
     }

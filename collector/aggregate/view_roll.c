@@ -151,6 +151,8 @@ int roll_add_total(struct roll *r, struct rolled_edge *e, const struct edge_tota
     struct rolled_sum *s = sum_of(r, e, 0);
     if (!s || edge_cell_merge(&s->sum, &t->cell) < 0 || edge_cell_merge(&s->called, &t->called) < 0)
         return -1;
+    for (size_t k = 0; k < REPORTERS_LEN; k++)
+        s->counted[k] += t->counted[k];
     s->evidence = MIN(s->evidence, t->evidence);
     return 0;
 }
@@ -162,6 +164,7 @@ void roll_totals(struct roll *r, edge_total_sink *sink, void *to)
         if (!s)
             continue;
         struct edge_total t = { .cell = s->sum, .called = s->called, .evidence = s->evidence };
+        memcpy(t.counted, s->counted, sizeof(t.counted));
         if (sink(to, &e->edge, &t) != 0)
             return;
     }

@@ -59,7 +59,7 @@ static struct store_dropped retain_until(struct world *w, int64_t now_ns, uint64
 {
     struct store_dropped dropped = { 0 };
     world_settle(w);
-    for (int i = 0; i < 10000; i++) {
+    for (int i = 0; i < 100000; i++) {
         assert_int_equal(store_retain(w->store, now_ns, &dropped, NULL), 0);
         if (batches_of(w->store) == batches) {
             assert_int_equal(store_retain(w->store, now_ns, &dropped, NULL), 0);
@@ -145,7 +145,7 @@ static void edges_outlive_spans(struct world *w)
     assert_int_equal(buckets_of(w->store, BUCKET_NS), 4);
     /* The hour from 5 to 6 just ended ten hours before. */
     struct store_dropped d = { 0 };
-    for (int i = 0; i < 10000 && buckets_of(w->store, 360 * BUCKET_NS) != 2; i++) {
+    for (int i = 0; i < 100000 && buckets_of(w->store, 360 * BUCKET_NS) != 2; i++) {
         assert_int_equal(store_retain(w->store, 16 * HOUR_NS, &d, NULL), 0);
         usleep(500);
     }
@@ -268,7 +268,7 @@ static void tell_until(struct world *w, int64_t now_ns, size_t segments, size_t 
 {
     struct store_dropped dropped;
     size_t got_segments = 0, got_rows = 0;
-    for (int i = 0; i < 10000; i++) {
+    for (int i = 0; i < 100000; i++) {
         assert_int_equal(store_retain(w->store, now_ns, &dropped, NULL), 0);
         got_segments = segments_of(w->store, &got_rows);
         if (got_segments == segments && got_rows == rows)

@@ -143,6 +143,8 @@ static void compare(struct world *w, int64_t from_ns, enum granularity g)
         const struct edge_view *a = &expected.edges[i], *b = &got.edges[i];
         assert_int_equal(a->id, b->id);
         assert_int_equal(a->evidence, b->evidence);
+        assert_memory_equal(a->counted, b->counted, sizeof(a->counted));
+        assert_int_equal(a->received, b->received);
         same_cell(&a->sum, &b->sum);
         same_hist(&a->server_latency, &b->server_latency);
     }
