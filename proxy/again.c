@@ -140,6 +140,13 @@ void again_choose_keeping(struct stream *s)
     s->is_body_kept = has_policy(s) && retry_needs_body(policy_of(s), is_grpc);
 }
 
+void again_forbid(struct stream *s)
+{
+    s->is_body_kept = false;
+    s->is_body_lost = true;
+    buf_done(&s->kept);
+}
+
 void again_keep(struct stream *s, struct sv part)
 {
     if (s->is_body_lost)
@@ -148,9 +155,6 @@ void again_keep(struct stream *s, struct sv part)
         buf_put(&s->kept, part);
     else
         s->is_body_kept = false;
-    if (s->is_body_kept && !s->kept.failed)
-        return;
-    s->is_body_kept = false;
-    s->is_body_lost = true;
-    buf_done(&s->kept);
+    if (!s->is_body_kept || s->kept.failed)
+        again_forbid(s);
 }

@@ -19,6 +19,7 @@ static const struct {
     { { "traceparent", 11 },                  FIELD_TRACEPARENT },
     { { "grpc-status", 11 },                  FIELD_GRPC_STATUS },
     { { "x-request-id", 12 },                 FIELD_REQUEST_ID },
+    { { "http2-settings", 14 },               FIELD_HOP },
     { { "content-length", 14 },               FIELD_CONTENT_LENGTH },
     { { "x-forwarded-for", 15 },              FIELD_XFF },
     { { "proxy-connection", 16 },             FIELD_HOP },

@@ -8,7 +8,7 @@ enum field {
     FIELD_OTHER, /* passed on as it is */
     FIELD_HOST,
     FIELD_CONNECTION,
-    FIELD_HOP, /* Keep-Alive, Proxy-Connection, Upgrade: this hop only */
+    FIELD_HOP, /* Keep-Alive, Proxy-Connection, Upgrade, HTTP2-Settings: this hop only */
     FIELD_TE,
     FIELD_TRANSFER_ENCODING,
     FIELD_CONTENT_LENGTH,

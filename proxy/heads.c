@@ -35,6 +35,12 @@ static void put_framing(const struct http_head *from, bool is_chunked, struct bu
     }
 }
 
+static void put_upgrade(struct sv protocol, struct buf *to)
+{
+    h1_put_field(to, SV("connection"), SV("upgrade"));
+    h1_put_field(to, SV("upgrade"), protocol);
+}
+
 /* By=ours;Hash=...;Subject="...";URI=theirs, after what a trusted peer already wrote. */
 static void put_client_cert(struct stream *s, const struct tls_info *tls, struct buf *to)
 {
@@ -118,6 +124,8 @@ void head_for_upstream(struct stream *s, struct buf *to)
             h1_put_field(to, name, req->headers[i].value);
     }
     put_framing(req, s->is_req_chunked, to);
+    if (s->upgrade.len)
+        put_upgrade(s->upgrade, to);
     put_forwarded(s, to);
     traffic_put_request(s, to);
     put_trace(s, to);
@@ -143,6 +151,21 @@ static bool is_passed_down(enum field f)
     }
 }
 
+/* How the response's body ends, and what becomes of the connection. */
+static void put_hop(const struct stream *s, const struct http_head *from, struct buf *to)
+{
+    bool tells_chunked = s->is_resp_chunked || (from->is_chunked && s->is_head_request);
+    if (from->status == 101) {
+        put_upgrade(s->upgrade, to);
+        return;
+    }
+    put_framing(from, tells_chunked, to);
+    if (!s->is_down_reusable)
+        h1_put_field(to, SV("connection"), SV("close"));
+    else if (request_of(s)->minor == 0)
+        h1_put_field(to, SV("connection"), SV("keep-alive"));
+}
+
 void head_for_caller(struct stream *s, const struct http_head *from, struct buf *to)
 {
     struct sv named = names_of(http_get(from, SV("connection")));
@@ -153,14 +176,9 @@ void head_for_caller(struct stream *s, const struct http_head *from, struct buf 
             !traffic_hides_response(s, name))
             h1_put_field(to, name, from->headers[i].value);
     }
-    if (from->status >= 200) {
+    if (from->status >= 200 || from->status == 101) {
         traffic_put_response(s, to);
-        bool tells_chunked = s->is_resp_chunked || (from->is_chunked && s->is_head_request);
-        put_framing(from, tells_chunked, to);
-        if (!s->is_down_reusable)
-            h1_put_field(to, SV("connection"), SV("close"));
-        else if (request_of(s)->minor == 0)
-            h1_put_field(to, SV("connection"), SV("keep-alive"));
+        put_hop(s, from, to);
         if (s->side == SIDE_INBOUND && s->seen[FIELD_METADATA].len) {
             h1_put_field(to, PEER_METADATA_HEADER, s->worker->metadata);
             h1_put_field(to, PEER_METADATA_ID_HEADER, s->worker->metadata_id);

@@ -114,10 +114,18 @@ static enum step_result sent(struct stream *s, const struct outgoing *o)
     return STEP_AGAIN;
 }
 
+/* A rule that takes or writes these fields itself leaves no upgrade of ours. */
+static bool is_upgrade_hidden(const struct stream *s)
+{
+    return traffic_hides(s, SV("upgrade")) || traffic_hides(s, SV("connection"));
+}
+
 enum step_result relay_send(struct stream *s)
 {
     struct outgoing o = { .to = s->up->conn };
     struct worker *w = s->worker;
+    if (s->upgrade.len && is_upgrade_hidden(s))
+        s->upgrade = SV_NONE;
     buf_clear(&w->head);
     head_for_upstream(s, &w->head);
     if (w->head.failed)
@@ -128,7 +136,10 @@ enum step_result relay_send(struct stream *s)
     s->state = ST_RELAY;
     s->is_req_started = true;
     s->sent_ns = clock_mono_ns();
-    mirror_begin(s, buf_sv(&w->head));
+    if (s->upgrade.len)
+        again_forbid(s); /* what an opened tunnel has done, nobody can tell */
+    else
+        mirror_begin(s, buf_sv(&w->head));
     put(&o, buf_sv(&w->head));
     if (s->kept.len)
         put(&o, buf_sv(&s->kept));
@@ -212,14 +223,13 @@ static void begin_response(struct stream *s, struct outgoing *o)
     s->is_resp_started = true;
 }
 
-static enum step_result on_response_head(struct stream *s, struct outgoing *o)
+/* rest: the bytes behind the head. */
+static enum step_result on_response_head(struct stream *s, struct sv rest, struct outgoing *o)
 {
     struct h1 *h = &s->up->h1;
-    if (h->head.status == 101) {
-        snprintf(s->why, sizeof(s->why), "upstream switched protocols unasked");
-        return stream_fail(s, 502, TALLY_REPLIES_UPE, "UPE", "upstream_protocol_error");
-    }
     flush(o);
+    if (h->head.status == 101)
+        return tunnel_open(s, rest);
     buf_clear(&s->worker->head);
     if (h->head.status >= 200) {
         s->grpc_status = http_get(&h->head, SV("grpc-status"));
@@ -268,7 +278,7 @@ static enum step_result take_response(struct stream *s, struct sv *in, struct ou
     while (!s->is_resp_read) {
         switch (h1_next(h, in)) {
         case H1_HEAD:
-            (void)on_response_head(s, o);
+            (void)on_response_head(s, *in, o);
             if (s->state != ST_RELAY)
                 return STEP_AGAIN;
             break;

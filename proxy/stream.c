@@ -1,6 +1,6 @@
 /* stream.c - a request's steps, as a table.
  *
- *   head -> authz -> route -> (delay) -> connect -> send -> relay -> done
+ *   head -> authz -> route -> (delay) -> connect -> send -> relay -> (tunnel) -> done
  *                                           ^--- backoff <----'
  *
  * with `reply` (an answer of our own) reachable from each before done, backoff (again.c: a retry)
@@ -10,6 +10,7 @@
  * gone. */
 #include "proxy/stream.h"
 #include "base/mem.h"
+#include "proxy/upgrade.h"
 #include <stdarg.h>
 
 static void on_timer(struct timer *t)
@@ -124,6 +125,7 @@ static void look_at_fields(struct stream *s)
     s->is_head_request = sv_eq(h->method, SV("HEAD"));
     s->is_idempotent = retry_is_idempotent(h->method);
     s->is_req_chunked = h->is_chunked;
+    s->upgrade = upgrade_wanted(h);
 }
 
 static void begin_trace(struct stream *s)
@@ -297,7 +299,8 @@ static const struct step {
     [ST_CONNECT] = { "connect", connect_run }, /* -> send | backoff | reply */
     [ST_BACKOFF] = { "backoff", again_wait },  /* -> connect */
     [ST_SEND] = { "send", relay_send },        /* -> relay | backoff | connect | reply | done */
-    [ST_RELAY] = { "relay", relay_run },       /* -> done | backoff | connect | reply */
+    [ST_RELAY] = { "relay", relay_run },       /* -> tunnel | done | backoff | connect | reply */
+    [ST_TUNNEL] = { "tunnel", tunnel_run },    /* -> done */
     [ST_REPLY] = { "reply", reply_run },       /* -> done */
     [ST_DONE] = { "done", on_done },
 };
@@ -324,7 +327,7 @@ static void look_around(struct stream *s)
 {
     if (s->state == ST_HEAD || s->state == ST_DONE)
         return;
-    if (s->is_req_read && s->can_read_down && s->state != ST_REPLY)
+    if (s->is_req_read && s->can_read_down && s->state != ST_REPLY && s->state != ST_TUNNEL)
         watch_caller(s);
     if (s->is_down_gone) {
         (void)stream_fail(s, 0, TALLY_REPLIES_DC, "DC", "downstream_remote_disconnect");

@@ -32,6 +32,7 @@ enum stream_state {
     ST_BACKOFF,
     ST_SEND,
     ST_RELAY,
+    ST_TUNNEL,
     ST_REPLY,
     ST_DONE,
     STATES_LEN
@@ -73,6 +74,7 @@ struct stream {
     bool is_idempotent;  /* by its method */
     struct buf kept;     /* body as written upstream, framing included */
     bool is_head_request;
+    struct sv upgrade; /* the protocol asked for, if we carry it */
     uint64_t req_bytes;
 
     /* response */
@@ -81,6 +83,7 @@ struct stream {
     bool is_resp_read, is_resp_chunked;
     bool is_up_reusable, is_down_reusable;
     bool had_interim; /* a 1xx head went to the caller */
+    bool is_down_over, is_up_over; /* of a tunnel: that side's stream has ended */
     struct sv grpc_status;
     uint64_t resp_bytes;
     uint16_t status;
@@ -175,6 +178,12 @@ void connect_turn(struct defer *d);             /* a wait for a connection is ov
 enum step_result relay_send(struct stream *s); /* ST_SEND */
 enum step_result relay_run(struct stream *s);  /* ST_RELAY */
 
+/* tunnel.c */
+/* The upstream has answered 101; rest: bytes that came behind its head. The next state is ST_TUNNEL, or
+ * the stream has failed. */
+enum step_result tunnel_open(struct stream *s, struct sv rest);
+enum step_result tunnel_run(struct stream *s); /* ST_TUNNEL */
+
 /* again.c: retries, and what a try says about its endpoint. */
 void again_init(struct stream *s);
 void again_begin_try(struct stream *s);
@@ -188,6 +197,8 @@ enum step_result again_wait(struct stream *s); /* ST_BACKOFF */
 /* Whether the body will be kept; before any of it is sent. */
 void again_choose_keeping(struct stream *s);
 void again_keep(struct stream *s, struct sv part);
+/* What is sent from here on is sent once. */
+void again_forbid(struct stream *s);
 
 /* reply.c: the answer of our own. */
 enum step_result reply_run(struct stream *s); /* ST_REPLY */

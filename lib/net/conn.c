@@ -177,7 +177,7 @@ static void linger(struct conn *c)
 {
     char sink[4096];
     ssize_t n = conn_read(c, sink, sizeof(sink));
-    if (n < 0)
+    if (n < 0 && (c->out.len == 0 || c->state == CONN_BROKEN))
         conn_close(c);
 }
 

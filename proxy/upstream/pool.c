@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "proxy/stream.h"
 
+#define LINGER_NS (2 * NS_PER_S) /* for the last bytes of a tunnel; as long as a caller gets */
+
 static void up_gone(struct defer *d)
 {
     struct up *up = CONTAINER_OF(d, struct up, later);
@@ -30,7 +32,10 @@ static void up_close(struct up *up)
     up->pool->conns--;
     up->worker->ups_len--;
     tally_less(TALLY_UP_OPEN);
-    conn_close(TAKE(up->conn));
+    if (up->is_lingering)
+        conn_close_gently(TAKE(up->conn), LINGER_NS);
+    else
+        conn_close(TAKE(up->conn));
     loop_defer(up->worker->loop, &up->later, up_gone);
 }
 

@@ -39,6 +39,7 @@ struct up {
     uint64_t requests; /* served before the current one */
     bool is_open;      /* connected, handshake done */
     bool is_closed;
+    bool is_lingering; /* what is queued is sent before it closes */
     bool is_retired; /* closes when the request it carries is over */
 };
 

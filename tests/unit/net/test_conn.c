@@ -217,6 +217,32 @@ static void test_big_plain(void **state)
     send_big(NULL, NULL);
 }
 
+static bool client_has_big(void)
+{
+    return t.client.got.len >= BIG;
+}
+
+/* The peer has ended its stream already; what is queued for it arrives all the same. */
+static void test_last_bytes_of_a_half_closed(void **state)
+{
+    (void)state;
+    begin(NULL, NULL, NULL);
+    run_until(both_open);
+    conn_finish(t.client.conn);
+    run_until(server_ended);
+    conn_pause(t.client.conn);
+    char *big = mem_zalloc(BIG);
+    const struct sv part = sv_of(big, BIG);
+    assert_int_equal(conn_write(t.server.conn, &part, 1), 0);
+    assert_true(conn_unsent(t.server.conn) > 0);
+    conn_close_gently(TAKE(t.server.conn), STEP_NS);
+    conn_resume(t.client.conn);
+    run_until(client_has_big);
+    run_until(client_ended);
+    mem_free(big);
+    end();
+}
+
 static void test_connect_refused(void **state)
 {
     (void)state;
@@ -426,7 +452,7 @@ int main(void)
         cmocka_unit_test(test_connect_refused), cmocka_unit_test(test_idle),
         cmocka_unit_test(test_mutual_tls),      cmocka_unit_test(test_wrong_identity),
         cmocka_unit_test(test_strangers),       cmocka_unit_test(test_bad_contexts),
-        cmocka_unit_test(test_spiffe),
+        cmocka_unit_test(test_spiffe),          cmocka_unit_test(test_last_bytes_of_a_half_closed),
     };
     return cmocka_run_group_tests(tests, make_certs, drop_certs);
 }
