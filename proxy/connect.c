@@ -149,7 +149,8 @@ static enum step_result begin_connect(struct stream *s)
     if (place == BREAKER_FULL || choose_target(s, &t) != STEP_WAIT)
         return STEP_AGAIN;
     bool may_be_stale = s->is_req_read && s->is_idempotent;
-    bool is_once = s->is_fresh_wanted || s->upgrade.len; /* a tunnel's connection never comes back */
+    bool is_once = s->is_fresh_wanted ||
+                   s->upgrade.len; /* a tunnel's connection never comes back */
     enum pool_use use = is_once ? POOL_FRESH : may_be_stale ? POOL_ANY : POOL_CHECKED;
     again_begin_try(s);
     if (pool_get(s->worker, &t, use, s, &s->up, &err) < 0)

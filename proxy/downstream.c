@@ -135,10 +135,12 @@ static void on_event(void *owner, struct conn *c, enum conn_event ev)
         stream_run(d->stream);
         return;
     case CONN_FAILED:
-        if (d->stream)
-            stream_abort(d->stream);
-        else
+        if (!d->stream) {
             failed(d);
+            return;
+        }
+        tunnel_caller_broke(d->stream);
+        stream_abort(d->stream);
         return;
     }
 }

@@ -82,7 +82,7 @@ struct stream {
     bool is_resp_started; /* a final head went to the caller */
     bool is_resp_read, is_resp_chunked;
     bool is_up_reusable, is_down_reusable;
-    bool had_interim; /* a 1xx head went to the caller */
+    bool had_interim;              /* a 1xx head went to the caller */
     bool is_down_over, is_up_over; /* of a tunnel: that side's stream has ended */
     struct sv grpc_status;
     uint64_t resp_bytes;
@@ -183,6 +183,8 @@ enum step_result relay_run(struct stream *s);  /* ST_RELAY */
  * the stream has failed. */
 enum step_result tunnel_open(struct stream *s, struct sv rest);
 enum step_result tunnel_run(struct stream *s); /* ST_TUNNEL */
+/* The caller's connection is broken: if this is a tunnel, the upstream shall see a break too. */
+void tunnel_caller_broke(struct stream *s);
 
 /* again.c: retries, and what a try says about its endpoint. */
 void again_init(struct stream *s);

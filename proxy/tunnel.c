@@ -3,8 +3,9 @@
  *
  * The two directions are alike: one read a turn into the worker's shared buffer, one write; while the
  * receiving side has too much queued, the sending side is paused. So a tunnel holds no memory of its
- * own. The end of one side's stream is passed on as such and the other direction goes on. A tunnel
- * ends when both have ended, when either connection breaks, when no byte has moved for the idle time,
+ * own. The end of one side's stream is passed on as such and the other direction goes on; a break is
+ * passed on as a break, so that nobody takes half of something for the whole. A tunnel ends when both
+ * streams have ended, when either connection breaks, when no byte has moved for the idle time,
  * or when draining has taken too long; the time a route allows for a response ends with the 101. What
  * the caller sent ahead of the 101 waited with the bytes of its next request, and goes first. Neither
  * connection carries anything afterwards. */
@@ -13,14 +14,22 @@
 
 enum flow_result { FLOW_ON, FLOW_FROM_BROKE, FLOW_TO_BROKE };
 
+void tunnel_caller_broke(struct stream *s)
+{
+    if (s->state == ST_TUNNEL)
+        conn_reset_at_close(s->up->conn);
+}
+
 static enum step_result caller_broke(struct stream *s)
 {
+    tunnel_caller_broke(s);
     return stream_fail(s, 0, TALLY_REPLIES_DC, "DC", "downstream_remote_disconnect");
 }
 
 static enum step_result upstream_broke(struct stream *s)
 {
     const struct err *e = conn_error(s->up->conn);
+    conn_reset_at_close(s->down->conn);
     if (e->code)
         snprintf(s->failure, sizeof(s->failure), "%s", e->why);
     return stream_fail(s, 0, TALLY_REPLIES_UC, "UC",

@@ -56,6 +56,5 @@ struct sv upgrade_wanted(const struct http_head *req)
 
 bool upgrade_is_agreed(const struct http_head *response, struct sv wanted)
 {
-    return response->status == 101 && wanted.len &&
-           sv_eq_nocase(only_upgrade(response), wanted);
+    return response->status == 101 && wanted.len && sv_eq_nocase(only_upgrade(response), wanted);
 }

@@ -67,6 +67,9 @@ void conn_finish(struct conn *c);
 void conn_set_idle(struct conn *c, int64_t idle_ns); /* 0: never */
 /* Closes now: no more events, unsent bytes are dropped. Takes c; NULL is fine. */
 void conn_close(struct conn *c);
+/* conn_close() will be seen by the peer as a break, not as the end of our stream: a reset, and with TLS
+ * no close_notify. What the kernel has not sent by then is lost. */
+void conn_reset_at_close(struct conn *c);
 /* Gives the socket away as it is, with all that was only peeked at. Plain connections that are open and
  * have nothing unsent. Takes c. */
 int conn_detach(struct conn *c) MUST_USE;

@@ -361,12 +361,18 @@ static void let_go(struct conn *c)
     io_close(&c->io, on_gone);
 }
 
+void conn_reset_at_close(struct conn *c)
+{
+    const struct linger none = { .l_onoff = 1, .l_linger = 0 };
+    c->resets_at_close = setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)) == 0;
+}
+
 void conn_close(struct conn *c)
 {
     if (!c || c->state == CONN_CLOSED)
         return;
     bool is_clean = c->has_tls && (c->state == CONN_UP || c->state == CONN_LINGERING);
-    if (is_clean && c->out.len == 0 && !c->is_finished) {
+    if (is_clean && c->out.len == 0 && !c->is_finished && !c->resets_at_close) {
         (void)SSL_shutdown(c->tls.ssl);
         ERR_clear_error();
     }

@@ -30,6 +30,7 @@ struct conn {
     bool is_finished;  /* it has */
     bool is_congested; /* CONN_DRAINED is due */
     bool has_local;
+    bool resets_at_close;
     bool read_wants_write; /* TLS: reading waits for the socket to take bytes */
     bool is_open_due, is_failed_due, is_read_due; /* told by `later` */
     struct defer later;

@@ -40,7 +40,7 @@ struct up {
     bool is_open;      /* connected, handshake done */
     bool is_closed;
     bool is_lingering; /* what is queued is sent before it closes */
-    bool is_retired; /* closes when the request it carries is over */
+    bool is_retired;   /* closes when the request it carries is over */
 };
 
 /* What to connect to. */

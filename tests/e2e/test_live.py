@@ -11,7 +11,7 @@ import time
 
 import support
 from gateway_support import (ADMIN, APP, DOOR, HTTPS, IN, OUT, PROM, SERVICE, Net, Proxy, Server,
-                             client_tls, is_share, make_ca, make_cert, openssl, run)
+                             client_tls, is_share, make_ca, make_cert, mesh_cert, run)
 from support import check, folder, http, wait_until
 
 PROXY, SEEDS = sys.argv[1:3]
@@ -158,22 +158,6 @@ kind: PeerAuthentication
 metadata: { name: default, namespace: default }
 spec: { mtls: { mode: STRICT } }
 """
-
-
-def mesh_cert(ca, to, account, days=1):
-    """Istio's three files, put into the folder one after the other, as an agent that writes in place."""
-    os.makedirs(to, exist_ok=True)
-    with open(f"{to}/ext", "w", encoding="utf-8") as f:
-        f.write(f"subjectAltName=URI:spiffe://cluster.local/ns/default/sa/{account}\n"
-                "extendedKeyUsage=serverAuth,clientAuth\n")
-    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-            f"{to}/key.new", "-out", f"{to}/csr.pem", "-subj", f"/CN={account}")
-    openssl("x509", "-req", "-in", f"{to}/csr.pem", "-CA", f"{ca}/ca.crt", "-CAkey", f"{ca}/ca.key",
-            "-CAcreateserial", "-out", f"{to}/chain.new", "-days", str(days), "-extfile", f"{to}/ext")
-    with open(f"{ca}/ca.crt", "rb") as src, open(f"{to}/root-cert.pem", "wb") as dst:
-        dst.write(src.read())
-    os.rename(f"{to}/key.new", f"{to}/key.pem")
-    os.rename(f"{to}/chain.new", f"{to}/cert-chain.pem")
 
 
 def test_certificates_rotate():

@@ -273,6 +273,27 @@ static void test_idle(void **state)
     end();
 }
 
+/* The peer is told of a break, where conn_close() alone tells of an end. */
+static void reset(struct tls_ctx *server, struct tls_ctx *client)
+{
+    for (int resets = 0; resets < 2; resets++) {
+        begin(server, client, NULL);
+        run_until(both_open);
+        if (resets)
+            conn_reset_at_close(t.server.conn);
+        conn_close(TAKE(t.server.conn));
+        run_until(client_ended);
+        assert_int_equal(conn_error(t.client.conn)->code, resets ? ERR_IO : 0);
+        end();
+    }
+}
+
+static void test_reset(void **state)
+{
+    (void)state;
+    reset(NULL, NULL);
+}
+
 static struct test_ca *ca;
 
 static struct tls_ctx *context(const char *name, bool is_server, struct err *err)
@@ -317,6 +338,7 @@ static void test_mutual_tls(void **state)
         assert_true(info->peer_not_after_ns > clock_wall_ns());
         end();
     }
+    reset(server, client);
     begin(server, client, NULL);
     run_until(both_open);
     const struct tls_info *info = conn_tls(t.server.conn);
@@ -453,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_mutual_tls),      cmocka_unit_test(test_wrong_identity),
         cmocka_unit_test(test_strangers),       cmocka_unit_test(test_bad_contexts),
         cmocka_unit_test(test_spiffe),          cmocka_unit_test(test_last_bytes_of_a_half_closed),
+        cmocka_unit_test(test_reset),
     };
     return cmocka_run_group_tests(tests, make_certs, drop_certs);
 }

@@ -1,6 +1,6 @@
 /* test_upgrade.c - which requests ask for another protocol, and which answers agree. */
-#include "proxy/upgrade.h"
 #include "base/auto.h"
+#include "proxy/upgrade.h"
 #include "wire/h1.h"
 #include <setjmp.h>
 #include <stdarg.h>
