@@ -159,7 +159,8 @@ static void put_hop(const struct stream *s, const struct http_head *from, struct
         put_upgrade(s->upgrade, to);
         return;
     }
-    put_framing(from, tells_chunked, to);
+    if (from->status != 204) /* RFC 9110 section 8.6 */
+        put_framing(from, tells_chunked, to);
     if (!s->is_down_reusable)
         h1_put_field(to, SV("connection"), SV("close"));
     else if (request_of(s)->minor == 0)

@@ -7,8 +7,9 @@
  * chunked in, chunked out; a body that ends with its connection becomes chunked for HTTP/1.1. */
 #include "proxy/stream.h"
 
-#define PARTS_MAX  60 /* with a chunk's frame three parts; stays below one writev's 64 */
-#define FRAMES_MAX 20
+#define PARTS_MAX    60 /* with a chunk's frame three parts; stays below one writev's 64 */
+#define FRAMES_MAX   20
+#define INTERIMS_MAX 32 /* 1xx heads before the answer; an upstream may not send them for ever */
 
 /* What one call of conn_write() will send. */
 struct outgoing {
@@ -177,7 +178,7 @@ static enum step_result pump_request(struct stream *s)
 static bool is_untouched(const struct stream *s)
 {
     return s->up->requests > 0 && s->up->h1.scanned == 0 && s->resp_block.len == 0 &&
-           !s->is_resp_started && !s->had_interim;
+           !s->is_resp_started && !s->interims;
 }
 
 /* The upstream connection ended too early. A reused one that was closed before it said anything has
@@ -227,6 +228,11 @@ static void begin_response(struct stream *s, struct outgoing *o)
 static enum step_result on_response_head(struct stream *s, struct sv rest, struct outgoing *o)
 {
     struct h1 *h = &s->up->h1;
+    bool is_interim = h->head.status < 200 && h->head.status != 101;
+    if (is_interim && ++s->interims > INTERIMS_MAX) {
+        snprintf(s->why, sizeof(s->why), "more than %d interim responses", INTERIMS_MAX);
+        return stream_fail(s, 502, TALLY_REPLIES_UPE, "UPE", "upstream_protocol_error");
+    }
     flush(o);
     if (h->head.status == 101)
         return tunnel_open(s, rest);
@@ -239,12 +245,19 @@ static enum step_result on_response_head(struct stream *s, struct sv rest, struc
         if (s->worker->head.failed)
             return stream_fail(s, 0, TALLY_REPLIES_LOCAL, "OM", "overload_manager_out_of_memory");
     } else if (s->down->h1.head.minor > 0) {
-        s->had_interim = true;
         head_for_caller(s, &h->head, &s->worker->head);
         put(o, buf_sv(&s->worker->head));
         flush(o);
     }
     return STEP_AGAIN;
+}
+
+/* A status without a body came with a body's framing: who wrote it may send one all the same, and it
+ * must not be taken for the next response. (304 tells the length of what is not sent.) */
+static bool announces_a_body(const struct http_head *h)
+{
+    return (h->status == 204 && (h->is_chunked || h->content_length)) ||
+           (h->status == 304 && h->is_chunked);
 }
 
 static void end_response(struct stream *s, struct sv *in, struct outgoing *o)
@@ -260,7 +273,7 @@ static void end_response(struct stream *s, struct sv *in, struct outgoing *o)
         put_last_chunk(o, h);
     flush(o);
     s->is_resp_read = true;
-    s->is_up_reusable = h->head.is_keep_alive && in->len == 0;
+    s->is_up_reusable = h->head.is_keep_alive && in->len == 0 && !announces_a_body(&h->head);
 }
 
 static enum step_result bad_response(struct stream *s)

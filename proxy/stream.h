@@ -84,6 +84,7 @@ struct stream {
     bool is_up_reusable, is_down_reusable;
     bool had_interim;              /* a 1xx head went to the caller */
     bool is_down_over, is_up_over; /* of a tunnel: that side's stream has ended */
+    uint8_t interims;              /* 1xx heads that came */
     struct sv grpc_status;
     uint64_t resp_bytes;
     uint16_t status;

@@ -3,7 +3,8 @@
  * Knows no sockets. llhttp in strict mode does the scanning; on top of it this codec refuses what
  * two parsers could read differently (RFC 9112): both Content-Length and Transfer-Encoding, any
  * transfer coding but a final chunked, folded lines, a bare LF or CR, space before a colon, control
- * characters, a missing, doubled or invalid Host.
+ * characters, a missing, doubled or invalid Host, a start line with more than single spaces, chunk
+ * sizes that are not plain hex digits, trailers that speak of framing or of who the caller is.
  *
  * Reading one message:
  *
@@ -23,6 +24,23 @@
 #include <llhttp.h>
 
 enum h1_kind { H1_REQUEST, H1_RESPONSE };
+/* What the next byte of a chunked body belongs to. */
+enum h1_chunk_state {
+    H1_CHUNK_SIZE_FIRST,
+    H1_CHUNK_SIZE,
+    H1_CHUNK_EXTENSION,
+    H1_CHUNK_SIZE_LF,
+    H1_CHUNK_DATA,
+    H1_CHUNK_DATA_CR,
+    H1_CHUNK_DATA_LF,
+    H1_CHUNK_LINE, /* a trailer's first byte, or the CR that ends them */
+    H1_CHUNK_NAME,
+    H1_CHUNK_VALUE,
+    H1_CHUNK_VALUE_LF,
+    H1_CHUNK_END_LF,
+    H1_CHUNK_OVER,
+    H1_CHUNK_STATES,
+};
 enum h1_event {
     H1_NEED_MORE, /* all of `in` is looked at (and, past the head, consumed) */
     H1_HEAD,      /* h->head is complete */
@@ -38,7 +56,7 @@ struct h1 {
     struct http_header *trailers; /* views into trailer_text, valid until h1_begin()/h1_done() */
     size_t trailers_len;
     struct err err;
-    uint16_t bad_status; /* 400, 431, 501, 505; responses: 502 */
+    uint16_t bad_status; /* 400, 417, 431, 501, 505; responses: 502 */
     uint64_t body_bytes; /* body seen so far, without chunk framing */
 
     /* private */
@@ -49,6 +67,8 @@ struct h1 {
     uint64_t framing_from; /* where the last body piece ended */
     size_t slots_cap, head_bytes_max;
     struct buf trailer_text;
+    uint64_t chunk_left, chunk_bytes; /* of this chunk still to come; of all chunks seen */
+    enum h1_chunk_state chunk_state;
     enum h1_event pending; /* what the parser paused for */
     bool is_head_done, is_response_to_head, is_field_open;
 };

@@ -6,11 +6,15 @@
  * the bytes come. When the caller's buffer moved in between, the views move along. A body piece is a
  * view too. Only trailers are copied, because they arrive when nobody keeps bytes any more.
  *
+ * llhttp is lenient about the framing of chunks, so h1_chunk.c reads that a second time, strictly, and
+ * both must agree.
+ *
  * Limits: the head in bytes and fields (431), trailers likewise, and chunk framing between two body
  * pieces, which llhttp itself would skip for ever.
  *
  * Invariant: what comes out does not depend on how the bytes were cut (the fuzz target's property). */
 #include "wire/h1.h"
+#include "h1_chunk.h"
 #include "h1_head.h"
 
 #define FRAMING_BYTES_MAX 16384 /* chunk sizes, extensions, trailers between two body pieces */
@@ -255,13 +259,13 @@ static enum h1_event scan(struct h1 *h, const char *at, size_t bytes, size_t *re
     return h->pending;
 }
 
-/* Blank lines in front of a request line are allowed and no part of the head. */
+/* Blank lines in front of a request line are allowed and no part of the head; a CR or LF alone is no
+ * line. */
 static struct sv without_blank_lines(struct sv raw)
 {
-    size_t at = 0;
-    while (at < raw.len && (raw.p[at] == '\r' || raw.p[at] == '\n'))
-        at++;
-    return sv_from(raw, at);
+    while (sv_starts(raw, SV("\r\n")))
+        raw = sv_from(raw, 2);
+    return raw;
 }
 
 static enum h1_event next_in_head(struct h1 *h, struct sv *in)
@@ -299,6 +303,8 @@ enum h1_event h1_next(struct h1 *h, struct sv *in)
     size_t used = 0;
     h->base = in->p ? in->p : "";
     enum h1_event ev = scan(h, h->base, in->len, &used);
+    if (ev != H1_BAD && !h1_chunk_check(h, ev, sv_sub(*in, 0, used)))
+        ev = h->pending = H1_BAD;
     h->offset += used;
     *in = sv_from(*in, used);
     if (ev != H1_BAD && h->offset - h->framing_from > FRAMING_BYTES_MAX) {

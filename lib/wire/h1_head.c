@@ -2,9 +2,9 @@
  *
  * The scanner accepts what the grammar allows and a little more; a proxy must also refuse what the
  * next hop could read differently, because that is how requests are smuggled. So the raw bytes are
- * walked once more by line (every line ends in CRLF, none is a continuation), then the fields once:
- * exactly one framing, exactly one Host, a target of a form the method allows. Cost: one memchr and
- * one length compare a line. */
+ * walked once more by line (every line ends in CRLF, none is a continuation, the first has its parts
+ * one space apart), then the fields once: exactly one framing, exactly one Host, a target of a form
+ * the method allows. Cost: one memchr and one length compare a line. */
 #include "h1_head.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,9 +49,36 @@ static bool check_lines(struct h1 *h, struct sv raw)
     return true;
 }
 
+/* "METHOD target HTTP/1.x": the scanner also takes other protocols' names and several spaces. */
+static bool is_request_line(const struct http_head *head, struct sv line)
+{
+    size_t target_at = head->method.len + 1, version_at = target_at + head->target.len + 1;
+    return line.len == version_at + 8 && line.p == head->method.p &&
+           head->target.p == line.p + target_at && line.p[target_at - 1] == ' ' &&
+           line.p[version_at - 1] == ' ' && sv_eq(sv_sub(line, version_at, 7), SV("HTTP/1."));
+}
+
+/* "HTTP/1.x 200" and perhaps a space and a reason. */
+static bool is_status_line(const struct http_head *head, struct sv line)
+{
+    return line.len >= 12 && sv_starts(line, SV("HTTP/1.")) && line.p[8] == ' ' &&
+           (line.len == 12 || line.p[12] == ' ') && head->status >= 100 && head->status <= 999 &&
+           http_is_field_value(head->reason);
+}
+
+static bool check_start_line(struct h1 *h, struct sv raw)
+{
+    struct sv line = sv_sub(raw, 0, sv_index(raw, '\r'));
+    bool is_request = h->parser.type == HTTP_REQUEST;
+    if (is_request ? is_request_line(&h->head, line) : is_status_line(&h->head, line))
+        return true;
+    h1_refuse(h, 400, 0, "%s line is malformed", is_request ? "request" : "status");
+    return false;
+}
+
 struct framing {
-    unsigned hosts, lengths, codings;
-    struct sv host, coding;
+    unsigned hosts, lengths, codings, expects;
+    struct sv host, coding, expect;
 };
 
 static bool check_fields(struct h1 *h, struct sv raw, struct framing *f)
@@ -66,6 +93,12 @@ static bool check_fields(struct h1 *h, struct sv raw, struct framing *f)
         } else if (name.len == 17 && sv_eq_nocase(name, SV("transfer-encoding"))) {
             f->codings++;
             f->coding = value;
+        } else if (name.len == 6 && sv_eq_nocase(name, SV("expect"))) {
+            f->expects++;
+            f->expect = value;
+        } else if (name.len == 0) {
+            h1_refuse(h, 400, offset_of(raw, value.p), "header field without a name");
+            return false;
         }
         if (!http_is_field_value(value)) {
             h1_refuse(h, 400, offset_of(raw, value.p), "control character in a header value");
@@ -88,6 +121,8 @@ static bool check_framing(struct h1 *h, struct sv raw, const struct framing *f)
         h1_refuse(h, 501, at, "transfer coding other than chunked");
     else if (f->lengths > 1)
         h1_refuse(h, 400, 0, "more than one Content-Length");
+    else if (f->expects > 1 || (f->expects && !sv_eq_nocase(f->expect, SV("100-continue"))))
+        h1_refuse(h, 417, offset_of(raw, f->expect.p), "Expect is not 100-continue");
     return h->err.code == 0;
 }
 
@@ -125,6 +160,10 @@ static bool check_target(struct h1 *h, struct sv raw, const struct framing *f)
         h1_refuse(h, 400, offset_of(raw, f->host.p), "Host is not a host name");
         return false;
     }
+    if (sv_index(target, '#') != target.len) {
+        h1_refuse(h, 400, at, "request target with a fragment");
+        return false;
+    }
     h->head.authority = f->host;
     h->head.path = target;
     if (target.len && target.p[0] == '/')
@@ -142,7 +181,8 @@ bool h1_head_check(struct h1 *h, struct sv raw)
                   h->parser.http_minor);
         return false;
     }
-    if (!check_lines(h, raw) || !check_fields(h, raw, &f) || !check_framing(h, raw, &f))
+    if (!check_lines(h, raw) || !check_start_line(h, raw) || !check_fields(h, raw, &f) ||
+        !check_framing(h, raw, &f))
         return false;
     return h->parser.type == HTTP_RESPONSE || check_target(h, raw, &f);
 }
