@@ -1,13 +1,16 @@
 """smuggling_support.py - a sidecar and a gateway in front of a backend that writes down every byte."""
 import os
+import pathlib
 import re
 import socket
+import sys
 import threading
 
 import support
 from support import check, folder, wait_until
 
-NET = "127.1.33"
+# the tests that use this may run at the same time
+NET = {"test_smuggling": "127.1.33", "test_neighbours": "127.1.35"}[pathlib.Path(sys.argv[0]).stem]
 BACKEND, ADMIN, READY, PROM, OUT, IN, GATE = range(21900, 21907)
 SIDECAR, GATEWAY, SERVER = f"{NET}.1", f"{NET}.2", f"{NET}.10"
 PORTS = {"outbound": (SIDECAR, OUT), "inbound": (SIDECAR, IN), "gateway": (GATEWAY, GATE)}

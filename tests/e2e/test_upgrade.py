@@ -21,7 +21,7 @@ from raw_app import RawApp, field, read_all, read_head, reset
 from support import check, folder, http, wait_until
 
 PROXY = sys.argv[1]
-net = Net("127.1.33")
+net = Net("127.1.34")
 MiB = 1 << 20
 
 SERVICE = """apiVersion: v1
