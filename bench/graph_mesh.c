@@ -49,6 +49,7 @@ int graph_mesh_init(struct graph_mesh *m, size_t services_len, size_t edges_len)
     m->services = arena_array(&m->mem, services_len, sizeof(*m->services));
     m->resources = arena_array(&m->mem, services_len, sizeof(*m->resources));
     m->edges = arena_array(&m->mem, edges_len, sizeof(*m->edges));
+    INVARIANT(services_len > 0);
     if (!m->services || !m->resources || !m->edges)
         return -1;
     for (size_t i = 0; i < services_len; i++)
