@@ -251,8 +251,10 @@ void segment_r_open_column(struct segment_r *s, struct column_r *c)
     if (!segment_r_ok(s))
         return;
     s->streams.rd.at = c->stored_at;
-    if (c->type == VALUE_STR || c->type == VALUE_BYTES)
+    if (c->type == VALUE_STR || c->type == VALUE_BYTES) {
         c->strings = strings_get(&s->streams);
-    else
-        c->values = texts_r_of(stream_get(&s->streams), s->mem);
+        return;
+    }
+    texts_r_done(&c->values); /* it may have been open before: two predicates on one column */
+    c->values = texts_r_of(stream_get(&s->streams), s->mem);
 }

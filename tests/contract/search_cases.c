@@ -189,6 +189,27 @@ static void attributes_at_every_level(struct world *w)
     }
 }
 
+/* A map that two predicates ask about is read twice, and its texts are given back twice. */
+static void two_predicates_on_one_map(struct world *w)
+{
+    static const struct attr inner[] = { { { "a", 1 }, { .type = VALUE_STR, .str = { "b", 1 } } } };
+    static const struct attr map = { { "m", 1 },
+                                     { .type = VALUE_KVLIST, .len = 1, .kvlist = inner } };
+    for (uint8_t t = 1; t <= 16; t++) { /* two segments, where they are small */
+        AUTO_FREE(batch) b = one_span_batch(t, 1, t * 100);
+        b->spans[0].attrs = (struct attrs){ &map, 1, 0 };
+        put_one(w->store, b);
+    }
+    world_reopen(w);
+    const struct attr_wish wishes[] = { { map, ATTR_OF_SPAN }, { map, ATTR_OF_SPAN } };
+    struct span_query q = { .attrs = wishes, .attrs_len = NELEMS(wishes), .limit = 20 };
+    struct seen seen = { 0 };
+    struct search_end end;
+    search(w->store, &q, &seen, &end);
+    assert_int_equal(seen.traces_len, 16);
+    seen_done(&seen);
+}
+
 /* The traces of a page, as digits, and its end. */
 static struct search_end page_of(struct store *s, const struct span_query *q, char *to, size_t size)
 {
@@ -287,6 +308,7 @@ static void a_bounded_search_goes_on(struct world *w)
 const struct contract_case search_cases[] = {
     { "random searches agree with the oracle", random_searches_agree_with_the_oracle },
     { "attributes at every level", attributes_at_every_level },
+    { "two predicates on one map", two_predicates_on_one_map },
     { "pages are stable under new data", pages_are_stable_under_new_data },
     { "pages among equals", pages_among_equals },
     { "a bounded search goes on", a_bounded_search_goes_on },
