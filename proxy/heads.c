@@ -11,17 +11,30 @@ static const struct http_head *request_of(const struct stream *s)
     return &s->down->h1.head;
 }
 
-/* Fields that Connection names belong to this hop; most Connection values name none. */
-static bool is_named(struct sv connection, struct sv name)
+static bool is_connection(const struct http_header *h)
 {
-    return connection.len && http_list_has(connection, name);
+    return sv_eq_nocase(h->name, SV("connection"));
 }
 
-static struct sv names_of(struct sv connection)
+/* Fields that Connection names belong to this hop; most heads name none. */
+static bool names_fields(const struct http_head *head)
 {
-    bool is_plain = sv_eq_nocase(connection, SV("keep-alive")) ||
-                    sv_eq_nocase(connection, SV("close"));
-    return is_plain ? SV_NONE : connection;
+    for (size_t i = 0; i < head->headers_len; i++) {
+        const struct http_header *h = &head->headers[i];
+        if (is_connection(h) && !sv_eq_nocase(h->value, SV("keep-alive")) &&
+            !sv_eq_nocase(h->value, SV("close")))
+            return true;
+    }
+    return false;
+}
+
+/* In any of its Connection fields: several are one list (RFC 9110 section 5.2). */
+static bool is_named(const struct http_head *head, struct sv name)
+{
+    for (size_t i = 0; i < head->headers_len; i++)
+        if (is_connection(&head->headers[i]) && http_list_has(head->headers[i].value, name))
+            return true;
+    return false;
 }
 
 static void put_framing(const struct http_head *from, bool is_chunked, struct buf *to)
@@ -111,7 +124,7 @@ static bool is_passed_up(const struct stream *s, enum field f)
 void head_for_upstream(struct stream *s, struct buf *to)
 {
     const struct http_head *req = request_of(s);
-    struct sv named = names_of(s->seen[FIELD_CONNECTION]);
+    bool has_names = names_fields(req);
     const struct tls_info *caller = conn_tls(s->down->conn);
     h1_put_request_line(to, req->method, s->traffic.path.p ? s->traffic.path : req->path);
     h1_put_field(to, SV("host"), s->traffic.authority.p ? s->traffic.authority : req->authority);
@@ -120,7 +133,7 @@ void head_for_upstream(struct stream *s, struct buf *to)
         struct sv name = req->headers[i].name;
         if (f == FIELD_TE && http_list_has(req->headers[i].value, SV("trailers")))
             h1_put_field(to, SV("te"), SV("trailers"));
-        if (is_passed_up(s, f) && !is_named(named, name) && !traffic_hides(s, name))
+        if (is_passed_up(s, f) && !(has_names && is_named(req, name)) && !traffic_hides(s, name))
             h1_put_field(to, name, req->headers[i].value);
     }
     put_framing(req, s->is_req_chunked, to);
@@ -169,11 +182,11 @@ static void put_hop(const struct stream *s, const struct http_head *from, struct
 
 void head_for_caller(struct stream *s, const struct http_head *from, struct buf *to)
 {
-    struct sv named = names_of(http_get(from, SV("connection")));
+    bool has_names = names_fields(from);
     h1_put_status_line(to, from->status, from->reason);
     for (size_t i = 0; i < from->headers_len; i++) {
         struct sv name = from->headers[i].name;
-        if (is_passed_down(field_of(name)) && !is_named(named, name) &&
+        if (is_passed_down(field_of(name)) && !(has_names && is_named(from, name)) &&
             !traffic_hides_response(s, name))
             h1_put_field(to, name, from->headers[i].value);
     }

@@ -12,7 +12,7 @@
  * which costs its heading once more. */
 #define OPEN_GROUPS_MAX 16
 
-/* Records that share what call_shared_eq() compares: one ScopeLogs or ScopeSpans. */
+/* Records that share what otlp_same_scope() compares: one ScopeLogs or ScopeSpans. */
 struct open_group {
     struct call shared; /* text in mem */
     struct arena mem;

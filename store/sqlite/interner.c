@@ -71,11 +71,3 @@ uint32_t interner_add(struct interner *t, struct sv s)
     }
     return slot->index;
 }
-
-uint32_t interner_find(const struct interner *t, struct sv s)
-{
-    if (t->len == 0)
-        return INTERNER_FULL;
-    const struct interner_slot *slot = find_slot(t, s, hash_sv(s));
-    return slot->round == t->round ? slot->index : INTERNER_FULL;
-}

@@ -28,7 +28,5 @@ void interner_start(struct interner *t); /* forgets all texts, keeps the memory 
 /* The number of s; when it is new it gets the next one (the list has grown then). INTERNER_FULL
  * when memory is out. */
 uint32_t interner_add(struct interner *t, struct sv s);
-/* The number of s, INTERNER_FULL when it has none. */
-uint32_t interner_find(const struct interner *t, struct sv s);
 
 #endif

@@ -186,6 +186,10 @@ def test_mutual_tls_and_headers():
                               "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"})
     check(h["host"] == "server" and h["x-mine"] == "1", f"passed on: {h}")
     check("x-gone" not in h and "connection" not in h, f"hop by hop: {h}")
+    got = raw(CLIENT, OUT, b"GET /headers HTTP/1.1\r\nHost: server\r\nConnection: close\r\nX-One: 1\r\n"
+              b"Connection: x-two, x-one\r\nX-Two: 2\r\nX-Three: 3\r\n\r\n")
+    check(b"x-three" in got and b"x-one" not in got and b"x-two" not in got,
+          f"named by the second of two Connection fields: {got}")
     check(not any(k.startswith("x-envoy-peer") for k in h), f"peer metadata reached the app: {h}")
     check("URI=spiffe://cluster.local/ns/default/sa/client" in h["x-forwarded-client-cert"],
           f"client certificate: {h}")
