@@ -2,8 +2,9 @@
  * stops them again.
  *
  * The query door opens before the pipeline reads back what the last process left unfolded, so that
- * the map is there at once; /readyz says no until everything is. The OTLP door opens last: whoever
- * can reach it gets an answer that holds. */
+ * the map is there at once; /readyz says no until everything is started. The OTLP door opens last:
+ * whoever can reach it gets an answer that holds. After a heavy load there is more to read back than
+ * anybody wants to wait for; the pipeline then goes on with it beside exports. */
 #include "aggregate/fold.h"
 #include "base/flag.h"
 #include "base/log.h"
@@ -20,6 +21,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+
+#define RESUME_NS (100 * NS_PER_MS) /* of a start, for reading back before exports are taken */
 
 enum { EXIT_CLEAN = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
 
@@ -53,6 +56,8 @@ static bool is_ready(void *to, char *why, size_t why_size)
         snprintf(why, why_size, "read-only, nothing is taken in");
     else if (pipeline_is_failing(c->pipeline))
         reason = "the store does not take data";
+    else if (pipeline_is_resuming(c->pipeline))
+        snprintf(why, why_size, "edges are behind, what came before the start is being counted");
     if (reason)
         snprintf(why, why_size, "%s", reason);
     return reason == NULL;
@@ -125,6 +130,13 @@ static int start_webhook(struct collector *c, struct err *err)
     return c->webhook ? 0 : -1;
 }
 
+/* Edges are complete, so that health can be judged. */
+static bool has_resumed(void *to)
+{
+    const struct collector *c = to;
+    return !pipeline_is_resuming(c->pipeline);
+}
+
 /* After the pipeline, which first folds what the last process left: the past is then complete. */
 static int start_watch(struct collector *c, struct err *err)
 {
@@ -132,6 +144,8 @@ static int start_watch(struct collector *c, struct err *err)
                              .fold = c->fold,
                              .log = c->events,
                              .rules = rules_of(c),
+                             .may_judge = has_resumed,
+                             .may_judge_to = c,
                              .sink = c->webhook ? webhook_push : NULL,
                              .sink_to = c->webhook };
     if (is_read_only(c))
@@ -168,7 +182,8 @@ static int start_ingest(struct collector *c, struct err *err)
                                 .fold = c->fold,
                                 .loop = c->loop,
                                 .queue_len = o->queue,
-                                .inflight_max = o->max_inflight };
+                                .inflight_max = o->max_inflight,
+                                .resume_ns = RESUME_NS };
     c->pipeline = pipeline_open(&pc, err);
     if (!c->pipeline)
         return -1;

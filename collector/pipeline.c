@@ -5,7 +5,13 @@
  * many, and its cost is shared.
  *
  * A failed transaction is told to all its senders, who keep their data and come again; nothing is
- * retried here, because a queue that cannot be written would only grow. */
+ * retried here, because a queue that cannot be written would only grow.
+ *
+ * At start the fold goes on where the last process left it, which after a heavy load means seconds
+ * of reading back. Opening does that for a moment; what is left is done by the writer beside its
+ * work: a pass over the store, then what waits is committed (and not folded: a later pass comes to
+ * it, in its turn), until a pass finds no more. Passes get two thirds of the time, so they catch up
+ * whatever comes in. */
 #include "pipeline.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -21,6 +27,19 @@
 #define LAST_FLUSH_TRIES 100 /* of 50 ms: readers may still be in the way at the end */
 #define RETAIN_TICKS     5   /* seconds between looks at what is too old */
 #define TRIM_AFTER_TICKS 3   /* quiet seconds before free memory goes back to the system */
+/* A pass goes on for so long though exports wait; a segment's half that was read in vain is little
+ * beside it. */
+#define RESUME_PASS_NS   (30 * NS_PER_MS)
+
+/* How far the fold has been brought since the start. */
+struct resume {
+    uint64_t folded_seq; /* what the last process had folded */
+    uint64_t after_seq;  /* the next pass begins behind it */
+    int64_t since_ns;    /* or here */
+    uint64_t batches;
+    int64_t began_ns;
+    bool has_failed; /* at the newest pass */
+};
 
 struct pipeline {
     struct pipeline_conf conf;
@@ -32,7 +51,9 @@ struct pipeline {
     _Atomic int64_t failed_ns; /* monotonic time of the newest failure, 0 after a success */
     pthread_mutex_t lock;      /* guards the two below */
     struct parcel *done, **done_end;
+    _Atomic bool is_resuming;
     /* writer thread only */
+    struct resume resume;
     bool is_dirty; /* folded since the last flush */
     unsigned quiet_ticks, ticks;
 };
@@ -59,6 +80,11 @@ bool pipeline_is_failing(const struct pipeline *p)
 {
     int64_t failed_ns = atomic_load(&p->failed_ns);
     return failed_ns != 0 && clock_mono_ns() - failed_ns < FAILING_NS;
+}
+
+bool pipeline_is_resuming(const struct pipeline *p)
+{
+    return atomic_load(&p->is_resuming);
 }
 
 bool pipeline_submit(struct pipeline *p, struct parcel *parcel)
@@ -116,7 +142,15 @@ static void count_batch(const struct batch *b)
     tally(TALLY_CALLS_IN, b->calls_len);
 }
 
-/* One transaction: commit, answer, fold, free. */
+static void fold_in_turn(struct pipeline *p, const struct batch *b)
+{
+    if (atomic_load(&p->is_resuming))
+        return; /* a pass will come to it */
+    fold_batch(p->conf.fold, b, true);
+    p->is_dirty = true;
+}
+
+/* One transaction: commit, answer, fold, free. Nothing is folded before what was committed earlier. */
 static void commit(struct pipeline *p, struct parcel *const *parcels, size_t n)
 {
     struct batch *batches[GROUP_PARCELS];
@@ -136,8 +170,7 @@ static void commit(struct pipeline *p, struct parcel *const *parcels, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (rc == 0 && batches[i]->seq) {
             count_batch(batches[i]);
-            fold_batch(p->conf.fold, batches[i], true);
-            p->is_dirty = true;
+            fold_in_turn(p, batches[i]);
         }
         batch_free(batches[i]);
     }
@@ -221,22 +254,129 @@ static void last_flush(struct pipeline *p)
     }
 }
 
+/* Commits what waits, or comes within wait_ns; how much it was. */
+static size_t take_in(struct pipeline *p, int64_t wait_ns)
+{
+    void *items[GROUP_PARCELS];
+    struct parcel *parcels[GROUP_PARCELS];
+    size_t n = ring_pop(p->ring, items, NELEMS(items), wait_ns);
+    for (size_t i = 0; i < n; i++)
+        parcels[i] = items[i];
+    tally_set(TALLY_QUEUE_BATCHES, ring_len(p->ring));
+    commit_all(p, parcels, n);
+    return n;
+}
+
+static bool is_over(struct pipeline *p)
+{
+    return ring_is_closed(p->ring) && ring_len(p->ring) == 0;
+}
+
+/* One pass over what is not folded yet. */
+struct pass {
+    struct pipeline *pipe;
+    int64_t until_ns;
+    bool is_beside; /* after until_ns it goes on as long as nothing waits */
+    bool is_cut;
+};
+
+static int replay_batch(void *to, const struct batch *b)
+{
+    struct pass *pass = to;
+    struct pipeline *p = pass->pipe;
+    struct resume *r = &p->resume;
+    bool is_counted = b->seq > r->folded_seq;
+    fold_batch(p->conf.fold, b, is_counted);
+    p->is_dirty |= is_counted;
+    r->after_seq = b->seq;
+    r->since_ns = INT64_MAX; /* in order of seq, so the next pass wants all behind this one */
+    r->batches++;
+    tally(TALLY_REPLAYED, 1);
+    pass->is_cut = clock_mono_ns() >= pass->until_ns &&
+                   (!pass->is_beside || ring_len(p->ring) || ring_is_closed(p->ring));
+    return pass->is_cut;
+}
+
+static int resume_pass(struct pipeline *p, int64_t for_ns, bool is_beside, struct err *err)
+{
+    struct resume *r = &p->resume;
+    struct pass pass = { .pipe = p, .is_beside = is_beside };
+    if (__builtin_add_overflow(clock_mono_ns(), for_ns, &pass.until_ns))
+        pass.until_ns = INT64_MAX;
+    int rc = store_replay(p->conf.store, r->after_seq, r->since_ns, replay_batch, &pass, err);
+    if (rc < 0)
+        return rc;
+    if (r->has_failed)
+        atomic_store(&p->failed_ns, 0);
+    r->has_failed = false;
+    if (pass.is_cut)
+        return 0;
+    atomic_store(&p->is_resuming, false);
+    if (r->batches)
+        LOG_INFO("pipeline.resumed", KV_UINT("batches", r->batches),
+                 KV_UINT("folded_seq", r->folded_seq),
+                 KV_NSEC("took", clock_mono_ns() - r->began_ns));
+    return 0;
+}
+
+/* The fold goes on where the last process left it. */
+static int resume_begin(struct pipeline *p, struct err *err)
+{
+    struct store_progress progress = { 0 };
+    int rc = store_get_progress(p->conf.store, &progress, err);
+    if (rc < 0)
+        return rc;
+    fold_resume(p->conf.fold, &progress);
+    p->resume = (struct resume){ .folded_seq = progress.seq,
+                                 .after_seq = progress.seq,
+                                 .since_ns = fold_replay_since(p->conf.fold),
+                                 .began_ns = clock_mono_ns() };
+    atomic_store(&p->is_resuming, true);
+    rc = resume_pass(p, p->conf.resume_ns, false, err);
+    if (rc == 0 && pipeline_is_resuming(p))
+        LOG_INFO("pipeline.resuming", KV_UINT("batches", p->resume.batches),
+                 KV_STR("rest", "beside exports"));
+    return rc;
+}
+
+/* What the store cannot give now is asked for again; nothing is folded before it. */
+static void note_resume_failure(struct pipeline *p, const struct err *err)
+{
+    LOG_EVERY(5 * NS_PER_S, LOG_ERROR, "pipeline.resume_failed", KV_STR("why", err->why));
+    (void)take_in(p, NS_PER_S);
+    p->resume.has_failed = true;
+    atomic_store(&p->failed_ns, clock_mono_ns());
+}
+
+static void resume_beside(struct pipeline *p)
+{
+    int64_t for_ns = RESUME_PASS_NS, next_tick_ns = clock_mono_ns() + TICK_NS;
+    while (pipeline_is_resuming(p) && !is_over(p)) {
+        struct err err = { 0 };
+        if (resume_pass(p, for_ns, true, &err) < 0)
+            note_resume_failure(p, &err);
+        int64_t began_ns = clock_mono_ns();
+        (void)take_in(p, 0);
+        for_ns = MAX(RESUME_PASS_NS, 2 * (clock_mono_ns() - began_ns));
+        if (clock_mono_ns() >= next_tick_ns) { /* what is folded is not folded again after a kill */
+            if (p->is_dirty)
+                (void)flush(p);
+            next_tick_ns = clock_mono_ns() + TICK_NS;
+        }
+    }
+}
+
 static void *writer_main(void *arg)
 {
     struct pipeline *p = arg;
-    void *items[GROUP_PARCELS];
-    struct parcel *parcels[GROUP_PARCELS];
     bool was_active = true;
+    resume_beside(p);
     int64_t next_tick_ns = clock_mono_ns() + TICK_NS;
     for (;;) {
         int64_t wait_ns = next_tick_ns - clock_mono_ns();
-        size_t n = ring_pop(p->ring, items, NELEMS(items), MAX(wait_ns, INT64_C(0)));
-        for (size_t i = 0; i < n; i++)
-            parcels[i] = items[i];
-        tally_set(TALLY_QUEUE_BATCHES, ring_len(p->ring));
-        commit_all(p, parcels, n);
+        size_t n = take_in(p, MAX(wait_ns, INT64_C(0)));
         was_active |= n > 0;
-        if (n == 0 && ring_is_closed(p->ring) && ring_len(p->ring) == 0)
+        if (n == 0 && is_over(p))
             break;
         if (clock_mono_ns() >= next_tick_ns) {
             tick(p, was_active);
@@ -246,42 +386,6 @@ static void *writer_main(void *arg)
     }
     last_flush(p);
     return NULL;
-}
-
-struct replay {
-    struct pipeline *pipe;
-    uint64_t folded_seq;
-    uint64_t batches;
-};
-
-static int replay_batch(void *to, const struct batch *b)
-{
-    struct replay *r = to;
-    fold_batch(r->pipe->conf.fold, b, b->seq > r->folded_seq);
-    r->pipe->is_dirty |= b->seq > r->folded_seq;
-    r->batches++;
-    return 0;
-}
-
-/* The fold goes on where the last process left it. */
-static int resume(struct pipeline *p, struct err *err)
-{
-    struct fold *f = p->conf.fold;
-    struct store_progress progress = { 0 };
-    int64_t start_ns = clock_mono_ns();
-    int rc = store_get_progress(p->conf.store, &progress, err);
-    if (rc < 0)
-        return rc;
-    fold_resume(f, &progress);
-    struct replay r = { .pipe = p, .folded_seq = progress.seq };
-    rc = store_replay(p->conf.store, progress.seq, fold_replay_since(f), replay_batch, &r, err);
-    if (rc < 0)
-        return rc;
-    tally(TALLY_REPLAYED, r.batches);
-    if (r.batches)
-        LOG_INFO("pipeline.resumed", KV_UINT("batches", r.batches),
-                 KV_UINT("folded_seq", progress.seq), KV_NSEC("took", clock_mono_ns() - start_ns));
-    return 0;
 }
 
 struct pipeline *pipeline_open(const struct pipeline_conf *c, struct err *err)
@@ -297,7 +401,8 @@ struct pipeline *pipeline_open(const struct pipeline_conf *c, struct err *err)
     p->ring = ring_new(c->queue_len);
     if (!p->ring)
         err_set(err, ERR_NOMEM, "queue of %zu batches", c->queue_len);
-    else if (resume(p, err) == 0 && (p->wake = wake_new(c->loop, tell_doors, p, err)) != NULL) {
+    else if (resume_begin(p, err) == 0 &&
+             (p->wake = wake_new(c->loop, tell_doors, p, err)) != NULL) {
         int rc = pthread_create(&p->writer, NULL, writer_main, p);
         p->has_writer = rc == 0;
         if (rc == 0)

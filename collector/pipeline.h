@@ -35,17 +35,21 @@ struct pipeline_conf {
     struct loop *loop;   /* of the doors */
     size_t queue_len;    /* parcels that may wait for the writer */
     size_t inflight_max; /* bytes charged at the same time */
+    int64_t resume_ns;   /* how long opening may read back; the writer does the rest */
 };
 
 struct pipeline;
-/* Continues the fold where the last process ended (reads back committed batches), then starts the
- * writer. Gives; NULL with err from the store, or ERR_NOMEM. */
+/* Continues the fold where the last process ended (reads back committed batches, for resume_ns), then
+ * starts the writer. Gives; NULL with err from the store, or ERR_NOMEM. */
 struct pipeline *pipeline_open(const struct pipeline_conf *c, struct err *err) MUST_USE;
 /* Takes the parcel and its batch when it answers true; false: the queue is full. Loop thread. */
 bool pipeline_submit(struct pipeline *p, struct parcel *parcel) MUST_USE;
 /* Any thread. False when inflight_max would be passed: nothing was charged. */
 bool pipeline_charge(struct pipeline *p, size_t bytes) MUST_USE;
 void pipeline_uncharge(struct pipeline *p, size_t bytes);
+/* Whether the fold is still behind what was committed before the start, so that edges lack it. Any
+ * thread. */
+bool pipeline_is_resuming(const struct pipeline *p);
 /* Whether the newest commit failed within the last seconds; any thread. */
 bool pipeline_is_failing(const struct pipeline *p);
 /* Commits and folds everything submitted, commits the edges, ends the writer, tells the parcels

@@ -16,6 +16,7 @@
 
 #define SETTLE_NS   (3 * NS_PER_S)
 #define LOOKBACK_NS (3600 * NS_PER_S)
+#define UNREADY_NS  (200 * NS_PER_MS) /* between asking whether edges are complete */
 
 struct watch {
     struct watch_conf conf;
@@ -71,6 +72,9 @@ static bool wait_until(struct watch *w, int64_t wall_ns)
 static void *run(void *to)
 {
     struct watch *w = to;
+    while (!w->conf.may_judge(w->conf.may_judge_to))
+        if (!wait_until(w, clock_wall_ns() + UNREADY_NS))
+            return NULL;
     int64_t newest_ns = window_align_down(clock_wall_ns() - SETTLE_NS, HEALTH_STEP_NS);
     int64_t at_ns = newest_ns - LOOKBACK_NS;
     while (wait_until(w, at_ns + SETTLE_NS)) {

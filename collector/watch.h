@@ -10,6 +10,8 @@ struct watch_conf {
     struct fold *fold;
     struct health_log *log;
     struct health_rules rules;
+    bool (*may_judge)(void *to); /* nothing is judged before it says yes; any thread */
+    void *may_judge_to;
     health_event_sink *sink; /* what changes while we watch, on the watch's thread; NULL: nobody */
     void *sink_to;
 };

@@ -21,6 +21,8 @@ struct gate {
     bool is_shut, is_waiting; /* put waits while shut */
     int fail_with;            /* what put answers instead */
     size_t puts, largest_group;
+    size_t replays_max; /* further ones fail while it is there; 0: no bound */
+    size_t replays;
 };
 
 static int gate_put(struct store *s, struct batch *const *batches, size_t n, struct err *err)
@@ -54,7 +56,13 @@ static int gate_get_progress(struct store *s, struct store_progress *ret_p, stru
 static int gate_replay(struct store *s, uint64_t after_seq, int64_t since_ns,
                        store_batch_sink *sink, void *to, struct err *err)
 {
-    return store_replay(((struct gate *)(void *)s)->inner, after_seq, since_ns, sink, to, err);
+    struct gate *g = (struct gate *)(void *)s;
+    pthread_mutex_lock(&g->lock);
+    bool may = !g->replays_max || g->replays < g->replays_max;
+    g->replays++;
+    pthread_mutex_unlock(&g->lock);
+    return may ? store_replay(g->inner, after_seq, since_ns, sink, to, err)
+               : err_set(err, ERR_BUSY, "made to fail");
 }
 
 static int gate_retain(struct store *s, int64_t now_ns, struct store_dropped *ret_dropped,
@@ -98,15 +106,21 @@ struct fixture {
     size_t duplicates;
 };
 
-static void open_pipeline(struct fixture *f, size_t queue_len)
+static void open_pipeline_for(struct fixture *f, size_t queue_len, int64_t resume_ns)
 {
     struct pipeline_conf c = { .store = &f->gate.base,
                                .fold = f->fold,
                                .loop = f->loop,
                                .queue_len = queue_len,
-                               .inflight_max = 10000 };
+                               .inflight_max = 10000,
+                               .resume_ns = resume_ns };
     f->pipe = pipeline_open(&c, NULL);
     assert_non_null(f->pipe);
+}
+
+static void open_pipeline(struct fixture *f, size_t queue_len)
+{
+    open_pipeline_for(f, queue_len, INT64_MAX);
 }
 
 static int setup(void **state)
@@ -289,6 +303,104 @@ static void test_resume(void **state)
         batch_free(list[i]);
 }
 
+static void put_some(struct fixture *f, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        AUTO_FREE(batch) b = a_batch("");
+        struct batch *list[1] = { b };
+        assert_int_equal(store_put(f->gate.inner, list, 1, NULL), 0);
+    }
+}
+
+static void allow_replays(struct fixture *f, size_t max)
+{
+    pthread_mutex_lock(&f->gate.lock);
+    f->gate.replays_max = max;
+    pthread_mutex_unlock(&f->gate.lock);
+}
+
+static void wait_resumed(struct fixture *f)
+{
+    const struct timespec pause = { .tv_nsec = NS_PER_MS };
+    while (pipeline_is_resuming(f->pipe))
+        nanosleep(&pause, NULL);
+}
+
+/* Opening reads back one batch, then the store cannot give more for a while. */
+static void open_behind(struct fixture *f, size_t batches)
+{
+    put_some(f, batches);
+    allow_replays(f, 1);
+    open_pipeline_for(f, 100, 0);
+    assert_true(pipeline_is_resuming(f->pipe));
+    assert_int_equal(counted(f), 1);
+}
+
+/* What comes in while the past is not counted yet is acknowledged at once and counted in its turn. */
+static void test_exports_are_taken_while_resuming(void **state)
+{
+    struct fixture *f = *state;
+    open_behind(f, 5);
+    f->expected = 4;
+    for (int i = 0; i < 4; i++)
+        assert_true(submit(f, i < 2 ? "" : "the same"));
+    loop_run(f->loop);
+    assert_int_equal(f->last_rc, 0);
+    assert_int_equal(f->duplicates, 1);
+    assert_true(pipeline_is_resuming(f->pipe));
+    assert_int_equal(counted(f), 1);
+    allow_replays(f, 0);
+    wait_resumed(f);
+    assert_int_equal(counted(f), 8);
+    f->expected = 5;
+    assert_true(submit(f, ""));
+    loop_run(f->loop);
+    f->pipe = pipeline_close(f->pipe);
+    assert_int_equal(counted(f), 9);
+    struct store_progress progress;
+    assert_int_equal(store_get_progress(f->gate.inner, &progress, NULL), 0);
+    assert_int_equal(progress.seq, 9);
+}
+
+/* Who is stopped before it has caught up leaves the rest to the next one. */
+static void test_stopped_while_resuming(void **state)
+{
+    struct fixture *f = *state;
+    open_behind(f, 5);
+    f->expected = 1;
+    assert_true(submit(f, ""));
+    loop_run(f->loop);
+    f->pipe = pipeline_close(f->pipe);
+    struct store_progress progress;
+    assert_int_equal(store_get_progress(f->gate.inner, &progress, NULL), 0);
+    assert_int_equal(progress.seq, 1); /* flushed as far as it came */
+    struct fold_conf fc = fold_conf_default();
+    fold_free(f->fold);
+    f->fold = fold_new(&fc);
+    assert_non_null(f->fold);
+    allow_replays(f, 0);
+    open_pipeline_for(f, 100, 0);
+    wait_resumed(f);
+    assert_int_equal(counted(f), 5); /* all but the first, which is counted already */
+    f->pipe = pipeline_close(f->pipe);
+    assert_int_equal(store_get_progress(f->gate.inner, &progress, NULL), 0);
+    assert_int_equal(progress.seq, 6);
+}
+
+/* A store that cannot be read back from says so; it gets ready when it can. */
+static void test_resuming_fails_for_a_while(void **state)
+{
+    struct fixture *f = *state;
+    const struct timespec pause = { .tv_nsec = NS_PER_MS };
+    open_behind(f, 2);
+    while (!pipeline_is_failing(f->pipe))
+        nanosleep(&pause, NULL);
+    allow_replays(f, 0);
+    wait_resumed(f);
+    assert_false(pipeline_is_failing(f->pipe));
+    assert_int_equal(counted(f), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +410,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_repeated_key_counts_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_close_commits_and_tells_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resume, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_exports_are_taken_while_resuming, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stopped_while_resuming, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resuming_fails_for_a_while, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
