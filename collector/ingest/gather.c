@@ -21,6 +21,7 @@ void gather_done(struct gather *g)
     mem_free(g->values.mem);
     mem_free(g->events.mem);
     mem_free(g->links.mem);
+    key_orders_done(&g->key_orders);
 }
 
 int gather_resource(struct gather *g)
@@ -137,6 +138,8 @@ int span_ends(struct gather *g, const struct span_marks *m, struct span *s, size
 {
     const void *events, *links;
     int rc = gather_attrs(g, m->attrs, &s->attrs);
+    if (rc == 0)
+        rc = key_orders_find(&g->key_orders, g->b, s->attrs.list, s->attrs.len, &s->key_order);
     if (rc == 0)
         rc = pile_take(g, &g->events, m->events, sizeof(*s->events), &events, &s->events_len);
     if (rc == 0)

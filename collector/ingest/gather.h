@@ -7,6 +7,7 @@
 #ifndef INGEST_GATHER_H
 #define INGEST_GATHER_H
 
+#include "ingest/key_orders.h"
 #include "model/batch.h"
 #include "model/limits.h"
 
@@ -24,6 +25,7 @@ struct gather {
     struct batch *b;
     const struct limits *lim;
     struct pile attrs, values, events, links;
+    struct key_orders key_orders;
     struct err bad;            /* why the record being read is refused; code 0 while it is good */
     struct resource *resource; /* of the group being read, in the batch */
     struct scope *scope;
@@ -59,6 +61,12 @@ static inline MUST_USE int pile_add(struct gather *g, struct pile *p, const void
     memcpy(p->mem + p->len, element, size);
     p->len += size;
     return 0;
+}
+/* Where one more element goes; NULL when pile_add() has more to do. Follow with p->len += size. */
+static inline void *pile_room(const struct gather *g, const struct pile *p, size_t size)
+{
+    bool has_room = p->cap - p->len >= size && p->len < g->lim->list * size;
+    return has_room ? p->mem + p->len : NULL;
 }
 /* Moves what lies above mark into the batch's arena and off the pile: *ret_list (NULL when there
  * is nothing) and *ret_len elements. 0, ERR_NOMEM, ERR_LIMIT (limits.decoded_bytes). */

@@ -35,12 +35,41 @@ int64_t proto_time(struct rd *r, struct pb_tag t, struct gather *g, const char *
     return (int64_t)ns;
 }
 
-/* The usual KeyValue: key then value, a string or a small integer, every length one byte. *at stands
- * on its first byte, len bytes long. False, with nothing read, when it is anything else. */
+/* The usual value: a string, a small integer, a boolean or a double, len >= 2 bytes. */
+static bool read_short_value(const uint8_t *at, size_t len, struct value *ret_v)
+{
+    enum { STRING = OTLP_VALUE_STRING << 3 | PB_BYTES, INT = OTLP_VALUE_INT << 3 | PB_VARINT };
+    enum { BOOL = OTLP_VALUE_BOOL << 3 | PB_VARINT, DOUBLE = OTLP_VALUE_DOUBLE << 3 | PB_FIXED64 };
+    if (at[0] == STRING && at[1] == len - 2) {
+        ret_v->type = VALUE_STR;
+        ret_v->len = 0;
+        ret_v->str = sv_of(at + 2, len - 2);
+        return true;
+    }
+    struct value v = { .type = VALUE_INT };
+    if (at[0] == INT && len == 2 && at[1] < 0x80) {
+        v.integer = at[1];
+    } else if (at[0] == INT && len == 3 && at[1] >= 0x80 && at[2] < 0x80) {
+        v.integer = (at[1] & 0x7f) | at[2] << 7;
+    } else if (at[0] == BOOL && len == 2 && at[1] < 0x80) {
+        v.type = VALUE_BOOL;
+        v.boolean = at[1] != 0;
+    } else if (at[0] == DOUBLE && len == 9) {
+        uint64_t bits = le64_at(at + 1);
+        v.type = VALUE_DOUBLE;
+        memcpy(&v.real, &bits, sizeof(v.real));
+    } else {
+        return false;
+    }
+    *ret_v = v;
+    return true;
+}
+
+/* The usual KeyValue: key then value, every length one byte. *at stands on its first byte, len bytes
+ * long. False when it is anything else; *ret_a may then hold anything. */
 static bool read_short_attr(const uint8_t *at, size_t len, struct attr *ret_a)
 {
     enum { KEY = OTLP_KEY_VALUE_KEY << 3 | PB_BYTES, VALUE = OTLP_KEY_VALUE_VALUE << 3 | PB_BYTES };
-    enum { STRING = OTLP_VALUE_STRING << 3 | PB_BYTES, INT = OTLP_VALUE_INT << 3 | PB_VARINT };
     /* tag and length of the key, the key, tag and length of the value, tag and first byte in it */
     if (len < 6 || len > 0x7f || at[0] != KEY || at[1] > len - 6)
         return false;
@@ -49,18 +78,24 @@ static bool read_short_attr(const uint8_t *at, size_t len, struct attr *ret_a)
     size_t value_len = len - 2 - key_len - 2; /* behind its own tag and length */
     if (value[0] != VALUE || value[1] != value_len)
         return false;
-    *ret_a = (struct attr){ .key = sv_of(at + 2, key_len) };
-    if (value[2] == STRING && value[3] == value_len - 2) {
-        ret_a->value.type = VALUE_STR;
-        ret_a->value.str = sv_of(value + 4, value_len - 2);
-        return true;
-    }
-    if (value[2] == INT && value_len == 2 && value[3] < 0x80) {
-        ret_a->value.type = VALUE_INT;
-        ret_a->value.integer = value[3];
-        return true;
-    }
-    return false;
+    ret_a->key = sv_of(at + 2, key_len);
+    return read_short_value(value + 2, value_len, &ret_a->value);
+}
+
+/* The KeyValue whose length r stands on, onto the pile; false, with nothing done, when it is not one of
+ * the usual or the pile has no room. */
+static bool read_usual_attr(struct rd *r, struct gather *g)
+{
+    size_t left = rd_left(r);
+    if (left == 0 || *r->at >= left)
+        return false;
+    struct attr *a = pile_room(g, &g->attrs, sizeof(*a));
+    size_t len = *r->at;
+    if (!a || !read_short_attr(r->at + 1, len, a))
+        return false;
+    g->attrs.len += sizeof(*a);
+    r->at += 1 + len;
+    return true;
 }
 
 static void read_key_value(struct rd *r, struct pb_tag t, struct gather *g, unsigned depth)
@@ -68,8 +103,6 @@ static void read_key_value(struct rd *r, struct pb_tag t, struct gather *g, unsi
     struct attr a = { .key = SV_NONE };
     size_t at = rd_offset(r);
     const uint8_t *outer = pb_enter(r, t);
-    if (read_short_attr(r->at, rd_left(r), &a))
-        r->at = r->end;
     for (struct pb_tag u; pb_next(r, &u);) {
         switch (u.field) {
         case OTLP_KEY_VALUE_KEY: a.key = pb_bytes(r, u); break;
@@ -81,9 +114,17 @@ static void read_key_value(struct rd *r, struct pb_tag t, struct gather *g, unsi
     proto_check(r, pile_add(g, &g->attrs, &a, sizeof(a), at));
 }
 
-void proto_attr(struct rd *r, struct pb_tag t, struct gather *g)
+void proto_attrs(struct rd *r, struct pb_tag t, struct gather *g)
 {
-    read_key_value(r, t, g, 0);
+    bool is_short = t.wire == PB_BYTES && t.field < 16;
+    uint8_t tag = (uint8_t)(t.field << 3 | PB_BYTES);
+    for (;;) {
+        if (!is_short || !read_usual_attr(r, g))
+            read_key_value(r, t, g, 0);
+        if (!is_short || r->at == r->end || *r->at != tag)
+            return;
+        r->at++;
+    }
 }
 
 static void read_array(struct rd *r, struct pb_tag t, struct gather *g, unsigned depth,
@@ -190,7 +231,7 @@ void proto_resource(struct rd *r, struct pb_tag t, struct gather *g)
     const uint8_t *outer = pb_enter(r, t);
     for (struct pb_tag u; pb_next(r, &u);) {
         switch (u.field) {
-        case OTLP_RESOURCE_ATTRIBUTES: proto_attr(r, u, g); break;
+        case OTLP_RESOURCE_ATTRIBUTES: proto_attrs(r, u, g); break;
         case OTLP_RESOURCE_DROPPED_ATTRIBUTES: attrs->dropped = (uint32_t)pb_varint(r, u); break;
         default: pb_skip(r, u);
         }
@@ -209,7 +250,7 @@ void proto_scope(struct rd *r, struct pb_tag t, struct gather *g)
         switch (u.field) {
         case OTLP_SCOPE_NAME: s->name = pb_bytes(r, u); break;
         case OTLP_SCOPE_VERSION: s->version = pb_bytes(r, u); break;
-        case OTLP_SCOPE_ATTRIBUTES: proto_attr(r, u, g); break;
+        case OTLP_SCOPE_ATTRIBUTES: proto_attrs(r, u, g); break;
         case OTLP_SCOPE_DROPPED_ATTRIBUTES: s->attrs.dropped = (uint32_t)pb_varint(r, u); break;
         default: pb_skip(r, u);
         }

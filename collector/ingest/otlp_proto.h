@@ -16,8 +16,8 @@ void proto_id(struct rd *r, struct pb_tag t, struct gather *g, uint8_t *out, siz
               const char *what);
 /* A fixed64 of ns since the epoch; beyond year 2262 the record is bad. */
 int64_t proto_time(struct rd *r, struct pb_tag t, struct gather *g, const char *what);
-/* A KeyValue onto the pile of attributes. */
-void proto_attr(struct rd *r, struct pb_tag t, struct gather *g);
+/* The KeyValue just announced, and those that follow it in the same field, onto the pile of attributes. */
+void proto_attrs(struct rd *r, struct pb_tag t, struct gather *g);
 /* Into g->resource and g->scope. */
 void proto_resource(struct rd *r, struct pb_tag t, struct gather *g);
 void proto_scope(struct rd *r, struct pb_tag t, struct gather *g);

@@ -11,7 +11,7 @@ static void read_event(struct rd *r, struct pb_tag t, struct gather *g)
         switch (u.field) {
         case OTLP_EVENT_TIME: e.time_ns = proto_time(r, u, g, "event time"); break;
         case OTLP_EVENT_NAME: e.name = pb_bytes(r, u); break;
-        case OTLP_EVENT_ATTRIBUTES: proto_attr(r, u, g); break;
+        case OTLP_EVENT_ATTRIBUTES: proto_attrs(r, u, g); break;
         case OTLP_EVENT_DROPPED_ATTRIBUTES: e.attrs.dropped = (uint32_t)pb_varint(r, u); break;
         default: pb_skip(r, u);
         }
@@ -31,7 +31,7 @@ static void read_link(struct rd *r, struct pb_tag t, struct gather *g)
         case OTLP_LINK_TRACE_ID: proto_id(r, u, g, l.trace_id.b, 16, "link trace_id"); break;
         case OTLP_LINK_SPAN_ID: proto_id(r, u, g, l.span_id.b, 8, "link span_id"); break;
         case OTLP_LINK_TRACE_STATE: l.trace_state = pb_bytes(r, u); break;
-        case OTLP_LINK_ATTRIBUTES: proto_attr(r, u, g); break;
+        case OTLP_LINK_ATTRIBUTES: proto_attrs(r, u, g); break;
         case OTLP_LINK_DROPPED_ATTRIBUTES: l.attrs.dropped = (uint32_t)pb_varint(r, u); break;
         case OTLP_LINK_FLAGS: l.flags = pb_fixed32(r, u); break;
         default: pb_skip(r, u);
@@ -55,8 +55,48 @@ static void read_status(struct rd *r, struct pb_tag t, struct span *s)
     pb_leave(r, outer);
 }
 
+/* What nearly every sender writes first, in the order of the fields' numbers: both ids, the parent, a
+ * short name, the kind, both times. Reads as much of it as is there in just that form. */
+static void read_usual_fields(struct rd *r, struct span *s)
+{
+    enum {
+        TRACE = OTLP_SPAN_TRACE_ID << 3 | PB_BYTES,
+        SPAN = OTLP_SPAN_SPAN_ID << 3 | PB_BYTES,
+        PARENT = OTLP_SPAN_PARENT_SPAN_ID << 3 | PB_BYTES,
+        NAME = OTLP_SPAN_NAME << 3 | PB_BYTES,
+        KIND = OTLP_SPAN_KIND << 3 | PB_VARINT,
+        START = OTLP_SPAN_START_TIME << 3 | PB_FIXED64,
+        END = OTLP_SPAN_END_TIME << 3 | PB_FIXED64,
+    };
+    const uint8_t *at = r->at, *end = r->end;
+    if (end - at < 28 || at[0] != TRACE || at[1] != 16 || at[18] != SPAN || at[19] != 8)
+        return;
+    memcpy(s->trace_id.b, at + 2, sizeof(s->trace_id.b));
+    memcpy(s->span_id.b, at + 20, sizeof(s->span_id.b));
+    at += 28;
+    if (end - at >= 10 && at[0] == PARENT && at[1] == 8) {
+        memcpy(s->parent_id.b, at + 2, sizeof(s->parent_id.b));
+        at += 10;
+    }
+    if (end - at >= 2 && at[0] == NAME && at[1] < 0x80 && at[1] <= end - at - 2) {
+        s->name = sv_of(at + 2, at[1]);
+        at += 2 + s->name.len;
+    }
+    if (end - at >= 2 && at[0] == KIND && at[1] <= SPAN_KIND_CONSUMER) {
+        s->kind = (enum span_kind)at[1];
+        at += 2;
+    }
+    if (end - at >= 18 && at[0] == START && at[9] == END && at[8] < 0x80 && at[17] < 0x80) {
+        s->start_ns = (int64_t)le64_at(at + 1);
+        s->end_ns = (int64_t)le64_at(at + 10);
+        at += 18;
+    }
+    r->at = at;
+}
+
 static void read_fields(struct rd *r, struct gather *g, struct span *s)
 {
+    read_usual_fields(r, s);
     for (struct pb_tag t; pb_next(r, &t);) {
         switch (t.field) {
         case OTLP_SPAN_TRACE_ID: proto_id(r, t, g, s->trace_id.b, 16, "trace_id"); break;
@@ -69,7 +109,7 @@ static void read_fields(struct rd *r, struct gather *g, struct span *s)
         case OTLP_SPAN_KIND: s->kind = span_kind_from_wire(pb_varint(r, t)); break;
         case OTLP_SPAN_START_TIME: s->start_ns = proto_time(r, t, g, "start_time"); break;
         case OTLP_SPAN_END_TIME: s->end_ns = proto_time(r, t, g, "end_time"); break;
-        case OTLP_SPAN_ATTRIBUTES: proto_attr(r, t, g); break;
+        case OTLP_SPAN_ATTRIBUTES: proto_attrs(r, t, g); break;
         case OTLP_SPAN_DROPPED_ATTRIBUTES: s->attrs.dropped = (uint32_t)pb_varint(r, t); break;
         case OTLP_SPAN_EVENTS: read_event(r, t, g); break;
         case OTLP_SPAN_DROPPED_EVENTS: s->dropped_events = (uint32_t)pb_varint(r, t); break;

@@ -37,7 +37,24 @@ struct sv rd_bytes(struct rd *r, size_t bytes); /* empty view past the end */
 uint8_t rd_u8(struct rd *r);
 uint16_t rd_le16(struct rd *r);
 uint32_t rd_le32(struct rd *r);
-uint64_t rd_le64(struct rd *r);
+uint64_t rd_le64_slow(struct rd *r); /* use rd_le64() */
+/* Eight bytes as a little-endian number. */
+static inline uint64_t le64_at(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    return v;
+}
+static inline uint64_t rd_le64(struct rd *r)
+{
+    if (rd_left(r) < 8)
+        return rd_le64_slow(r);
+    r->at += 8;
+    return le64_at(r->at - 8);
+}
 uint64_t rd_varint_slow(struct rd *r); /* use rd_varint() */
 /* LEB128 as protobuf's, at most 10 bytes. */
 static inline uint64_t rd_varint(struct rd *r)

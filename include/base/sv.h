@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 struct sv {
     const char *p; /* may be NULL when len is 0 */
@@ -35,6 +38,52 @@ static inline struct sv sv_z(const char *z)
 static inline bool sv_eq(struct sv a, struct sv b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
+static inline uint64_t sv_load64(const char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+static inline uint32_t sv_load32(const char *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+/* Whether the same 16 bytes stand at both places. */
+static inline bool sv_same16(const char *a, const char *b)
+{
+#ifdef __SSE2__
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)a);
+    __m128i y = _mm_loadu_si128((const __m128i *)(const void *)b);
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(x, y)) == 0xffff;
+#else
+    return sv_load64(a) == sv_load64(b) && sv_load64(a + 8) == sv_load64(b + 8);
+#endif
+}
+/* sv_eq() without a call for texts of up to 32 bytes: where short texts are compared very often. Two
+ * loads that may overlap cover each length. */
+static inline bool sv_same(struct sv a, struct sv b)
+{
+    size_t n = a.len;
+    if (n != b.len)
+        return false;
+    if (n - 8 <= 8)
+        return ((sv_load64(a.p) ^ sv_load64(b.p)) |
+                (sv_load64(a.p + n - 8) ^ sv_load64(b.p + n - 8))) == 0;
+    if (n - 16 <= 16)
+        return sv_same16(a.p, b.p) && sv_same16(a.p + n - 16, b.p + n - 16);
+    if (n - 4 <= 4)
+        return ((sv_load32(a.p) ^ sv_load32(b.p)) |
+                (sv_load32(a.p + n - 4) ^ sv_load32(b.p + n - 4))) == 0;
+    if (n > 32)
+        return memcmp(a.p, b.p, n) == 0;
+    for (size_t i = 0; i < n; i++)
+        if (a.p[i] != b.p[i])
+            return false;
+    return true;
 }
 
 bool sv_eq_nocase(struct sv a, struct sv b); /* ASCII only */

@@ -16,6 +16,9 @@ struct batch {
     size_t spans_len, spans_cap;
     struct call *calls;
     size_t calls_len, calls_cap;
+    const struct sv *keys; /* the different keys of spans that have a key_order; in mem */
+    uint32_t keys_len,
+        key_orders_len;        /* both bounded by ingest/key_orders.h, 0 when nobody looked */
     struct sv idempotency_key; /* of the export request; empty when the sender gave none */
     uint64_t seq;              /* set by the store at commit: 1, 2, 3 ... in commit order */
     int64_t received_ns;       /* wall clock, set when the export arrived */

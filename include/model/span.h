@@ -6,6 +6,7 @@
 #define MODEL_SPAN_H
 
 #include "base/sv.h"
+#include "model/key_order.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -104,6 +105,7 @@ struct span {
     uint32_t events_len, links_len;
     uint32_t dropped_events, dropped_links;
     struct attrs attrs;
+    const struct key_order *key_order; /* of attrs.list, within its batch; NULL: not known */
     const struct span_event *events;
     const struct span_link *links;
     const struct resource *resource; /* never NULL in a batch */

@@ -55,7 +55,7 @@ uint32_t rd_le32(struct rd *r)
     return (uint32_t)rd_le(r, 4);
 }
 
-uint64_t rd_le64(struct rd *r)
+uint64_t rd_le64_slow(struct rd *r)
 {
     return rd_le(r, 8);
 }

@@ -82,6 +82,7 @@ void copy_span(struct copier *c, const struct span *from, struct span *to)
     to->status_message = copy_text(c, from->status_message);
     to->trace_state = copy_text(c, from->trace_state);
     to->attrs = attrs_copy(c, &from->attrs);
+    to->key_order = NULL; /* the batch's */
     struct span_event *events = make(c, from->events_len, sizeof(*events));
     for (uint32_t i = 0; events && i < from->events_len; i++)
         events[i] = (struct span_event){ from->events[i].time_ns,

@@ -36,6 +36,18 @@ static size_t count_spans(struct sv body)
     return n;
 }
 
+/* The order of a span's keys says what its attributes say. */
+static void check_orders(const struct batch *b)
+{
+    for (size_t i = 0; i < b->spans_len; i++) {
+        const struct attrs *a = &b->spans[i].attrs;
+        const struct key_order *o = b->spans[i].key_order;
+        INVARIANT(!o || (o->id < b->key_orders_len && o->len == a->len));
+        for (uint32_t k = 0; o && k < o->len; k++)
+            INVARIANT(o->keys[k] < b->keys_len && sv_eq(b->keys[o->keys[k]], a->list[k].key));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
     struct limits lim = limits_for(1 << 20);
@@ -56,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         return 0;
     }
     INVARIANT(traces->spans_len + traces->rejected == count_spans(body));
+    check_orders(traces);
     otlp_write_proto(traces->spans, traces->spans_len, &text);
     lim = limits_for((size_t)1 << 30);
     INVARIANT(otlp_proto_traces_decode(buf_sv(&text), again, &lim, NULL) == 0);

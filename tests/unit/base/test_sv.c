@@ -123,6 +123,27 @@ static void test_utf8(void **state)
     }
 }
 
+/* Every length has its own way through sv_same(): equal ones are equal, and no byte is left out. */
+static void test_same(void **state)
+{
+    (void)state;
+    char a[70], b[70];
+    for (size_t i = 0; i < sizeof(a); i++)
+        a[i] = (char)(i * 7);
+    for (size_t n = 0; n <= 64; n++) {
+        struct sv x = sv_of(a + 1, n), y = sv_of(b + 3, n);
+        memcpy(b + 3, a + 1, n);
+        assert_true(sv_same(x, y));
+        assert_false(sv_same(x, sv_of(y.p, n + 1)));
+        for (size_t i = 0; i < n; i++) {
+            b[3 + i] ^= 0x40;
+            assert_false(sv_same(x, y));
+            b[3 + i] ^= 0x40;
+        }
+    }
+    assert_true(sv_same(SV_NONE, SV("")));
+}
+
 static void test_to_z(void **state)
 {
     (void)state;
@@ -141,6 +162,7 @@ int main(void)
         cmocka_unit_test(test_cut),     cmocka_unit_test(test_compare_and_search),
         cmocka_unit_test(test_numbers), cmocka_unit_test(test_hex),
         cmocka_unit_test(test_utf8),    cmocka_unit_test(test_to_z),
+        cmocka_unit_test(test_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
