@@ -45,19 +45,19 @@ static uint16_t key_id_of(struct key_orders *t, struct batch *b, struct sv key, 
 {
     *ret_rc = 0;
     for (uint32_t i = 0; i < b->keys_len; i++)
-        if (sv_same(t->keys[i], key))
+        if (sv_same(b->keys[i], key))
             return (uint16_t)i;
     if (b->keys_len == KEYS_MAX)
         return KEYS_MAX;
-    if (b->keys_len == t->keys_cap) {
-        uint32_t cap = MAX(t->keys_cap * 2, (uint32_t)KEYS_FIRST);
+    if (!t->keys || b->keys_len == t->keys_cap) {
+        uint32_t cap = MAX(b->keys_len * 2, (uint32_t)KEYS_FIRST);
         struct sv *keys = arena_array(&b->mem, cap, sizeof(*keys));
         if (!keys) {
             *ret_rc = ERR_NOMEM;
             return KEYS_MAX;
         }
-        if (b->keys_len)
-            memcpy(keys, t->keys, b->keys_len * sizeof(*keys));
+        if (b->keys_len) /* of an earlier request in the same batch, too */
+            memcpy(keys, b->keys, b->keys_len * sizeof(*keys));
         t->keys_cap = cap;
         t->keys = keys;
         b->keys = keys;
@@ -75,7 +75,7 @@ static uint32_t branch_new(struct key_orders *t, struct batch *b, uint32_t from,
     if (!at)
         return 0;
     struct key_node *up = &t->nodes[from];
-    t->nodes[at] = (struct key_node){ .key = t->keys[key_id],
+    t->nodes[at] = (struct key_node){ .key = b->keys[key_id],
                                       .key_id = key_id,
                                       .len = (uint16_t)(up->len + 1),
                                       .before = from,

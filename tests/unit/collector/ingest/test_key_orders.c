@@ -138,6 +138,25 @@ static void test_decoded(void **state)
     }
 }
 
+/* A table knows nothing of the request decoded before it into the same batch, but the batch's keys go on. */
+static void test_second_request(void **state)
+{
+    (void)state;
+    AUTO_FREE(batch) b = batch_new();
+    struct attr list[8];
+    for (uint32_t turn = 0; turn < 3; turn++) {
+        AUTO_DONE(key_orders) t = { 0 };
+        for (size_t i = 0; i < NELEMS(steps); i++) {
+            const struct key_order *o = NULL;
+            size_t n = list_of(steps[i].keys, list);
+            assert_int_equal(key_orders_find(&t, b, list, n, &o), 0);
+            check_order(b, o, list, n);
+        }
+        assert_int_equal(b->keys_len, 10);
+        assert_int_equal(b->key_orders_len, 10 * (turn + 1));
+    }
+}
+
 static void test_allocation_failures(void **state)
 {
     (void)state;
@@ -168,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_orders),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_decoded),
+        cmocka_unit_test(test_second_request),
         cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
