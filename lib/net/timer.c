@@ -112,8 +112,9 @@ void timers_run(struct loop *l, int64_t now_ns)
 {
     while (l->first && l->first->armed_ns <= now_ns) {
         struct timer *t = l->first;
+        bool was_moved = t->due_ns > t->armed_ns;
         heap_remove(l, t);
-        if (t->due_ns > now_ns) {
+        if (was_moved) { /* also when it is due by now: others may be due before it */
             heap_add(l, t);
             continue;
         }
