@@ -20,6 +20,10 @@ struct cli {
     const char *data, *store;
     const char *file, *format;
     bool is_schema;
+    const char *config, *role, *workload, *labels, *service_account, *trust_domain; /* explain */
+    const char *headers, *principal, *source_ip;
+    bool is_inbound, is_plaintext;
+    uint16_t port;
     char **operands; /* what is left of argv */
     int operands_len;
 };
@@ -47,7 +51,8 @@ struct command {
     int operands_min, operands_max; /* max -1: any number */
 };
 extern const struct command command_graph, command_edges, command_services, command_traces,
-    command_trace, command_unpaired, command_check, command_snapshot, command_compare, command_sql;
+    command_trace, command_unpaired, command_check, command_snapshot, command_compare, command_sql,
+    command_explain;
 
 /* Writes what is in out to standard output; EXIT_FAILED when that or memory failed. */
 int cli_print(const struct buf *out);

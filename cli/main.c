@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 static const struct command *const commands[] = {
-    &command_graph,    &command_edges, &command_services, &command_traces,  &command_trace,
-    &command_unpaired, &command_check, &command_snapshot, &command_compare, &command_sql,
+    &command_graph,   &command_edges,    &command_services, &command_traces,
+    &command_trace,   &command_unpaired, &command_check,    &command_snapshot,
+    &command_compare, &command_sql,      &command_explain,
 };
 
 int cli_print(const struct buf *out)

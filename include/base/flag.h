@@ -20,6 +20,7 @@ enum flag_type {
     FLAG_BYTES,  /* uint64_t: 512, 64KiB, 8MiB, 2GiB (K/M/G alone are the same powers of 1024) */
     FLAG_DOUBLE, /* double */
     FLAG_CHOICE, /* const char *, one of the '|'-separated words of `choices` */
+    FLAG_LINES,  /* const char *, never NULL; given again: one more line. `choices`: "H" for -H */
 };
 
 struct flag {
@@ -28,7 +29,7 @@ struct flag {
     size_t offset;       /* of the field in the conf struct */
     const char *initial; /* the default, as text */
     const char *help;    /* one line, unit included */
-    const char *choices; /* FLAG_CHOICE only */
+    const char *choices; /* FLAG_CHOICE and FLAG_LINES only */
 };
 struct flag_table {
     const char *program;  /* "tulle-collector" */
@@ -40,8 +41,9 @@ struct flag_table {
 
 enum { FLAG_RUN = 0, FLAG_EXIT = 1 };
 /* Fills conf; strings live in mem or argv. Returns FLAG_RUN, FLAG_EXIT (--help or --version was
- * printed to stdout), or ERR_USAGE / ERR_IO / ERR_NOMEM. *ret_operand is the index of the first
- * argument that is no option (argc when there is none); ret_operand NULL means none are allowed. */
+ * printed to stdout), or ERR_USAGE / ERR_IO / ERR_NOMEM. Arguments that are no options move to the end of
+ * argv, in their order; *ret_operand is the index of the first one (argc when there is none);
+ * ret_operand NULL means none are allowed. What follows "--" is no option. */
 int flag_parse(const struct flag_table *t, void *conf, struct arena *mem, int argc, char **argv,
                int *ret_operand, struct err *err) MUST_USE;
 /* One value by its row's rules; where names the source in messages ("--http-port"). */

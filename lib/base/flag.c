@@ -96,6 +96,19 @@ static bool bool_from_sv(struct sv text, bool *ret_v)
     return true;
 }
 
+static int add_line(const char **field, struct arena *mem, struct sv text, const char *where,
+                    struct err *err)
+{
+    struct sv before = sv_z(*field);
+    char *z = arena_alloc(mem, before.len + text.len + 2);
+    if (!z)
+        return err_set(err, ERR_NOMEM, "%s", where);
+    snprintf(z, before.len + text.len + 2, "%.*s%s%.*s", SV_ARG(before), before.len ? "\n" : "",
+             SV_ARG(text));
+    *field = z;
+    return 0;
+}
+
 static bool is_choice(const char *choices, struct sv text)
 {
     struct sv rest = sv_z(choices), word;
@@ -125,6 +138,7 @@ int flag_set(const struct flag *row, void *conf, struct arena *mem, struct sv te
         *(const char **)field = z;
         return 0;
     }
+    case FLAG_LINES: return add_line(field, mem, text, where, err);
     case FLAG_BOOL: want = bool_from_sv(text, field) ? NULL : "true or false"; break;
     case FLAG_UINT: want = sv_to_u64(text, field) ? NULL : "a whole number"; break;
     case FLAG_NSEC: want = duration_from_sv(text, field) ? NULL : "a duration such as 10s"; break;
@@ -160,11 +174,13 @@ static void print_help(const struct flag_table *t)
         static const char *const kinds[] = {
             [FLAG_STR] = "TEXT",      [FLAG_BOOL] = "",       [FLAG_UINT] = "N",
             [FLAG_PORT] = "PORT",     [FLAG_NSEC] = "DUR",    [FLAG_BYTES] = "BYTES",
-            [FLAG_DOUBLE] = "NUMBER", [FLAG_CHOICE] = "WORD",
+            [FLAG_DOUBLE] = "NUMBER", [FLAG_CHOICE] = "WORD", [FLAG_LINES] = "TEXT",
         };
-        snprintf(left, sizeof(left), "--%s %s", r->name, kinds[r->type]);
+        bool is_short = r->type == FLAG_LINES && r->choices;
+        snprintf(left, sizeof(left), "%s%s%s--%s %s", is_short ? "-" : "",
+                 is_short ? r->choices : "", is_short ? ", " : "", r->name, kinds[r->type]);
         printf("  %-34s %s", left, r->help);
-        if (r->choices)
+        if (r->choices && !is_short)
             printf(" (%s)", r->choices);
         if (r->initial[0])
             printf(" [%s]", r->initial);
@@ -195,6 +211,8 @@ static struct sv option_name(const char *arg, struct sv *ret_value)
 static int set_defaults(const struct flag_table *t, void *conf, struct arena *mem, struct err *err)
 {
     for (size_t i = 0; i < t->len; i++) {
+        if (t->rows[i].type == FLAG_LINES)
+            *(const char **)((char *)conf + t->rows[i].offset) = "";
         int rc = flag_set(&t->rows[i], conf, mem, sv_z(t->rows[i].initial), t->rows[i].name, err);
         if (rc < 0)
             return rc;
@@ -217,34 +235,67 @@ static int set_from_env(const struct flag_table *t, void *conf, struct arena *me
     return 0;
 }
 
+/* The row that "--name" or "-N" means. */
+static const struct flag *row_of_option(const struct flag_table *t, const char *arg, struct sv name)
+{
+    if (arg[1] == '-')
+        return find_row(t, name);
+    for (size_t i = 0; i < t->len; i++)
+        if (t->rows[i].type == FLAG_LINES && t->rows[i].choices &&
+            strcmp(arg + 1, t->rows[i].choices) == 0)
+            return &t->rows[i];
+    return NULL;
+}
+
+/* The option at *i, and its value, which may be the next argument. */
+static int set_option(const struct flag_table *t, void *conf, struct arena *mem, int argc,
+                      char **argv, int *i, struct err *err)
+{
+    const char *arg = argv[*i];
+    struct sv value = SV_NONE, name = arg[1] == '-' ? option_name(arg, &value) : sv_z(arg + 1);
+    const struct flag *row = row_of_option(t, arg, name);
+    bool is_file = arg[1] == '-' && sv_eq(name, SV("config-file"));
+    char where[80];
+    snprintf(where, sizeof(where), "%s%.*s", arg[1] == '-' ? "--" : "-", SV_ARG(name));
+    if (!row && !is_file)
+        return err_set(err, ERR_USAGE, "%s: unknown option, see --help", where);
+    if (row && row->type == FLAG_BOOL && !value.p)
+        value = SV("true");
+    if (!value.p) {
+        if (++*i == argc)
+            return err_set(err, ERR_USAGE, "%s: a value is missing", where);
+        value = sv_z(argv[*i]);
+    }
+    return is_file ? 0 : flag_set(row, conf, mem, value, where, err);
+}
+
+static void move_to_end(int argc, char **argv, int i)
+{
+    char *operand = argv[i];
+    memmove(argv + i, argv + i + 1, (size_t)(argc - i - 1) * sizeof(*argv));
+    argv[argc - 1] = operand;
+}
+
 static int set_from_argv(const struct flag_table *t, void *conf, struct arena *mem, int argc,
                          char **argv, int *ret_operand, struct err *err)
 {
-    int i = 1;
-    for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
-        if (strcmp(argv[i], "--") == 0) {
+    int i = 1, end = argc; /* from end on: operands that were met */
+    while (i < end) {
+        bool is_option = argv[i][0] == '-' && argv[i][1];
+        if (!is_option && !ret_operand)
+            return err_set(err, ERR_USAGE, "'%s': no operand is expected, see --help", argv[i]);
+        if (!is_option) {
+            move_to_end(argc, argv, i);
+            end--;
+        } else if (strcmp(argv[i], "--") == 0) {
+            for (i++; end > i; end--)
+                move_to_end(argc, argv, i);
+        } else {
+            int rc = set_option(t, conf, mem, end, argv, &i, err);
+            if (rc < 0)
+                return rc;
             i++;
-            break;
         }
-        struct sv value, name = option_name(argv[i], &value);
-        if (strncmp(argv[i], "--", 2) != 0)
-            return err_set(err, ERR_USAGE, "%s: unknown option, see --help", argv[i]);
-        const struct flag *row = find_row(t, name);
-        bool is_file = sv_eq(name, SV("config-file"));
-        if (!row && !is_file)
-            return err_set(err, ERR_USAGE, "--%.*s: unknown option, see --help", SV_ARG(name));
-        if (row && row->type == FLAG_BOOL && !value.p)
-            value = SV("true");
-        if (!value.p) {
-            if (++i == argc)
-                return err_set(err, ERR_USAGE, "--%.*s: a value is missing", SV_ARG(name));
-            value = sv_z(argv[i]);
-        }
-        char where[80];
-        snprintf(where, sizeof(where), "--%.*s", SV_ARG(name));
-        int rc = is_file ? 0 : flag_set(row, conf, mem, value, where, err);
-        if (rc < 0)
-            return rc;
     }
     if (!ret_operand && i < argc)
         return err_set(err, ERR_USAGE, "'%s': no operand is expected, see --help", argv[i]);

@@ -157,6 +157,43 @@ static bool some_block_holds(const struct authz_block *list, size_t len,
     return len == 0;
 }
 
+static bool rule_holds(const struct authz_rule *r, const struct authz_request *q, bool is_allow)
+{
+    return !r->is_dropped && some_block_holds(r->from, r->from_len, q, is_allow) &&
+           some_block_holds(r->to, r->to_len, q, is_allow) && block_holds(&r->when, q, is_allow);
+}
+
+/* The condition of a block that fails, into ret. */
+static void find_miss(const struct authz_block *b, const struct authz_request *q, bool is_allow,
+                      struct authz_miss *ret)
+{
+    for (size_t i = 0; i < b->len; i++) {
+        struct authz_cond only_any = b->conds[i];
+        only_any.none.len = 0;
+        if (cond_holds(&b->conds[i], q, is_allow))
+            continue;
+        ret->cond = &b->conds[i];
+        ret->is_excluded = b->conds[i].none.len && cond_holds(&only_any, q, is_allow);
+        return;
+    }
+}
+
+bool authz_rule_matches(const struct authz_rule *r, enum authz_action action,
+                        const struct authz_request *q, struct authz_miss *ret)
+{
+    bool is_allow = action == AUTHZ_ALLOW, holds = rule_holds(r, q, is_allow);
+    if (!ret)
+        return holds;
+    *ret = (struct authz_miss){ 0 };
+    if (holds || r->is_dropped)
+        return holds;
+    bool is_from = !some_block_holds(r->from, r->from_len, q, is_allow);
+    bool is_to = !is_from && !some_block_holds(r->to, r->to_len, q, is_allow);
+    ret->part = is_from ? "from" : is_to ? "to" : "when";
+    find_miss(is_from ? r->from : is_to ? r->to : &r->when, q, is_allow, ret);
+    return false;
+}
+
 /* The first rule of the list's policies that holds. */
 static const struct authz_rule *find(const struct authz *a, enum authz_action action,
                                      bool is_dry_run, const struct authz_request *q,
@@ -166,9 +203,7 @@ static const struct authz_rule *find(const struct authz *a, enum authz_action ac
     for (const struct authz_policy *p = a->lists[action][is_dry_run].first; p; p = p->next) {
         for (size_t i = 0; i < p->rules_len; i++) {
             const struct authz_rule *r = &p->rules[i];
-            if (r->is_dropped || !some_block_holds(r->from, r->from_len, q, is_allow) ||
-                !some_block_holds(r->to, r->to_len, q, is_allow) ||
-                !block_holds(&r->when, q, is_allow))
+            if (!rule_holds(r, q, is_allow))
                 continue;
             *ret_policy = p;
             return r;

@@ -41,6 +41,16 @@ struct authz_decision {
     struct sv would_allow; /* dry run: the first ALLOW rule that matched */
     bool has_deny_dry_run, has_allow_dry_run; /* there are such policies at all */
 };
+/* What keeps a rule from matching, for people. */
+struct authz_miss {
+    const char *part; /* "from", "to", "when"; NULL: the rule cannot be decided at all */
+    const struct authz_cond *cond; /* of the first block of that part */
+    bool is_excluded;              /* a `not` value matches; else no value does */
+};
+/* Does the rule of a policy with this action match? Asked as authz_decide() asks; ret may be NULL. */
+bool authz_rule_matches(const struct authz_rule *r, enum authz_action action,
+                        const struct authz_request *q, struct authz_miss *ret);
+
 void authz_decide(const struct authz *a, const struct authz_request *q, struct authz_decision *ret);
 
 #endif

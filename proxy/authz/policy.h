@@ -35,6 +35,7 @@ enum authz_attr {
 #define AUTHZ_FIRST_OF_REQUESTS AUTHZ_TOKEN
 
 /* As written. Everything is borrowed until authz_compile() returns. */
+struct origin;
 struct place; /* where in a file; only handed back */
 struct authz_texts {
     const struct sv *list;
@@ -108,6 +109,7 @@ struct authz_policy {
     bool is_dry_run;
     const struct authz_rule *rules;
     size_t rules_len;
+    const struct origin *origin; /* proxy/config/mesh.h: where it was written; NULL: nobody knows */
     struct authz_policy *next;
 };
 

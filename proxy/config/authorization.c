@@ -39,6 +39,7 @@ void resolve_authorization(struct resolve *r)
         if (rc < 0) {
             finding_place(&r->catalog->findings, true, at ? at : &p->meta.place, "%s", err.why);
         } else if (is_ours) {
+            compiled->origin = resolve_origin(r, &p->meta, &p->meta.place);
             authz_add(&authz, compiled);
             has_any = true;
         }

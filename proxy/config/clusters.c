@@ -10,6 +10,7 @@
 #include "proxy/config/resolve.h"
 
 #define CONNECT_TIMEOUT_NS (10 * NS_PER_S) /* Istio's default */
+#define RULES_MAX          4 /* told of one cluster; more than two never merge in practice */
 
 static bool is_exported(struct resolve *r, const struct text_list *to, struct sv namespace)
 {
@@ -132,11 +133,20 @@ struct policy {
     struct labels labels;
     struct traffic_policy traffic;
     bool is_defined;
+    const struct destination_rule *by[RULES_MAX]; /* those that had a say */
+    size_t by_len;
 };
 
-/* Blocks that are not there yet. */
-static void inherit(struct traffic_policy *to, const struct traffic_policy *from)
+static void note_rule(struct policy *p, const struct destination_rule *d)
 {
+    if (p->by_len < RULES_MAX && (!p->by_len || p->by[p->by_len - 1] != d))
+        p->by[p->by_len++] = d;
+}
+
+/* Blocks that are not there yet; false when it has none of them. */
+static bool inherit(struct traffic_policy *to, const struct traffic_policy *from)
+{
+    const struct traffic_policy before = *to;
     if (to->tls < 0) {
         to->tls = from->tls;
         to->client = from->client;
@@ -147,6 +157,8 @@ static void inherit(struct traffic_policy *to, const struct traffic_policy *from
     }
     to->pool = to->pool ? to->pool : from->pool;
     to->outlier = to->outlier ? to->outlier : from->outlier;
+    return to->tls != before.tls || to->lb != before.lb || to->pool != before.pool ||
+           to->outlier != before.outlier;
 }
 
 static const struct traffic_policy *port_level(const struct traffic_policy *p, uint16_t port)
@@ -169,13 +181,17 @@ static struct policy policy_of(struct resolve *r, struct service_entry *e, struc
                 continue;
             p.is_defined = true;
             p.labels = d->subsets[i].labels;
-            inherit(&p.traffic, &d->subsets[i].policy);
+            (void)inherit(&p.traffic, &d->subsets[i].policy);
+            note_rule(&p, d);
             only = port_level(&d->subsets[i].policy, port);
         }
     }
     for (const struct rule_link *at = rules_of(r, e); at; at = at->next) {
-        inherit(&p.traffic, &at->rule->policy);
-        only = only ? only : port_level(&at->rule->policy, port);
+        bool has_say = inherit(&p.traffic, &at->rule->policy);
+        const struct traffic_policy *of_port = only ? NULL : port_level(&at->rule->policy, port);
+        only = only ? only : of_port;
+        if (has_say || of_port)
+            note_rule(&p, at->rule);
     }
     if (only)
         p.traffic = *only;
@@ -245,6 +261,19 @@ static void name_cluster(struct resolve *r, struct cluster *c)
         resolve_nomem(r);
 }
 
+static void keep_rules(struct resolve *r, const struct policy *p, struct cluster *c)
+{
+    const struct origin **list = p->by_len ? arena_array(&r->mesh->mem, p->by_len, sizeof(*list))
+                                           : NULL;
+    if (!p->by_len)
+        return;
+    for (size_t i = 0; list && i < p->by_len; i++)
+        list[c->rules_len++] = resolve_origin(r, &p->by[i]->meta, &p->by[i]->meta.place);
+    c->rules = list;
+    if (!list)
+        resolve_nomem(r);
+}
+
 static struct cluster_entry *make(struct resolve *r, struct service_entry *e, uint16_t port,
                                   struct sv subset, const struct place *at)
 {
@@ -269,6 +298,7 @@ static struct cluster_entry *make(struct resolve *r, struct service_entry *e, ui
                                                                    : CONNECT_TIMEOUT_NS;
     c->outlier = t->outlier;
     c->id = (uint32_t)r->clusters.len;
+    keep_rules(r, &p, c);
     if (subset.len && !p.is_defined)
         p.labels = labels_of_undefined(r, e, subset, at);
     choose_endpoints(r, e, c, &p.labels);

@@ -271,6 +271,14 @@ enum mtls_mode mesh_inbound_mtls(const struct mesh *m, uint16_t port)
     return m->mtls;
 }
 
+const struct origin *mesh_inbound_mtls_by(const struct mesh *m, uint16_t port)
+{
+    for (size_t i = 0; i < m->mtls_ports_len; i++)
+        if (m->mtls_ports[i].port == port && m->mtls_ports[i].mode != MTLS_UNSET)
+            return m->mtls_ports_by;
+    return m->mtls_by;
+}
+
 const struct authz *mesh_authz(const struct mesh *m)
 {
     return m->authz;

@@ -20,6 +20,13 @@ struct header_edits;
 struct hash_policy;
 struct mesh;
 
+/* The object, or the rule of one, from which something here was made; in the mesh's memory. */
+struct origin {
+    struct sv kind, namespace, name;
+    struct sv file; /* as it was given or found in the folder */
+    uint32_t line, column;
+};
+
 /* One pod behind a service. */
 struct endpoint {
     struct sv address;        /* "127.1.0.7" */
@@ -111,6 +118,8 @@ struct cluster {
     const struct endpoint *const *endpoints;
     size_t endpoints_len;
     uint32_t id; /* dense within the mesh: round-robin cursors live in a worker's array */
+    const struct origin *const *rules; /* DestinationRules that had a say, strongest first */
+    size_t rules_len;
 };
 
 struct route_target {
@@ -126,6 +135,7 @@ struct route {
     int64_t timeout_ns; /* 0: none */
     const struct retry_policy *retry;
     const struct route_actions *actions; /* proxy/route/action.h; NULL: sent on as it is */
+    const struct origin *origin;         /* the rule; NULL: the Service as it is */
 };
 
 enum mtls_mode { MTLS_PERMISSIVE, MTLS_STRICT, MTLS_DISABLE };
@@ -164,6 +174,21 @@ struct route_ask {
                        listening one) */
 };
 const struct route *mesh_gateway_route(const struct mesh *m, const struct route_ask *ask);
+/* The walk behind the answers above, for people: each rule that did not take the request and why, in
+ * order, until the one that did. port: as for mesh_route(), of a sidecar. */
+struct match_miss; /* proxy/route/match.h */
+struct mesh_miss {
+    struct sv
+        host; /* of the virtual host: "reviews.default.svc.cluster.local", ".x" (for "*.x"), "*" */
+    const struct route *route; /* one of those that the rule has */
+    const struct match_miss *why;
+    bool is_outer; /* a condition of the rule that delegated to this one */
+};
+typedef void mesh_miss_fn(void *to, const struct mesh_miss *miss);
+/* The virtual host that took the request, or the last one asked; empty: none is for this host. The
+ * view lives as long as the mesh. */
+struct sv mesh_explain_route(const struct mesh *m, const struct route_ask *ask, bool is_gateway,
+                             uint16_t port, mesh_miss_fn *each, void *to);
 /* Weighted choice; random is uniform over all 64 bits. The route must have targets. */
 const struct route_target *route_pick(const struct route *r, uint64_t random);
 
@@ -175,6 +200,8 @@ const struct endpoint *mesh_endpoint_by_ip(const struct mesh *m, struct sv ip);
 struct sv mesh_service_fqdn(const struct mesh *m, struct sv authority);
 /* What PeerAuthentication asks of this workload's port: mesh < namespace < workload < port. */
 enum mtls_mode mesh_inbound_mtls(const struct mesh *m, uint16_t port);
+/* The PeerAuthentication that said so; NULL: none did. */
+const struct origin *mesh_inbound_mtls_by(const struct mesh *m, uint16_t port);
 
 /* The AuthorizationPolicies of this workload; NULL when there are none: everything is allowed. */
 const struct authz *mesh_authz(const struct mesh *m);

@@ -34,6 +34,7 @@ struct mesh {
     size_t by_ip_len;
     struct identity self; /* of the workload's own Pod; workload empty without one */
     enum mtls_mode mtls;
+    const struct origin *mtls_by, *mtls_ports_by; /* NULL: nobody */
     const struct port_mtls *mtls_ports;
     size_t mtls_ports_len;
     const struct authz *authz;

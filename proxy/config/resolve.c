@@ -36,6 +36,25 @@ struct sv resolve_name(struct resolve *r, struct sv text)
     return copy;
 }
 
+const struct origin *resolve_origin(struct resolve *r, const struct meta *meta,
+                                    const struct place *at)
+{
+    if (!at->file)
+        return NULL;
+    struct origin *o = arena_alloc(&r->mesh->mem, sizeof(*o));
+    if (!o) {
+        resolve_nomem(r);
+        return NULL;
+    }
+    *o = (struct origin){ .kind = resolve_name(r, at->kind),
+                          .namespace = resolve_name(r, meta->namespace),
+                          .name = resolve_name(r, meta->name),
+                          .file = resolve_name(r, sv_z(at->file)),
+                          .line = at->line,
+                          .column = at->column };
+    return o;
+}
+
 struct sv resolve_host(struct resolve *r, struct sv host, struct sv namespace)
 {
     AUTO_DONE(buf) fqdn = { 0 };

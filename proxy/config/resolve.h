@@ -77,6 +77,9 @@ void resolve_publish(struct resolve *r);
 void resolve_nomem(struct resolve *r);
 /* One copy of each text in the mesh's arena. */
 struct sv resolve_name(struct resolve *r, struct sv text);
+/* Where an object (meta) or its rule at `at` was written; NULL when it was in no file or memory is out. */
+const struct origin *resolve_origin(struct resolve *r, const struct meta *meta,
+                                    const struct place *at);
 /* Into a map of scratch values; trouble is latched. */
 void resolve_put(struct resolve *r, struct map *m, struct sv key, void *value);
 /* "reviews" of an object in namespace ns to its full name; names with dots that are no service's

@@ -37,9 +37,13 @@ static void inbound_mtls(struct resolve *r)
     }
     r->mesh->mtls = MTLS_PERMISSIVE;
     for (enum level l = LEVEL_MESH; l < LEVELS_LEN; l++)
-        if (chosen[l] && chosen[l]->mode != MTLS_UNSET)
+        if (chosen[l] && chosen[l]->mode != MTLS_UNSET) {
             r->mesh->mtls = (enum mtls_mode)chosen[l]->mode;
+            r->mesh->mtls_by = resolve_origin(r, &chosen[l]->meta, &chosen[l]->meta.place);
+        }
     if (chosen[LEVEL_WORKLOAD]) {
+        const struct meta *meta = &chosen[LEVEL_WORKLOAD]->meta;
+        r->mesh->mtls_ports_by = resolve_origin(r, meta, &meta->place);
         r->mesh->mtls_ports = chosen[LEVEL_WORKLOAD]->ports;
         r->mesh->mtls_ports_len = chosen[LEVEL_WORKLOAD]->ports_len;
     }

@@ -126,10 +126,16 @@ static bool make_actions(struct resolve *r, const struct virtual_service *v,
     return !rule->mirrors_len || add_mirrors(r, v, rule, a);
 }
 
+/* By what a route is known. */
+struct route_id {
+    struct sv name;
+    const struct origin *origin;
+};
+
 /* What the rule does with a request for this port (0: unknown). */
 static const struct route *make_route(struct resolve *r, const struct virtual_service *v,
                                       const struct http_rule *rule, const struct http_match *m,
-                                      struct sv name, uint16_t port)
+                                      struct route_id id, uint16_t port)
 {
     bool answers = rule->actions && (rule->actions->redirect || rule->actions->direct);
     size_t len = answers ? 0 : MAX(rule->targets_len, 1);
@@ -151,7 +157,8 @@ static const struct route *make_route(struct resolve *r, const struct virtual_se
             return NULL;
         route->weight_sum += d->weight;
     }
-    *route = (struct route){ .name = name,
+    *route = (struct route){ .name = id.name,
+                             .origin = id.origin,
                              .targets = targets,
                              .targets_len = len,
                              .weight_sum = route->weight_sum,
@@ -190,13 +197,13 @@ bool resolve_rule(struct resolve *r, const struct virtual_service *v, const stru
     uint16_t ports[PORTS_MAX];
     size_t len = ports_of(r, v, rule, ports);
     struct port_route *routes = arena_array(&r->mesh->mem, len, sizeof(*routes));
-    struct sv name = route_name(r, v, rule, m);
+    struct route_id id = { route_name(r, v, rule, m), resolve_origin(r, &v->meta, &rule->place) };
     if (!routes) {
         resolve_nomem(r);
         return false;
     }
     for (size_t i = 0; i < len; i++) {
-        routes[i] = (struct port_route){ ports[i], make_route(r, v, rule, m, name, ports[i]) };
+        routes[i] = (struct port_route){ ports[i], make_route(r, v, rule, m, id, ports[i]) };
         if (!routes[i].route)
             return false;
     }
@@ -450,6 +457,7 @@ static void add_service(struct resolve *r, struct service_entry *e)
     struct http_rule rule = { .targets_len = 1 };
     struct destination to = { .host = e->fqdn, .weight = 1 };
     struct virtual_service none = { .meta = s->meta };
+    struct route_id id = { .name = SV("default") };
     if (!own || !entry || !routes || hosts_put(&r->mesh->hosts, e->fqdn, own) < 0) {
         resolve_nomem(r);
         return;
@@ -465,7 +473,7 @@ static void add_service(struct resolve *r, struct service_entry *e)
     for (size_t i = 0; i < s->ports_len; i++) {
         bool is_default = s->ports[i].port == first && i > 0;
         routes[i].port = s->ports[i].port;
-        routes[i].route = make_route(r, &none, &rule, NULL, SV("default"), s->ports[i].port);
+        routes[i].route = make_route(r, &none, &rule, NULL, id, s->ports[i].port);
         if (is_default) {
             struct port_route keep = routes[0];
             routes[0] = routes[i];

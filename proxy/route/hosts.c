@@ -165,3 +165,12 @@ const struct route *vhost_route(const struct vhost *v, const struct match_ask *a
     }
     return NULL;
 }
+
+bool route_entry_miss(const struct route_entry *e, const struct match_ask *ask,
+                      struct match_miss *ret, bool *ret_is_outer)
+{
+    struct match_ask own = *ask;
+    own.port = ask->port ? ask->port : e->routes[0].port;
+    *ret_is_outer = e->outer && match_find_miss(e->outer, &own, ret);
+    return *ret_is_outer || (e->match && match_find_miss(e->match, &own, ret));
+}

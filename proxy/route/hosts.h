@@ -50,6 +50,11 @@ const struct vhost *hosts_find(const struct hosts *h, struct sv authority, uint1
 /* The full name of the service an authority means, or an empty view. */
 struct sv hosts_service(const struct hosts *h, struct sv authority);
 
+/* What keeps the entry from taking the request: *ret_is_outer tells whether it is a condition of the
+ * rule that delegated. False: nothing does. */
+bool route_entry_miss(const struct route_entry *e, const struct match_ask *ask,
+                      struct match_miss *ret, bool *ret_is_outer);
+
 /* First match wins; NULL when none does. to_port: the Service port meant, 0: each rule's default. */
 const struct route *vhost_route(const struct vhost *v, const struct match_ask *ask,
                                 uint16_t to_port);

@@ -76,3 +76,42 @@ bool match_request(const struct match *m, const struct match_ask *ask)
             return false;
     return true;
 }
+
+static bool named_miss(const char *what, const struct named_match *m, struct match_miss *ret)
+{
+    *ret = (struct match_miss){
+        .what = what, .name = m->name, .want = &m->value, .is_negated = m->is_negated
+    };
+    return true;
+}
+
+bool match_find_miss(const struct match *m, const struct match_ask *ask, struct match_miss *ret)
+{
+    const struct http_head *req = ask->req;
+    const struct {
+        const char *what;
+        const struct text_match *want;
+        struct sv value;
+    } texts[] = {
+        { "method", &m->method, req->method },
+        { "uri", &m->uri, http_path_only(req) },
+        { "authority", &m->authority, req->authority },
+        { "scheme", &m->scheme, scheme_of(ask) },
+    };
+    *ret = (struct match_miss){ .what = "port" };
+    if (m->port && m->port != ask->port)
+        return true;
+    for (size_t i = 0; i < NELEMS(texts); i++) {
+        ret->what = texts[i].what;
+        ret->want = texts[i].want;
+        if (!text_matches(texts[i].want, texts[i].value, true))
+            return true;
+    }
+    for (size_t i = 0; i < m->headers_len; i++)
+        if (!header_matches(&m->headers[i], req))
+            return named_miss("header", &m->headers[i], ret);
+    for (size_t i = 0; i < m->params_len; i++)
+        if (!param_matches(&m->params[i], req))
+            return named_miss("query parameter", &m->params[i], ret);
+    return false;
+}

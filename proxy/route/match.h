@@ -43,6 +43,15 @@ struct match_ask {
     bool is_tls;   /* how the request came, for the scheme */
 };
 bool match_request(const struct match *m, const struct match_ask *ask);
+/* The first condition that does not hold, for people. */
+struct match_miss {
+    const char *what;              /* "port", "method", "uri", "header" ... */
+    struct sv name;                /* of the header or parameter */
+    const struct text_match *want; /* NULL for a port */
+    bool is_negated;
+};
+/* True: some condition does not hold, and *ret is it; exactly when match_request() says no. */
+bool match_find_miss(const struct match *m, const struct match_ask *ask, struct match_miss *ret);
 /* present: whether there was such a value at all. */
 bool text_matches(const struct text_match *m, struct sv value, bool is_present);
 

@@ -1,5 +1,5 @@
 """Who may call the database: the policy of the document, unchanged, in front of a real application.
-Usage: test_authz.py TULLE_PROXY POLICY.yaml"""
+`tulle explain` says the same of every request, and why. Usage: test_authz.py TULLE_PROXY POLICY.yaml TULLE"""
 import gzip
 import http.client
 import http.server
@@ -14,7 +14,7 @@ import threading
 import support
 from support import check, folder, wait_until
 
-PROXY, POLICY = sys.argv[1:3]
+PROXY, POLICY, TULLE = sys.argv[1:4]
 NET = "127.1.80"
 DATABASE, BACKEND, FRONTEND, NOTES, GATEWAY, COLLECTOR = (f"{NET}.{n}" for n in range(1, 7))
 OUT, IN, ADMIN, READY, PROM, APP, GW, OTLP = range(33001, 33009)
@@ -232,9 +232,52 @@ def test_gateway():
     check((status, body) == (200, b"/public/c"), f"gateway: {status} {body}")
 
 
+def explain(*argv):
+    r = subprocess.run([TULLE, "explain", f"--config={folder}/config", f"--port={APP}", "--json", *argv],
+                       capture_output=True, text=True, timeout=30, check=False)
+    check(r.returncode == 0, f"explain {argv}: {r.returncode} {r.stderr}")
+    return json.loads(r.stdout)
+
+
+def test_explained():
+    """Offline the same decision as the proxies' own, for each path, and the rule that made it."""
+    for i, (caller, method, path, host) in enumerate((
+            ("backend", "GET", "/api/query?q=1", "database"), ("backend", "POST", "/api/query", "database"),
+            ("backend", "DELETE", "/api/data", "database"), ("backend", "GET", "/api/query/", "database"),
+            ("frontend", "GET", "/api/query", "database"), ("backend", "GET", "/public/../private", "notes"),
+            ("frontend", "GET", "/public/%2e/%2e%2e/private", "notes"), ("backend", "GET", "/public/a", "notes"),
+            ("backend", "GET", "/public/x/../secret", "notes"), ("backend", "GET", "/", "nobody"))):
+        status, _, reason = call(method, path, host, f"explained-{i}", PODS[caller])
+        told = explain(f"--workload={caller}-v1", method, f"http://{host}{path}")
+        outcome = told["outcome"][-1]
+        want = "the application's" if status == 200 else str(status)
+        check(outcome["answer"] == want, f"{caller} {method} {host}{path}: {status} {reason}, explained {told}")
+        last = told["hops"][-1]
+        check(status != 403 or last["authorization"]["allowed"] is False, last)
+        details = (reason or "").partition("rule[")[2].partition("]")[0]
+        check(not details or last["authorization"]["decided_by"].endswith(f"rule[{details}]"), f"{reason} {last}")
+
+
+def test_explained_why():
+    """Each policy's part, the condition that failed, and where it is written."""
+    last = explain("--workload=backend-v1", "DELETE", "http://database/api/data")["hops"][-1]
+    check(last["caller"]["principal"] == "spiffe://cluster.local/ns/default/sa/backend", last)
+    policy = last["authorization"]["policies"][0]
+    check(policy["rules"][0]["why"] == "to: method is DELETE, wanted: GET or POST", policy)
+    check(policy["written_in"]["file"].endswith("/policy.yaml") and policy["written_in"]["line"] == 1, policy)
+    last = explain("--workload=frontend-v1", "http://notes/public/x")["hops"][-1]["authorization"]
+    check(last["allowed"] and last["audited_by"] == "ns[default]-policy[diary]-rule[0]", last)
+    check(last["dry_run_deny"] == "ns[default]-policy[trial]-rule[0]", last)
+    told = explain("--inbound", "--workload=database-v1", "--plaintext", "http://database/api/query")
+    why = told["hops"][0]["authorization"]["policies"][0]["rules"][0]["why"]
+    check(why == "from: principal is none, wanted: cluster.local/ns/default/sa/backend", why)
+    gate = explain("--role=gateway", "--workload=gateway-v1", f"http://shop:{GW}/x/../admin")
+    check(gate["outcome"][0]["answer"] == "403" and len(gate["hops"]) == 1, gate)
+
+
 def test_counted():
     _, body, _ = call("GET", "/stats/prometheus", "x", "m", DATABASE, port=PROM)
-    check(b"tulle_proxy_authorization_denied_total 5" in body, "counted")
+    check(b"tulle_proxy_authorization_denied_total 8" in body, "counted")
 
 
 def test_never_open():

@@ -119,6 +119,33 @@ static void test_operands(void **state)
     assert_int_equal(operand, 3);
 }
 
+/* Operands may stand between options; "--" ends these; -H may be given again and again. */
+static void test_mixed(void **state)
+{
+    (void)state;
+    static const struct flag lines[] = {
+        { "name", FLAG_STR, OFF(name), "x", "a text", NULL },
+        { "header", FLAG_LINES, OFF(mode), "", "a field", "H" },
+    };
+    static const struct flag_table t = { "prog", "a program", " ...", lines, NELEMS(lines) };
+    AUTO_DONE(arena) mem = { 0 };
+    struct conf c;
+    int at = 0;
+    char *argv[] = { "prog",   "one", "-H", "a: 1", "two", "--header=b: 2",
+                     "--name", "y",   "-",  "--",   "-H",  NULL };
+    assert_int_equal(flag_parse(&t, &c, &mem, 11, argv, &at, NULL), FLAG_RUN);
+    assert_string_equal(c.mode, "a: 1\nb: 2");
+    assert_string_equal(c.name, "y");
+    assert_int_equal(at, 7);
+    static const char *const operands[] = { "one", "two", "-", "-H" };
+    for (size_t i = 0; i < NELEMS(operands); i++)
+        assert_string_equal(argv[at + (int)i], operands[i]);
+    struct err err = { 0 };
+    char *cut[] = { "prog", "one", "-H", NULL };
+    assert_true(flag_parse(&t, &c, &mem, 3, cut, &at, &err) < 0);
+    assert_string_equal(err.why, "-H: a value is missing");
+}
+
 static void test_units(void **state)
 {
     (void)state;
@@ -157,7 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults), cmocka_unit_test(test_precedence),
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_operands),
-        cmocka_unit_test(test_units),
+        cmocka_unit_test(test_mixed),    cmocka_unit_test(test_units),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * explain.c - `tulle explain`: what would become of a request, from the files alone.
+ *
+ * First the proxy that the request meets: the caller's own sidecar, a gateway, or with --inbound the one
+ * before the application. Then, because a route says nothing about who lets the request in, the sidecar of
+ * every workload it can be sent to. Each is the mesh as that very proxy would load it, asked with
+ * the proxy's own code. */
+#include "proxy/explain/explain.h"
+#include "cli/cli.h"
+#include "proxy/route/path.h"
+
+#define HEADERS_MAX   100
+#define WORKLOADS_MAX 32 /* inbound sides told of one request */
+
+/* clang-format off */
+static const struct flag rows[] = {
+    { "config",          FLAG_STR,    CLI_OFF(config),          ".",             "folder or file of Kubernetes-format YAML", NULL },
+    { "role",            FLAG_CHOICE, CLI_OFF(role),            "sidecar",       "the proxy that the request meets first", "sidecar|gateway" },
+    { "inbound",         FLAG_BOOL,   CLI_OFF(is_inbound),      "false",         "the request arrives at --workload instead of being sent by it", NULL },
+    { "workload",        FLAG_STR,    CLI_OFF(workload),        "unknown",       "whose proxy that is", NULL },
+    { "namespace",       FLAG_STR,    CLI_OFF(namespace),       "default",       "its namespace", NULL },
+    { "labels",          FLAG_STR,    CLI_OFF(labels),          "",              "its labels, app=x,version=v1; empty: from its Pod", NULL },
+    { "service-account", FLAG_STR,    CLI_OFF(service_account), "default",       "its account, when no Pod tells", NULL },
+    { "trust-domain",    FLAG_STR,    CLI_OFF(trust_domain),    "cluster.local", "of SPIFFE ids", NULL },
+    { "header",          FLAG_LINES,  CLI_OFF(headers),         "",              "a field of the request, 'end-user: jason'; may be given again", "H" },
+    { "source-principal", FLAG_STR,   CLI_OFF(principal),       "",              "who the caller proves to be, spiffe://TD/ns/NS/sa/SA; empty: as the route tells", NULL },
+    { "source-ip",       FLAG_STR,    CLI_OFF(source_ip),       "",              "the caller's address", NULL },
+    { "plaintext",       FLAG_BOOL,   CLI_OFF(is_plaintext),    "false",         "the caller has no sidecar", NULL },
+    { "port",            FLAG_PORT,   CLI_OFF(port),            "0",             "of the workload, or the one a gateway listens on; 0: as the URL and the Service have it", NULL },
+    { "json",            FLAG_BOOL,   CLI_OFF(is_json),         "false",         "print the explanation as JSON", NULL },
+};
+/* clang-format on */
+
+/* What was asked on the command line, taken apart. */
+struct request {
+    struct http_head head;
+    struct http_header slots[HEADERS_MAX];
+    bool is_https;
+    uint16_t port; /* in the URL, 0: none */
+};
+
+static int parse_headers(struct request *q, struct sv lines, struct err *err)
+{
+    for (struct sv line; lines.len && sv_cut(&lines, '\n', &line);) {
+        size_t colon = sv_index(line, ':');
+        struct sv name = sv_trim(sv_sub(line, 0, colon));
+        if (colon == line.len || !name.len)
+            return err_set(err, ERR_USAGE, "-H '%.*s': expected 'name: value'",
+                           (int)MIN(line.len, (size_t)100), line.p);
+        if (q->head.headers_len == HEADERS_MAX)
+            return err_set(err, ERR_USAGE, "more than %d fields", HEADERS_MAX);
+        struct sv value = sv_trim(sv_from(line, colon + 1));
+        if (sv_eq_nocase(name, SV("host")))
+            q->head.authority = value;
+        else
+            q->slots[q->head.headers_len++] = (struct http_header){ name, value };
+    }
+    q->head.headers = q->slots;
+    return 0;
+}
+
+static int parse_port(struct request *q, struct err *err)
+{
+    struct sv host = q->head.authority;
+    uint64_t port = 0;
+    size_t colon = sv_rindex(host, ':');
+    if (colon == host.len || sv_ends(host, SV("]")))
+        return 0;
+    if (!sv_to_u64(sv_from(host, colon + 1), &port) || port == 0 || port > 65535)
+        return err_set(err, ERR_USAGE, "'%.*s': no port", (int)MIN(host.len, (size_t)100), host.p);
+    q->port = (uint16_t)port;
+    return 0;
+}
+
+/* "[METHOD ]http[s]://host[:port][/path]", or a path alone with -H 'host: ...'. */
+static int parse_request(struct request *q, struct sv text, struct sv headers, struct arena *mem,
+                         struct err *err)
+{
+    size_t blank = sv_index(text, ' ');
+    struct sv url = sv_trim(blank < text.len ? sv_from(text, blank + 1) : text);
+    q->head.method = blank < text.len ? sv_sub(text, 0, blank) : SV("GET");
+    q->is_https = sv_starts(url, SV("https://"));
+    size_t scheme = q->is_https ? 8 : sv_starts(url, SV("http://")) ? 7 : 0;
+    if (!scheme && !sv_starts(url, SV("/")))
+        return err_set(err, ERR_USAGE,
+                       "'%.*s': expected '[METHOD] http://HOST[:PORT]/PATH', or a path and -H host",
+                       (int)MIN(text.len, (size_t)100), text.p);
+    struct sv rest = sv_from(url, scheme);
+    size_t slash = scheme ? sv_index(rest, '/') : 0;
+    q->head.authority = sv_sub(rest, 0, slash);
+    struct sv path = slash < rest.len ? sv_from(rest, slash) : SV("/");
+    char *copy = arena_alloc(mem, path.len);
+    if (!copy)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    memcpy(copy, path.p, path.len);
+    q->head.path = sv_of(copy, path_normalize(copy, path.len));
+    q->head.target = q->head.path;
+    q->head.minor = 1;
+    int rc = parse_headers(q, headers, err);
+    if (rc == 0 && (!q->head.authority.len || !http_is_authority(q->head.authority)))
+        rc = err_set(err, ERR_USAGE, "no host, or none that can be sent: '%.*s'",
+                     (int)MIN(q->head.authority.len, (size_t)100), q->head.authority.p);
+    return rc < 0 ? rc : parse_port(q, err);
+}
+
+/* --- the walk --- */
+
+struct answer {
+    struct sv workload, namespace;
+    bool is_passed_on;
+    unsigned status;
+    char why[sizeof(((struct explain_outcome *)0)->why)];
+};
+struct walk {
+    const struct cli *cli;
+    struct arena *mem;
+    struct telling *tell;
+    struct request request;
+    struct err *err;
+    struct answer answers[WORKLOADS_MAX + 1];
+    size_t answers_len;
+    struct sv principal; /* of the caller, at the next hop */
+};
+
+static struct mesh *load(struct walk *w, const struct identity *self, struct sv labels,
+                         bool is_gateway)
+{
+    struct mesh_conf conf = {
+        .dir = w->cli->config,
+        .self = *self,
+        .self_labels = labels,
+        .trust_domain = sv_z(w->cli->trust_domain),
+        .is_gateway = is_gateway,
+        .ingress_http = 80,
+        .ingress_https = 443,
+    };
+    return mesh_load(&conf, w->err);
+}
+
+static void note(struct walk *w, const struct identity *self, const struct explain_outcome *o)
+{
+    struct answer *a = &w->answers[w->answers_len++];
+    *a = (struct answer){ .workload = arena_copy(w->mem, self->workload),
+                          .namespace = arena_copy(w->mem, self->namespace),
+                          .is_passed_on = o->is_passed_on,
+                          .status = o->status };
+    memcpy(a->why, o->why, sizeof(a->why));
+}
+
+/* What the caller shows where the mesh's mutual TLS is used. */
+static struct sv principal_of(struct walk *w, const struct mesh *m)
+{
+    const struct cli *c = w->cli;
+    const struct identity *self = mesh_self(m);
+    AUTO_DONE(buf) text = { 0 };
+    if (c->principal[0])
+        return sv_z(c->principal);
+    if (self && !sv_eq(self->principal, IDENTITY_UNKNOWN))
+        return arena_copy(w->mem, self->principal);
+    buf_printf(&text, "spiffe://%s/ns/%s/sa/%s", c->trust_domain, c->namespace, c->service_account);
+    return arena_copy(w->mem, buf_sv(&text));
+}
+
+static int explain_arrival(struct walk *w, const struct identity *self, uint16_t port,
+                           bool is_mutual, const struct http_head *head)
+{
+    struct mesh *m = load(w, self, sv_z(w->cli->is_inbound ? w->cli->labels : ""), false);
+    struct explain_outcome out;
+    if (!m)
+        return w->err->code;
+    struct explain_ask ask = { .mesh = m,
+                               .side = EXPLAIN_INBOUND,
+                               .self = self,
+                               .head = *head,
+                               .is_tls = is_mutual,
+                               .is_mutual = is_mutual,
+                               .principal = is_mutual ? w->principal : SV_NONE,
+                               .source_ip = ip_of_text(sv_z(w->cli->source_ip)),
+                               .port = port };
+    ask.remote_ip = ask.source_ip;
+    tell_open(w->tell, NULL, '{');
+    explain_hop(&ask, w->mem, w->tell, &out);
+    tell_close(w->tell);
+    note(w, self, &out);
+    mesh_unref(m);
+    return 0;
+}
+
+static bool is_told(const struct walk *w, const struct identity *who)
+{
+    for (size_t i = 0; i < w->answers_len; i++)
+        if (sv_eq(w->answers[i].workload, who->workload) &&
+            sv_eq(w->answers[i].namespace, who->namespace))
+            return true;
+    return false;
+}
+
+/* The sidecar of each workload behind a cluster; a workload is told once. */
+static int explain_cluster(struct walk *w, const struct cluster *c, const struct http_head *head)
+{
+    int rc = 0;
+    for (size_t i = 0; i < c->endpoints_len && rc == 0; i++) {
+        const struct endpoint *e = c->endpoints[i];
+        bool is_known = e->has_sidecar && !sv_eq(e->identity.workload, IDENTITY_UNKNOWN);
+        if (!is_known || w->answers_len == WORKLOADS_MAX || is_told(w, &e->identity))
+            continue;
+        uint16_t port = w->cli->port ? w->cli->port : e->port;
+        bool is_mutual = explain_is_mutual(c, e) && !w->cli->is_plaintext;
+        rc = explain_arrival(w, &e->identity, port, is_mutual, head);
+    }
+    return rc;
+}
+
+/* The Service's or listening port that a gateway opens for what the URL names. */
+static uint16_t gateway_listen(const struct mesh *m, uint16_t number)
+{
+    const struct gateway_port *list;
+    size_t n = mesh_gateway_ports(m, &list);
+    for (size_t i = 0; i < n; i++)
+        if (list[i].number == number)
+            return list[i].listen;
+    return number;
+}
+
+static void describe_departure(struct walk *w, const struct mesh *m, const struct identity *self,
+                               struct explain_ask *ask)
+{
+    bool is_gateway = strcmp(w->cli->role, "gateway") == 0;
+    uint16_t usual = w->request.is_https ? 443 : 80;
+    uint16_t named = w->request.port ? w->request.port : usual;
+    *ask = (struct explain_ask){ .mesh = m,
+                                 .side = is_gateway ? EXPLAIN_GATEWAY : EXPLAIN_OUTBOUND,
+                                 .self = self,
+                                 .head = w->request.head,
+                                 .is_tls = w->request.is_https,
+                                 .source_ip = ip_of_text(sv_z(w->cli->source_ip)),
+                                 .port = w->request.port };
+    ask->remote_ip = ask->source_ip;
+    if (!is_gateway)
+        return;
+    ask->port = w->cli->port ? w->cli->port : gateway_listen(m, named);
+    ask->is_mutual = w->cli->principal[0];
+    ask->principal = sv_z(w->cli->principal);
+    w->request.port = ask->port;
+}
+
+static int explain_departure(struct walk *w, const struct identity *self)
+{
+    struct explain_ask ask;
+    struct explain_outcome out;
+    struct mesh *m = load(w, self, sv_z(w->cli->labels), strcmp(w->cli->role, "gateway") == 0);
+    int rc = 0;
+    if (!m)
+        return w->err->code;
+    describe_departure(w, m, self, &ask);
+    tell_open(w->tell, NULL, '{');
+    explain_hop(&ask, w->mem, w->tell, &out);
+    tell_close(w->tell);
+    struct http_head head = ask.head;
+    head.path = out.path;
+    head.authority = out.authority;
+    w->principal = ask.side == EXPLAIN_GATEWAY && w->cli->principal[0] ? SV_NONE
+                                                                       : principal_of(w, m);
+    if (!out.is_passed_on)
+        note(w, self, &out);
+    for (size_t i = 0; out.is_passed_on && rc == 0 && i < out.route->targets_len; i++) {
+        const struct route_target *t = &out.route->targets[i];
+        if (t->weight || out.route->targets_len == 1)
+            rc = explain_cluster(w, t->cluster, &head);
+    }
+    if (out.is_passed_on && !w->answers_len)
+        note(w, &(struct identity){ .workload = SV("no sidecar"), .namespace = SV("there") }, &out);
+    mesh_unref(m);
+    return rc;
+}
+
+static void tell_answers(struct walk *w)
+{
+    tell_open(w->tell, "outcome", '[');
+    for (size_t i = 0; i < w->answers_len; i++) {
+        const struct answer *a = &w->answers[i];
+        tell_open(w->tell, NULL, '{');
+        tell_printf(w->tell, "at", "%.*s.%.*s", SV_ARG(a->workload), SV_ARG(a->namespace));
+        if (a->is_passed_on) {
+            tell_str(w->tell, "answer", SV("the application's"));
+        } else {
+            tell_printf(w->tell, "answer", a->status ? "%u" : "none", a->status);
+            tell_str(w->tell, "why", sv_z(a->why));
+        }
+        tell_close(w->tell);
+    }
+    tell_close(w->tell);
+}
+
+static int walk(struct walk *w)
+{
+    const struct cli *c = w->cli;
+    struct identity self = identity_unknown();
+    self.workload = sv_z(c->workload);
+    self.namespace = sv_z(c->namespace);
+    tell_open(w->tell, NULL, '{');
+    tell_printf(w->tell, "request", "%.*s http%s://%.*s%.*s", SV_ARG(w->request.head.method),
+                w->request.is_https ? "s" : "", SV_ARG(w->request.head.authority),
+                SV_ARG(w->request.head.path));
+    tell_open(w->tell, "hops", '[');
+    int rc;
+    if (c->is_inbound) {
+        uint16_t named = w->request.port ? w->request.port : 80;
+        w->principal = sv_z(c->principal);
+        rc = explain_arrival(w, &self, c->port ? c->port : named,
+                             !c->is_plaintext && c->principal[0], &w->request.head);
+    } else {
+        rc = explain_departure(w, &self);
+    }
+    tell_close(w->tell);
+    tell_answers(w);
+    tell_close(w->tell);
+    return rc;
+}
+
+static int check_usage(const struct cli *c, struct err *err)
+{
+    if (c->is_inbound && strcmp(c->role, "sidecar") != 0)
+        return err_set(err, ERR_USAGE, "--inbound is a sidecar's: not with --role gateway");
+    if (c->source_ip[0] && !ip_of_text(sv_z(c->source_ip)).is_known)
+        return err_set(err, ERR_USAGE, "--source-ip: '%s' is no address", c->source_ip);
+    if (c->principal[0] && !sv_starts(sv_z(c->principal), SV("spiffe://")))
+        return err_set(err, ERR_USAGE, "--source-principal: '%s' does not begin with spiffe://",
+                       c->principal);
+    return 0;
+}
+
+static int run_explain(const struct cli *c)
+{
+    AUTO_DONE(arena) mem = { 0 };
+    AUTO_DONE(buf) out = { 0 };
+    struct err err = { 0 };
+    struct telling tell = telling_of(&out, c->is_json);
+    static struct walk w; /* large, and there is one */
+    w = (struct walk){ .cli = c, .mem = &mem, .tell = &tell, .err = &err };
+    AUTO_DONE(buf) words = { 0 };
+    for (int i = 0; i < c->operands_len; i++)
+        buf_printf(&words, "%s%s", i ? " " : "", c->operands[i]);
+    int rc = check_usage(c, &err);
+    if (rc == 0)
+        rc = parse_request(&w.request, buf_sv(&words), sv_z(c->headers), &mem, &err);
+    if (rc < 0) {
+        fprintf(stderr, "tulle explain: %s\nTry: tulle explain --help\n", err.why);
+        return EXIT_USAGE;
+    }
+    if (walk(&w) < 0)
+        return cli_fail(&err);
+    if (c->is_json)
+        buf_putc(&out, '\n');
+    return cli_print(&out);
+}
+
+const struct command command_explain = {
+    .name = "explain",
+    .flags = { "tulle explain", "say what would become of a request, rule by rule", " [METHOD] URL",
+               rows, NELEMS(rows) },
+    .run = run_explain,
+    .operands_min = 1,
+    .operands_max = 2,
+};

@@ -1,0 +1,122 @@
+"""`tulle explain` beside the proxy it speaks for: the same files, the same requests, the same outcome.
+Usage: test_explain.py TULLE_PROXY FOLDER_OF_THE_DOCUMENT'S_FILES TULLE"""
+import json
+import subprocess
+import sys
+
+from gateway_support import HTTP, OUT, Net, Proxy
+from support import check
+
+PROXY, SEEDS, TULLE = sys.argv[1:4]
+net = Net("127.1.29")
+
+
+def seed(name):
+    return f"{SEEDS}/{name}.yaml"
+
+
+def run(proxy, *argv):
+    return subprocess.run([TULLE, "explain", f"--config={proxy.config}", *argv], capture_output=True,
+                          text=True, timeout=30, check=False)
+
+
+def explain(proxy, *argv):
+    r = run(proxy, "--json", *argv)
+    check(r.returncode == 0, f"{argv}: {r.returncode} {r.stderr}")
+    return json.loads(r.stdout)
+
+
+def agree(proxy, url, told, who):
+    """who: the service that answered, or the status."""
+    outcome = told["outcome"][0]["answer"]
+    if isinstance(who, int):
+        check(outcome == str(who), f"{url}: {who}, explained {told}")
+        return
+    hop = told["hops"][0].get("then_at_the_gateway", told["hops"][0])
+    workloads = {e["workload"] for d in hop["destinations"] if d["percent"] for e in d["endpoints"]}
+    check(outcome == "the application's" and who in workloads, f"{url}: {who}, explained {told}")
+
+
+def compare_ingress(name, *services):
+    g = Proxy(PROXY, net, name, [seed(name), *(net.service(s, 8080) for s in services)]).wait(HTTP)
+    for host in ("api.example.com", "shop.example.com", "web.example.com", "example.com", "api.example.com:80"):
+        for path in ("/", "/users", "/users/7?a=b", "/usersx", "/api", "/api/../admin", "/admin/", "/administer"):
+            agree(g, host + path, explain(g, "--role=gateway", f"http://{host}{path}"), g.who(host, path))
+    g.stop()
+
+
+def test_ingress():
+    compare_ingress("01-ingress-basic", "user-service", "shop-service")
+    compare_ingress("03-ingress-paths", "api-service", "admin-service", "frontend-service")
+
+
+def test_reviews():
+    """The document's header rule and its weights, with file and line."""
+    g = Proxy(PROXY, net, "reviews", [seed("05-reviews-header-and-weights"),
+                                      net.service("reviews", 9080, ("v1", "v2", "v3"))],
+              role="sidecar", labels="app=productpage").wait(OUT)
+    for headers in ({}, {"end-user": "jason"}, {"end-user": "Jason"}):
+        fields = [x for k, v in headers.items() for x in ("-H", f"{k}: {v}")]
+        told = explain(g, "http://reviews:9080/", *fields)
+        who = g.who("reviews:9080", port=OUT, **{k.replace("-", "_"): v for k, v in headers.items()})
+        agree(g, f"reviews {headers}", told, who)
+        hop = told["hops"][0]
+        is_jason = headers.get("end-user") == "jason"
+        check(hop["route"] == f"reviews.http[{0 if is_jason else 1}]", hop)
+        check(hop["written_in"]["file"].endswith("05-reviews-header-and-weights.yaml"), hop)
+        check([d["percent"] for d in hop["destinations"]] == ([100] if is_jason else [90, 10]), hop)
+        check(hop["virtual_host"] == "reviews.default.svc.cluster.local", hop)
+        check(len(hop["passed_over"]) == (0 if is_jason else 1), hop)
+    check(hop["passed_over"][0]["why"] == "header end-user is 'Jason', wanted: exact 'jason'", hop)
+    text = run(g, "GET", "http://reviews:9080/").stdout
+    check("written in: VirtualService default/reviews, " in text and "percent: 90" in text, text)
+    g.stop()
+
+
+def test_resilience():
+    """Timeouts, retries and the DestinationRule in force."""
+    g = Proxy(PROXY, net, "ratings", [seed("08-ratings-resilience"), net.service("ratings", 9080)],
+              role="sidecar", labels="app=reviews")
+    hop = explain(g, "http://ratings:9080/")["hops"][0]
+    check(hop["timeout"] == "5s" and hop["retries"] == {"attempts": 3, "on": "5xx", "per_try_timeout": "2s",
+                                                        "is_default": False}, hop)
+    to = hop["destinations"][0]
+    check(to["outlier_detection"]["consecutive_5xx"] == 5 and len(to["destination_rules"]) == 1, to)
+    check(to["destination_rules"][0]["kind"] == "DestinationRule", to)
+    g.stop()
+
+
+def test_strict():
+    """Plaintext under STRICT is closed; mutual TLS passes, and the file that asks for it is named."""
+    with open(seed("06-mtls-strict"), encoding="utf-8") as f:
+        namespace = f.read().partition("namespace:")[2].split()[0]
+    g = Proxy(PROXY, net, "strict", [seed("06-mtls-strict")], role="sidecar", labels="app=x")
+    where = ("--inbound", "--workload=x", f"--namespace={namespace}", "http://x/")
+    told = explain(g, "--plaintext", *where)
+    check(told["outcome"][0]["answer"] == "none" and "STRICT" in told["outcome"][0]["why"], told)
+    check(told["hops"][0]["mutual_tls"]["decided_by"]["kind"] == "PeerAuthentication", told)
+    told = explain(g, "--source-principal=spiffe://cluster.local/ns/a/sa/b", *where)
+    check(told["outcome"][0]["answer"] == "the application's", told)
+    g.stop()
+
+
+def test_usage():
+    g = Proxy(PROXY, net, "usage", [seed("08-ratings-resilience")], role="sidecar", labels="app=x")
+    for argv, code, why in ((["ftp://x/"], 2, "expected '[METHOD] http://HOST"), ([], 2, "expected"),
+                            (["http://x:0/"], 2, "no port"), (["/x"], 2, "no host"),
+                            (["http://x/", "-H", "nonsense"], 2, "expected 'name: value'"),
+                            (["http://x/", "--source-ip=ten"], 2, "no address"),
+                            (["http://x/", "--source-principal=x"], 2, "spiffe://"),
+                            (["http://x/", "--inbound", "--role=gateway"], 2, "--inbound"),
+                            (["http://x/", "--config=/nowhere"], 1, "/nowhere")):
+        r = run(g, *argv)
+        check(r.returncode == code and why in r.stderr and not r.stdout, f"{argv}: {r}")
+    r = run(g, "/x", "-H", "host: ratings:9080")
+    check(r.returncode == 0 and "request: GET http://ratings:9080/x" in r.stdout, r)
+    g.stop()
+
+
+for name, test in list(globals().items()):
+    if name.startswith("test_"):
+        print("case:", name, flush=True)
+        test()
