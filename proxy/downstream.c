@@ -37,6 +37,7 @@ void down_close(struct down *d, int64_t linger_ns)
     d->port->downs_len--;
     if (d->port->listener)
         listener_conn_gone(d->port->listener);
+    worker_check_drained(w);
     defer_cancel(&d->later);
     loop_defer(w->loop, &d->later, down_gone);
 }
@@ -128,7 +129,10 @@ static void on_event(void *owner, struct conn *c, enum conn_event ev)
         return;
     case CONN_IDLE:
         if (!d->stream) {
-            down_close(d, 0);
+            if (conn_is_quiet(d->conn))
+                down_close(d, 0);
+            else /* it is about to be told of what has come */
+                conn_set_idle(d->conn, worker_idle_ns(d->worker));
             return;
         }
         d->stream->is_down_idle = true;
@@ -180,11 +184,11 @@ void down_stream_done(struct down *d, bool may_go_on, bool is_cut)
 {
     d->stream = NULL;
     d->requests++;
-    if (!may_go_on || d->is_last || d->worker->is_draining) {
+    if (!may_go_on || d->is_last) {
         down_close(d, is_cut ? 0 : LINGER_NS);
         return;
     }
-    conn_set_idle(d->conn, d->worker->opt->idle_ns);
+    conn_set_idle(d->conn, worker_idle_ns(d->worker));
     conn_resume(d->conn);
     if (d->in.len)
         loop_defer(d->worker->loop, &d->later, run_pipelined);

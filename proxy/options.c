@@ -40,6 +40,8 @@ static const struct flag rows[] = {
     { "upstream-idle-timeout", FLAG_NSEC, OFF(upstream_idle_ns),   "60s",           "of an upstream connection between requests", NULL },
     { "stream-idle-timeout",   FLAG_NSEC, OFF(stream_idle_ns),     "5m",            "of a request in which no byte moves; 0s: never", NULL },
     { "drain-timeout",     FLAG_NSEC,   OFF(drain_ns),             "5s",            "for requests in flight after SIGTERM", NULL },
+    { "handover",          FLAG_STR,    OFF(handover),             "",              "Unix socket where a new process takes the ports over from the old one; empty: no hand-over", NULL },
+    { "handover-timeout",  FLAG_NSEC,   OFF(handover_ns),          "10m",           "for requests in flight in the old process after a hand-over", NULL },
     { "reload-interval",   FLAG_NSEC,   OFF(reload_interval_ns),   "500ms",         "how often --config, --certs and --secrets are looked at for changes; 0s: only on SIGHUP", NULL },
     { "max-head",          FLAG_BYTES,  OFF(max_head),             "60KiB",         "largest request or response head", NULL },
     { "max-connections",   FLAG_UINT,   OFF(max_connections),      "16384",         "callers' connections a port", NULL },

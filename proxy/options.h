@@ -12,11 +12,12 @@ struct options {
     const char *workload, *namespace, *service_account, *service, *version, *cluster, *trust_domain;
     const char *pod, *labels;
     const char *listen, *app, *access_log, *log_level_name;
+    const char *handover;
     const char *secrets, *ingress_class, *gateway_class;
     uint16_t ingress_http_port, ingress_https_port;
     uint16_t outbound_port, inbound_port, admin_port, readiness_port, prometheus_port;
     int64_t connect_timeout_ns, handshake_timeout_ns, head_timeout_ns;
-    int64_t idle_ns, upstream_idle_ns, stream_idle_ns, drain_ns, reload_interval_ns;
+    int64_t idle_ns, upstream_idle_ns, stream_idle_ns, drain_ns, handover_ns, reload_interval_ns;
     uint64_t max_head, max_connections, max_upstream, telemetry_queue;
     double trace_sampling;
 

@@ -95,6 +95,12 @@ void reload_now(struct worker *w)
     look(&w->reload, true);
 }
 
+void reload_resume(struct worker *w)
+{
+    if (w->opt->reload_interval_ns)
+        timer_after(&w->reload.timer, w->opt->reload_interval_ns);
+}
+
 void reload_stop(struct worker *w)
 {
     timer_stop(&w->reload.timer);

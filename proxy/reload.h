@@ -31,5 +31,6 @@ void reload_start(struct worker *w);
 /* Looks now, and takes what changed whether or not it held still. */
 void reload_now(struct worker *w);
 void reload_stop(struct worker *w);
+void reload_resume(struct worker *w); /* after reload_stop() */
 
 #endif

@@ -20,6 +20,7 @@ struct web {
     struct listener *listener;
     struct web_routes routes;
     void *to;
+    bool is_retired;
     struct list conns;
 };
 
@@ -104,7 +105,7 @@ static bool answer(struct web_conn *c, enum h1_event ev)
         buf_printf(&body, "%s at byte %zu\n", c->h1.err.why, c->h1.err.at);
     else
         status = find(c, &body, &type);
-    bool is_last = ev == H1_BAD || !c->h1.head.is_keep_alive;
+    bool is_last = ev == H1_BAD || !c->h1.head.is_keep_alive || c->web->is_retired;
     int rc = send_answer(c, status, type, &body, is_last);
     if (rc < 0 || is_last) {
         web_conn_close(c, rc == 0);
@@ -188,6 +189,12 @@ struct web *web_open(struct loop *loop, struct sv host, uint16_t port, struct we
 uint16_t web_port(const struct web *w)
 {
     return listener_port(w->listener);
+}
+
+void web_retire(struct web *w, bool is_retired)
+{
+    if (w)
+        w->is_retired = is_retired;
 }
 
 struct web *web_close(struct web *w)

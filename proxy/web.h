@@ -23,6 +23,9 @@ struct web_routes {
 struct web *web_open(struct loop *loop, struct sv host, uint16_t port, struct web_routes routes,
                      void *to, struct err *err) MUST_USE;
 uint16_t web_port(const struct web *w);
+/* Every answer is the last on its connection, or no longer: for a process that is followed by another.
+ * NULL is fine. */
+void web_retire(struct web *w, bool is_retired);
 /* Takes; open connections are closed. NULL is fine. Returns NULL. */
 struct web *web_close(struct web *w);
 

@@ -2,8 +2,13 @@
  *
  * Draining: the ports for callers from outside close; requests in flight go on until none is left or
  * --drain-timeout is over, and until then the application can still call out, because answering may
- * need it; then telemetry sends what it holds, and the loop stops. The admin doors stay open
- * throughout and say that we are draining. */
+ * need it; then telemetry sends what it holds, and the loop stops. A caller's connection that rests is
+ * not cut off, since its next request may be under way already: that one is answered with
+ * `Connection: close`, and only one that goes on resting is closed. The admin doors stay open
+ * throughout and say that we are draining.
+ *
+ * Yielding to a successor is the same with other numbers: all sockets stay open, unheard, because the
+ * successor holds them too and might die. */
 #include "proxy/worker.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -13,11 +18,13 @@
 #include "proxy/downstream.h"
 #include "proxy/mirror.h"
 #include "proxy/stream.h"
+#include "proxy/web.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-#define FLUSH_NS (2 * NS_PER_S) /* for the collector to take the last batches */
+#define FLUSH_NS      (2 * NS_PER_S) /* for the collector to take the last batches */
+#define DRAIN_IDLE_NS NS_PER_S       /* a request sent before our end was known has come by then */
 
 void worker_take_block(struct worker *w, struct buf *to)
 {
@@ -118,6 +125,7 @@ int worker_init(struct worker *w, const struct options *opt, struct err *err)
     if (!w->loop || !w->body)
         return err_set(err, ERR_NOMEM, "worker");
     timer_init(&w->drain_timer, w->loop, on_drain_timeout);
+    handover_begin(w);
     reload_start(w); /* first: what changes while it is read is a change */
     int rc = current_take_config(w, err);
     if (rc == 0)
@@ -130,6 +138,8 @@ int worker_init(struct worker *w, const struct options *opt, struct err *err)
         rc = admin_open(w, err);
     if (rc == 0)
         rc = current_open_ports(w, err);
+    if (rc == 0)
+        rc = handover_finish(w, err);
     return rc;
 }
 
@@ -140,12 +150,15 @@ void worker_run(struct worker *w)
 
 bool worker_is_ready(const struct worker *w)
 {
-    return !w->is_draining;
+    return !w->is_draining || w->is_yielding; /* whoever asks us then means our successor */
 }
 
 static void on_flushed(void *arg, bool is_empty)
 {
     struct worker *w = arg;
+    w->is_flushing = false;
+    if (!w->is_draining) /* we serve again */
+        return;
     if (!is_empty)
         LOG_WARN("telemetry.lost", KV_UINT("bytes", telemetry_stats(w->telemetry).queued_bytes));
     loop_stop(w->loop);
@@ -162,9 +175,19 @@ static void flush_telemetry(struct worker *w)
     telemetry_drain(w->telemetry, clock_mono_ns() + FLUSH_NS, on_flushed, w);
 }
 
+/* Nothing is in flight, and nobody can send more but an application of which we cannot know. */
+static bool is_over(const struct worker *w)
+{
+    size_t callers = 0;
+    for (size_t i = 0; i < w->ports_len; i++)
+        if (w->is_yielding || w->ports[i].side != SIDE_OUTBOUND)
+            callers += w->ports[i].downs_len;
+    return w->streams_len == 0 && callers == 0;
+}
+
 void worker_check_drained(struct worker *w)
 {
-    if (w->is_draining && w->streams_len == 0 && !w->is_flushing)
+    if (w->is_draining && !w->is_flushing && is_over(w))
         timer_set(&w->drain_timer, 1); /* at once, but not from inside a connection's callback */
 }
 
@@ -182,30 +205,72 @@ static void close_downs(struct worker *w)
 static void on_drain_timeout(struct timer *t)
 {
     struct worker *w = CONTAINER_OF(t, struct worker, drain_timer);
-    for (size_t i = 0; i < w->ports_len; i++)
+    for (size_t i = 0; i < w->ports_len && !w->is_yielding; i++)
         w->ports[i].listener = listener_close(w->ports[i].listener);
     close_downs(w);
     flush_telemetry(w);
 }
 
+int64_t worker_idle_ns(const struct worker *w)
+{
+    int64_t most_ns = w->opt->idle_ns;
+    if (!w->is_draining)
+        return most_ns;
+    int64_t drain_ns = w->is_yielding ? w->opt->drain_ns : DRAIN_IDLE_NS;
+    return most_ns ? MIN(most_ns, drain_ns) : drain_ns;
+}
+
+static void begin_drain(struct worker *w, int64_t at_most_ns)
+{
+    reload_stop(w);
+    LIST_EACH (it, after, &w->downs) {
+        struct down *d = CONTAINER_OF(it, struct down, node);
+        if (!d->stream && (w->is_yielding || d->port->side != SIDE_OUTBOUND))
+            conn_set_idle(d->conn, worker_idle_ns(w));
+    }
+    timer_after(&w->drain_timer, at_most_ns);
+    worker_check_drained(w);
+}
+
 void worker_drain(struct worker *w)
 {
+    if (w->is_yielding) { /* told to end while a successor serves: the usual time must do */
+        timer_after(&w->drain_timer, w->opt->drain_ns);
+        w->is_yielding = false;
+        return;
+    }
     if (w->is_draining) {
         loop_stop(w->loop);
         return;
     }
     w->is_draining = true;
-    reload_stop(w);
     for (size_t i = 0; i < w->ports_len; i++)
         if (w->ports[i].side != SIDE_OUTBOUND)
             w->ports[i].listener = listener_close(w->ports[i].listener);
-    LIST_EACH (it, after, &w->downs) {
-        struct down *d = CONTAINER_OF(it, struct down, node);
-        if (!d->stream && d->port->side != SIDE_OUTBOUND)
-            down_close(d, 0);
-    }
-    timer_after(&w->drain_timer, w->opt->drain_ns);
-    worker_check_drained(w);
+    begin_drain(w, w->opt->drain_ns);
+}
+
+void worker_yield(struct worker *w)
+{
+    listeners_set_deaf(w->loop, true);
+    for (size_t i = 0; i < NELEMS(w->doors); i++)
+        web_retire(w->doors[i], true);
+    if (w->is_draining) /* told to end before: that goes on */
+        return;
+    w->is_draining = w->is_yielding = true;
+    begin_drain(w, w->opt->handover_ns);
+}
+
+void worker_resume(struct worker *w)
+{
+    if (!w->is_yielding)
+        return;
+    w->is_draining = w->is_yielding = false;
+    timer_stop(&w->drain_timer);
+    listeners_set_deaf(w->loop, false);
+    for (size_t i = 0; i < NELEMS(w->doors); i++)
+        web_retire(w->doors[i], false);
+    reload_resume(w);
 }
 
 static void close_everything(struct worker *w)
@@ -216,6 +281,7 @@ static void close_everything(struct worker *w)
     for (size_t i = 0; i < w->ports_len; i++)
         w->ports[i].listener = listener_close(w->ports[i].listener);
     admin_close(w);
+    handover_close(w);
     reload_stop(w);
     timer_stop(&w->drain_timer);
 }

@@ -12,6 +12,7 @@
 #include "net/loop.h"
 #include "proxy/config/mesh.h"
 #include "proxy/gateway_tls.h"
+#include "proxy/handover.h"
 #include "proxy/identity/certs.h"
 #include "proxy/limit.h"
 #include "proxy/options.h"
@@ -87,6 +88,8 @@ struct worker {
 
     int64_t started_ns;
     bool is_draining, is_flushing;
+    bool is_yielding; /* draining because a successor serves */
+    struct handover handover;
     struct timer drain_timer;
     struct reload reload;
     int access_log_fd;
@@ -95,10 +98,16 @@ struct worker {
 /* Opens everything; on failure the worker is half-built and worker_done() is due. */
 int worker_init(struct worker *w, const struct options *opt, struct err *err) MUST_USE;
 void worker_run(struct worker *w); /* until worker_drain() has finished */
-/* Nobody new comes in, requests in flight end (bounded), telemetry is flushed, the loop stops. The
- * application may call out to the end: its own requests in flight can need it. A second call stops
- * at once. */
+/* Nobody new comes in, requests in flight end (bounded), telemetry is flushed, the loop stops. Callers
+ * that are connected may ask once more and are told that it was the last time. The application may
+ * call out to the end: its own requests in flight can need it. A second call stops at once. */
 void worker_drain(struct worker *w);
+/* A successor accepts from now on: the sockets stay open but nobody here accepts, and the worker drains,
+ * with much more time. */
+void worker_yield(struct worker *w);
+void worker_resume(struct worker *w); /* the successor is gone: takes worker_yield() back */
+/* How long a caller's connection may rest between requests now. */
+int64_t worker_idle_ns(const struct worker *w);
 void worker_done(struct worker *w);
 /* All ports listen and nothing drains. */
 bool worker_is_ready(const struct worker *w);
@@ -112,7 +121,7 @@ static inline uint32_t *worker_loads(struct worker *w, const struct mesh *m)
 {
     return m == w->mesh ? w->active : NULL;
 }
-/* While draining: called when a stream has ended. */
+/* While draining: called when a stream or a caller's connection has ended. */
 void worker_check_drained(struct worker *w);
 
 #endif

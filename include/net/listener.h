@@ -33,6 +33,19 @@ struct listener_counts {
     uint64_t accepted, dropped_no_fd, stopped_at_cap;
 };
 struct listener_counts listener_counts(const struct listener *l);
+
+/* All listeners of a loop at once, for a process that takes over from another.
+ *
+ * Leaves listening sockets to the loop: a listener_open() with the address of one takes it instead
+ * of opening its own. Takes the descriptors; what is no listening socket or too many is closed.
+ * Answers how many were kept. */
+size_t listeners_inherit(struct loop *l, const int *fds, size_t len);
+void listeners_disinherit(struct loop *l); /* closes what nobody asked for */
+/* The open sockets, borrowed; at most max of them. */
+size_t listeners_fds(struct loop *l, int *ret_fds, size_t max);
+/* Deaf: nobody accepts, callers wait in the kernel, the sockets stay open. */
+void listeners_set_deaf(struct loop *l, bool is_deaf);
+
 /* Takes; NULL is fine. Returns NULL. */
 struct listener *listener_close(struct listener *l);
 

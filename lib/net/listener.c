@@ -19,6 +19,8 @@
 
 struct listener {
     struct io io;
+    struct list node; /* loop->listeners */
+    struct loop *loop;
     int fd, reserve_fd;
     uint16_t port;
     size_t max_conns, conns;
@@ -30,7 +32,7 @@ struct listener {
 
 static void watch(struct listener *l)
 {
-    bool is_wanted = !l->is_closed && !l->is_paused && l->conns < l->max_conns;
+    bool is_wanted = !l->is_closed && !l->is_paused && !l->loop->is_deaf && l->conns < l->max_conns;
     io_want(&l->io, is_wanted ? UV_READABLE : 0);
 }
 
@@ -77,7 +79,8 @@ static void on_ready(struct io *io, bool is_readable, bool is_writable, bool is_
 {
     struct listener *l = CONTAINER_OF(io, struct listener, io);
     (void)is_readable, (void)is_writable, (void)is_broken;
-    for (int i = 0; i < ACCEPTS_A_TURN && !l->is_closed && !l->is_paused; i++) {
+    for (int i = 0; i < ACCEPTS_A_TURN && !l->is_closed && !l->is_paused && !l->loop->is_deaf;
+         i++) {
         if (l->conns >= l->max_conns) {
             l->counts.stopped_at_cap++;
             break;
@@ -106,11 +109,34 @@ static int bind_and_listen(int fd, const struct listener_conf *conf, const struc
     return 0;
 }
 
-static int open_socket(const struct listener_conf *conf, uint16_t *ret_port, struct err *err)
+/* The inherited socket of that address, no longer in the list, or -1. */
+static int take_inherited(struct loop *loop, const struct addr *want)
+{
+    for (size_t i = 0; i < loop->inherited_len; i++) {
+        struct addr a;
+        socklen_t len = sizeof(a);
+        memset(&a, 0, sizeof(a));
+        int fd = loop->inherited[i];
+        if (getsockname(fd, &a.sa, &len) != 0 || a.sa.sa_family != want->sa.sa_family ||
+            !addr_eq(&a, want))
+            continue;
+        loop->inherited[i] = loop->inherited[--loop->inherited_len];
+        return fd;
+    }
+    return -1;
+}
+
+static int open_socket(struct loop *loop, const struct listener_conf *conf, uint16_t *ret_port,
+                       struct err *err)
 {
     struct addr a;
     if (addr_parse(conf->host, conf->port, &a, err) < 0)
         return ERR_USAGE;
+    int left = take_inherited(loop, &a);
+    if (left >= 0) {
+        *ret_port = conf->port;
+        return left;
+    }
     int fd = socket(a.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_set(err, ERR_IO, "socket: %s", strerror(errno));
@@ -134,7 +160,7 @@ struct listener *listener_open(struct loop *loop, const struct listener_conf *co
         err_set(err, ERR_NOMEM, "listener");
         return NULL;
     }
-    int fd = open_socket(conf, &port, err);
+    int fd = open_socket(loop, conf, &port, err);
     if (fd < 0)
         return mem_free(l);
     if (io_init(&l->io, loop, fd, on_ready) < 0) {
@@ -143,6 +169,8 @@ struct listener *listener_open(struct loop *loop, const struct listener_conf *co
         return mem_free(l);
     }
     l->fd = fd;
+    l->loop = loop;
+    list_add_tail(&loop->listeners, &l->node);
     l->port = port;
     l->reserve_fd = open_reserve();
     l->max_conns = conf->max_conns ? conf->max_conns : MAX_CONNS_DEFAULT;
@@ -198,10 +226,57 @@ struct listener *listener_close(struct listener *l)
     if (!l)
         return NULL;
     l->is_closed = true;
+    list_remove(&l->node);
     io_want(&l->io, 0);
     io_close(&l->io, on_gone);
     close(l->fd);
     if (l->reserve_fd >= 0)
         close(l->reserve_fd);
     return NULL;
+}
+
+static bool is_listening(int fd)
+{
+    int on = 0;
+    socklen_t len = sizeof(on);
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on;
+}
+
+size_t listeners_inherit(struct loop *l, const int *fds, size_t len)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (l->inherited_len == LOOP_INHERITED_MAX || !is_listening(fds[i])) {
+            close(fds[i]);
+            continue;
+        }
+        (void)fcntl(fds[i], F_SETFD, FD_CLOEXEC);
+        (void)fcntl(fds[i], F_SETFL, fcntl(fds[i], F_GETFL) | O_NONBLOCK);
+        l->inherited[l->inherited_len++] = fds[i];
+        kept++;
+    }
+    return kept;
+}
+
+void listeners_disinherit(struct loop *l)
+{
+    while (l->inherited_len)
+        close(l->inherited[--l->inherited_len]);
+}
+
+size_t listeners_fds(struct loop *l, int *ret_fds, size_t max)
+{
+    size_t n = 0;
+    LIST_EACH (it, after, &l->listeners) {
+        if (n < max)
+            ret_fds[n++] = CONTAINER_OF(it, struct listener, node)->fd;
+    }
+    return n;
+}
+
+void listeners_set_deaf(struct loop *l, bool is_deaf)
+{
+    l->is_deaf = is_deaf;
+    LIST_EACH (it, after, &l->listeners)
+        watch(CONTAINER_OF(it, struct listener, node));
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "loop_priv.h"
+#include "net/listener.h"
 #include <signal.h>
 
 struct signal_watch {
@@ -93,6 +94,7 @@ struct loop *loop_new(struct err *err)
     list_init(&l->deferred);
     list_init(&l->signals);
     list_init(&l->orphans);
+    list_init(&l->listeners);
     l->ticker_due_ns = INT64_MAX;
     uv_prepare_init(&l->uv, &l->prepare);
     uv_check_init(&l->uv, &l->check);
@@ -135,6 +137,7 @@ struct loop *loop_free(struct loop *l)
     close_own(l);
     uv_run(&l->uv, UV_RUN_DEFAULT);
     INVARIANT(uv_loop_close(&l->uv) == 0);
+    listeners_disinherit(l);
     mem_free(l->scratch);
     return mem_free(l);
 }

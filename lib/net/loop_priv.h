@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #define LOOP_SCRATCH_BYTES 16384 /* one full TLS record */
+#define LOOP_INHERITED_MAX 128   /* from a process before us and from systemd */
 
 struct loop {
     uv_loop_t uv;
@@ -18,7 +19,11 @@ struct loop {
     struct list deferred;
     struct list signals;
     struct list orphans; /* connections without an owner, sending their last bytes */
-    char *scratch;       /* gathers small writes into one TLS record; NULL until needed */
+    struct list listeners;
+    bool is_deaf;                      /* no listener accepts */
+    int inherited[LOOP_INHERITED_MAX]; /* listening sockets nobody has asked for yet */
+    size_t inherited_len;
+    char *scratch; /* gathers small writes into one TLS record; NULL until needed */
 };
 
 /* Something that lives on without an owner; loop_free() ends it. */
