@@ -35,6 +35,10 @@ static const struct {
     ROW("telemetry_queue_bytes", "", "gauge", queued_bytes, "waiting for the collector"),
     ROW("access_log_lines_total", "{outcome=\"written\"}", "counter", lines_written, "access log lines"),
     ROW("access_log_lines_total", "{outcome=\"dropped\"}", NULL, lines_dropped, NULL),
+    ROW("metrics_series", "", "gauge", series, "label sets of the istio_ metrics"),
+    ROW("metrics_series_expired_total", "", "counter", series_expired, "that were not used for --metrics-expiry"),
+    ROW("metrics_overflow_total", "{why=\"budget\"}", "counter", series_overflowed, "requests without a series of their own: counted on the one named other, or lost"),
+    ROW("metrics_overflow_total", "{why=\"memory\"}", NULL, series_lost, NULL),
 #undef ROW
 };
 /* clang-format on */
@@ -65,6 +69,7 @@ static unsigned metrics(void *to, struct buf *body)
             "# TYPE tulle_proxy_certificate_expiry_seconds gauge\n"
             "tulle_proxy_certificate_expiry_seconds %lld\n",
             (long long)(w->certs->not_after_ns / NS_PER_S));
+    telemetry_write_metrics(w->telemetry, body);
     return 200;
 }
 

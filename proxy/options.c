@@ -2,6 +2,8 @@
 #include "proxy/options.h"
 #include "base/flag.h"
 
+/* Each is 64 KiB of a scrape, which is made in memory and in one turn of the loop. */
+#define SERIES_MAX 2000
 #define OFF(field) offsetof(struct options, field)
 
 /* clang-format off */
@@ -33,6 +35,8 @@ static const struct flag rows[] = {
     { "app",               FLAG_STR,    OFF(app),                  "127.0.0.1:8080","HOST:PORT of the application", NULL },
     { "access-log",        FLAG_STR,    OFF(access_log),           "-",             "JSON access log: a file, - for stdout, none", NULL },
     { "trace-sampling",    FLAG_DOUBLE, OFF(trace_sampling),       "100",           "percent of the traces begun here that send spans; records are always sent", NULL },
+    { "metrics-series",    FLAG_UINT,   OFF(metrics_series),       "300",           "label sets of Istio's metrics; what comes beyond them counts as one named other; 0: no such metrics", NULL },
+    { "metrics-expiry",    FLAG_NSEC,   OFF(metrics_expiry_ns),    "1h",            "a label set not used for this long goes; 0s: never", NULL },
     { "connect-timeout",   FLAG_NSEC,   OFF(connect_timeout_ns),   "10s",           "to connect upstream, TLS included, when the configuration names none", NULL },
     { "handshake-timeout", FLAG_NSEC,   OFF(handshake_timeout_ns), "10s",           "for a caller's TLS handshake", NULL },
     { "head-timeout",      FLAG_NSEC,   OFF(head_timeout_ns),      "60s",           "for a caller to send a request's head", NULL },
@@ -75,6 +79,8 @@ static int check(struct options *o, struct err *err)
                        (unsigned long long)o->max_head);
     if (o->max_connections == 0 || o->max_upstream == 0)
         return err_set(err, ERR_USAGE, "--max-connections and --max-upstream must not be 0");
+    if (o->metrics_series > SERIES_MAX)
+        return err_set(err, ERR_USAGE, "--metrics-series: want 0 to %d", SERIES_MAX);
     if (!(o->trace_sampling >= 0 && o->trace_sampling <= 100))
         return err_set(err, ERR_USAGE, "--trace-sampling: want 0 to 100");
     (void)log_level_from_sv(sv_z(o->log_level_name), &o->log_level);

@@ -20,6 +20,8 @@ struct options {
     int64_t idle_ns, upstream_idle_ns, stream_idle_ns, drain_ns, handover_ns, reload_interval_ns;
     uint64_t max_head, max_connections, max_upstream, telemetry_queue;
     double trace_sampling;
+    uint64_t metrics_series;
+    int64_t metrics_expiry_ns;
 
     /* worked out from the above */
     bool is_gateway;

@@ -66,6 +66,20 @@ static void put_upstream(const struct stream *s, struct exchange *x)
         x->upstream_service_time_ns = MAX(s->answered_ns - s->sent_ns, 0);
 }
 
+/* The Service that was called: the authority's, or when that is a name from outside, the one that the
+ * caller's sidecar or gateway chose: "outbound_.9080_.v1_.reviews.default.svc.cluster.local". */
+static struct sv service_called(const struct stream *s)
+{
+    const struct tls_info *tls = conn_tls(s->down->conn);
+    struct sv named = mesh_service_fqdn(s->mesh, s->down->h1.head.authority);
+    struct sv host = tls ? tls->sni : SV_NONE;
+    if (named.len || !sv_starts(host, SV("outbound_.")))
+        return named;
+    for (int i = 0; i < 3; i++)
+        host = sv_from(host, sv_index(host, '_') + 2);
+    return mesh_service_fqdn(s->mesh, host);
+}
+
 /* The hop that ends here: somebody called our application, or the gateway. */
 static void record_caller_hop(struct stream *s)
 {
@@ -86,13 +100,15 @@ static void record_caller_hop(struct stream *s)
             x.call.destination_principal_seen = w->certs->spiffe;
     }
     if (s->side == SIDE_GATEWAY) {
+        x.is_front = true;
+        x.has_back = s->cluster != NULL;
         x.call.source = identity_unknown();
         x.call.destination = w->self;
         x.call.route_name = s->route ? s->route->name : SV_NONE;
         x.call.destination_service = s->down->h1.head.authority;
     } else {
         x.call.route_name = SV("default");
-        x.call.destination_service = mesh_service_fqdn(s->mesh, s->down->h1.head.authority);
+        x.call.destination_service = service_called(s);
         put_upstream(s, &x);
     }
     telemetry_record(w->telemetry, &x);

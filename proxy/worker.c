@@ -106,6 +106,8 @@ static int start_telemetry(struct worker *w, struct err *err)
         .pod = sv_z(o->pod),
         .queue_bytes = o->telemetry_queue,
         .access_log_fd = w->access_log_fd,
+        .metrics_series = o->metrics_series,
+        .metrics_expiry_ns = o->metrics_expiry_ns,
     };
     w->telemetry = telemetry_new(w->loop, &conf, err);
     return w->telemetry ? 0 : ERR_USAGE;

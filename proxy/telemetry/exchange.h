@@ -22,7 +22,9 @@ struct exchange {
     struct sv connection_termination_details, upstream_transport_failure_reason;
     const struct authz_decision *authz; /* NULL: nobody was asked */
     unsigned resends;                   /* how often it was sent again upstream */
-    int64_t upstream_service_time_ns;   /* request sent .. response head; -1 when none */
+    bool is_front; /* a gateway's caller side: destination is the gateway itself */
+    bool has_back; /* of is_front: an exchange for the way to the upstream is told as well */
+    int64_t upstream_service_time_ns; /* request sent .. response head; -1 when none */
 };
 
 #endif

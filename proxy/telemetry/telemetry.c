@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "proxy/telemetry/access_log.h"
 #include "proxy/telemetry/exporter.h"
+#include "proxy/telemetry/istio_metrics.h"
 #include "proxy/telemetry/open_batch.h"
 #include "wire/trace_ctx.h"
 
@@ -32,6 +33,7 @@ struct telemetry {
     size_t queue_bytes;
     int64_t flush_ns;
     struct access_log log;
+    struct istio_metrics metrics;
     struct exporter *exporter; /* NULL: no collector */
     struct open_batch open[OTLP_SIGNALS_LEN];
     struct buf request, packed; /* of the batch being sealed; kept while busy */
@@ -164,6 +166,7 @@ static void add(struct telemetry *t, enum otlp_signal signal, const struct excha
 void telemetry_record(struct telemetry *t, const struct exchange *x)
 {
     t->stats.records++;
+    istio_metrics_add(&t->metrics, x, loop_now_ns(t->loop));
     access_log_add(&t->log, x);
     if (!t->exporter)
         return;
@@ -233,6 +236,7 @@ struct telemetry *telemetry_new(struct loop *loop, const struct telemetry_conf *
     t->flush_ns = conf->flush_ns ? conf->flush_ns : FLUSH_NS;
     timer_init(&t->flush, loop, on_flush);
     timer_init(&t->drain, loop, on_drain);
+    istio_metrics_init(&t->metrics, conf->metrics_series, conf->metrics_expiry_ns);
     access_log_init(&t->log, loop, conf->access_log_fd,
                     conf->access_log_bytes ? conf->access_log_bytes : LOG_BYTES);
     return set_up(t, conf, err) < 0 ? telemetry_free(t) : t;
@@ -245,6 +249,7 @@ struct telemetry *telemetry_free(struct telemetry *t)
     timer_stop(&t->flush);
     timer_stop(&t->drain);
     access_log_done(&t->log);
+    istio_metrics_done(&t->metrics);
     exporter_free(t->exporter);
     for (enum otlp_signal s = 0; s < OTLP_SIGNALS_LEN; s++)
         t->open[s].records = 0;
@@ -260,5 +265,14 @@ struct telemetry_stats telemetry_stats(const struct telemetry *t)
     s.queued_bytes = queued_bytes(t);
     s.lines_written = t->log.lines_written;
     s.lines_dropped = t->log.lines_dropped;
+    s.series = t->metrics.rows.len;
+    s.series_expired = t->metrics.expired;
+    s.series_overflowed = t->metrics.overflowed;
+    s.series_lost = t->metrics.lost;
     return s;
+}
+
+void telemetry_write_metrics(struct telemetry *t, struct buf *to)
+{
+    istio_metrics_write(&t->metrics, loop_now_ns(t->loop), to);
 }

@@ -1,6 +1,6 @@
 /* telemetry.h - what this proxy tells the world about the requests it carried.
  *
- * Three outputs for each finished exchange: a line of JSON access log (Istio's 24 keys), an access
+ * Four outputs for each finished exchange: Istio's metrics, a line of JSON access log (Istio's 24 keys), an access
  * record (OTLP log, include/wire/access_attrs.def) and, when sampled, a span (OTLP trace). Records
  * and spans are encoded at once into the pending batch, compressed and POSTed to the collector on
  * the same loop, again and again until it acknowledges; the queue is bounded in bytes and what does
@@ -25,6 +25,8 @@ struct telemetry_conf {
     int64_t flush_ns;          /* longest wait of a record before it is sent; 0: 1 s */
     int access_log_fd;         /* borrowed, its flags stay as they are; -1: no access log */
     size_t access_log_bytes;   /* buffered before lines are dropped; 0: 256 KiB */
+    uint64_t metrics_series;   /* label sets of Istio's metrics; 0: none are kept */
+    int64_t metrics_expiry_ns; /* a series not used for so long goes; 0: never */
 };
 #define TELEMETRY_QUEUE_BYTES ((size_t)8 * 1024 * 1024)
 
@@ -53,7 +55,11 @@ struct telemetry_stats {
     uint64_t batches_sent, batches_retried;           /* requests acknowledged / repeated */
     uint64_t queued_bytes, queued_logs, queued_spans; /* gauges */
     uint64_t lines_written, lines_dropped;            /* access log */
+    uint64_t series, series_expired;                  /* of Istio's metrics; a gauge, a counter */
+    uint64_t series_overflowed, series_lost; /* requests beyond the budget; without memory */
 };
+/* Istio's metrics of what was recorded, in Prometheus' text format. */
+void telemetry_write_metrics(struct telemetry *t, struct buf *to);
 struct telemetry_stats telemetry_stats(const struct telemetry *t);
 
 #endif

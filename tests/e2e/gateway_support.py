@@ -235,3 +235,17 @@ def run(cases, wanted):
             began = time.time()
             test()
             print(f"      {time.time() - began:.1f} s", flush=True)
+
+
+def make_spiffe(ca, to, account):
+    """A workload's certificates in the folder `to`."""
+    os.makedirs(to, exist_ok=True)
+    with open(f"{to}/ext", "w", encoding="utf-8") as f:
+        f.write(f"subjectAltName=URI:spiffe://cluster.local/ns/default/sa/{account}\n"
+                "extendedKeyUsage=serverAuth,clientAuth\n")
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+            f"{to}/key.pem", "-out", f"{to}/csr.pem", "-subj", f"/CN={account}")
+    openssl("x509", "-req", "-in", f"{to}/csr.pem", "-CA", f"{ca}/ca.crt", "-CAkey", f"{ca}/ca.key",
+            "-CAcreateserial", "-out", f"{to}/cert-chain.pem", "-days", "1", "-extfile", f"{to}/ext")
+    shutil.copy(f"{ca}/ca.crt", f"{to}/root-cert.pem")
+    return to

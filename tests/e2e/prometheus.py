@@ -11,7 +11,8 @@ from support import check, http, wait_until
 CONFIG = """global: {{ scrape_interval: 1s }}
 scrape_configs:
   - job_name: tulle
-    static_configs: [{{ targets: ["127.0.0.1:{port}"] }}]
+    metrics_path: {path}
+    static_configs: [{{ targets: {targets} }}]
 """
 
 
@@ -21,11 +22,14 @@ def or_skip():
 
 
 class Prometheus:
-    def __init__(self, collector, name="prometheus", features=(), rules=()):
+    """collector: whom to scrape; None: targets, "host:port" each, at path."""
+
+    def __init__(self, collector, name="prometheus", features=(), rules=(), targets=(), scraped="/metrics"):
         [port] = support.free_ports(1)
         path = os.path.join(support.folder, name + ".yml")
         with open(path, "w", encoding="utf-8") as f:
-            f.write(CONFIG.format(port=collector.http_port))
+            targets = [f"127.0.0.1:{collector.http_port}"] if collector else list(targets)
+            f.write(CONFIG.format(targets=json.dumps(targets), path=scraped))
             if rules:
                 f.write(f"rule_files: {json.dumps([os.path.abspath(r) for r in rules])}\n")
         flags = [f"--enable-feature={','.join(features)}"] if features else []
