@@ -5,6 +5,7 @@
 #include "proxy/admin.h"
 #include "base/clock.h"
 #include "base/json_out.h"
+#include "proxy/status.h"
 #include "proxy/tallies.h"
 #include "tulle_version.h"
 
@@ -178,18 +179,18 @@ static unsigned server_info(void *to, struct buf *body)
 #define PROM "text/plain; version=0.0.4; charset=utf-8"
 /* clang-format off */
 static const struct web_route admin_routes[] = {
-    { "/ready",            TEXT, ready },
-    { "/clusters",         TEXT, clusters },
-    { "/config_dump",      JSON, config_dump },
-    { "/server_info",      JSON, server_info },
-    { "/stats/prometheus", PROM, metrics },
+    { .path = "/ready",            .content_type = TEXT, .answer = ready },
+    { .path = "/clusters",         .content_type = TEXT, .answer = clusters },
+    { .path = "/config_dump",      .content_type = JSON, .answer = config_dump },
+    { .path = "/server_info",      .content_type = JSON, .answer = server_info },
+    { .path = "/stats/prometheus", .content_type = PROM, .answer = metrics },
 };
 static const struct web_route readiness_routes[] = {
-    { "/healthz/ready", TEXT, ready },
+    { .path = "/healthz/ready", .content_type = TEXT, .answer = ready },
 };
 static const struct web_route prometheus_routes[] = {
-    { "/stats/prometheus", PROM, metrics },
-    { "/metrics",          PROM, metrics },
+    { .path = "/stats/prometheus", .content_type = PROM, .answer = metrics },
+    { .path = "/metrics",          .content_type = PROM, .answer = metrics },
 };
 /* clang-format on */
 
@@ -203,6 +204,7 @@ int admin_open(struct worker *w, struct err *err)
         { "admin", w->opt->admin_port, { admin_routes, NELEMS(admin_routes) } },
         { "readiness", w->opt->readiness_port, { readiness_routes, NELEMS(readiness_routes) } },
         { "prometheus", w->opt->prometheus_port, { prometheus_routes, NELEMS(prometheus_routes) } },
+        { "status", w->opt->status_port, status_routes() },
     };
     for (size_t i = 0; i < NELEMS(doors); i++) {
         if (doors[i].port == 0)

@@ -5,6 +5,7 @@
  * options, configuration or certificates. */
 #include "base/flag.h"
 #include "net/supervisor.h"
+#include "proxy/wait.h"
 #include "proxy/worker.h"
 #include "tulle_version.h"
 #include <malloc.h>
@@ -114,8 +115,19 @@ static int run(struct program *p)
     return EXIT_CLEAN;
 }
 
+/* Programs beside the proxy itself: `tulle-proxy NAME ...`. */
+static const struct {
+    const char *name;
+    int (*main)(int argc, char **argv);
+} others[] = {
+    { "wait", wait_main },
+};
+
 int main(int argc, char **argv)
 {
+    for (size_t i = 0; argc > 1 && i < NELEMS(others); i++)
+        if (strcmp(argv[1], others[i].name) == 0)
+            return others[i].main(argc - 1, argv + 1);
     AUTO_DONE(arena) mem = { 0 };
     static struct program p; /* large, and there is one */
     struct err err = { 0 };

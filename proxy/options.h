@@ -12,7 +12,9 @@ struct options {
     const char *workload, *namespace, *service_account, *service, *version, *cluster, *trust_domain;
     const char *pod, *labels;
     const char *listen, *app, *access_log, *log_level_name;
-    const char *handover;
+    const char *handover, *app_probers;
+    uint16_t status_port;
+    bool exit_with_app, waits_for_app;
     const char *secrets, *ingress_class, *gateway_class;
     uint16_t ingress_http_port, ingress_https_port;
     uint16_t outbound_port, inbound_port, admin_port, readiness_port, prometheus_port;

@@ -1,6 +1,7 @@
 /* web.c - serves readiness, metrics and admin pages on the proxy's own loop.
  *
- * GET and HEAD only, answers made whole in memory, keep-alive. Probes and scrapers are few, so the
+ * GET, HEAD and POST without use for its body, answers made whole in memory, keep-alive. An answer may come
+ * later; until then nothing more is read of that connection. Probes and scrapers are few, so the
  * number of connections is bounded low and nothing is pooled. */
 #include "proxy/web.h"
 #include "base/clock.h"
@@ -32,6 +33,13 @@ struct web_conn {
     struct buf in;
     struct http_header slots[WEB_HEADERS_MAX];
     struct defer later;
+    struct web_reply *reply; /* not sent yet */
+    bool is_head, is_last;   /* of the request it belongs to */
+};
+
+struct web_reply {
+    struct web_conn *conn; /* NULL: the caller is gone */
+    const char *content_type;
 };
 
 static void web_conn_gone(struct defer *d)
@@ -46,6 +54,8 @@ static void web_conn_close(struct web_conn *c, bool is_gentle)
 {
     if (!c->conn)
         return;
+    if (c->reply)
+        TAKE(c->reply)->conn = NULL;
     if (is_gentle)
         conn_close_gently(TAKE(c->conn), WEB_LINGER_NS);
     else
@@ -53,6 +63,7 @@ static void web_conn_close(struct web_conn *c, bool is_gentle)
     list_remove(&c->node);
     if (c->web->listener)
         listener_conn_gone(c->web->listener);
+    defer_cancel(&c->later);
     loop_defer(c->web->loop, &c->later, web_conn_gone);
 }
 
@@ -61,64 +72,104 @@ static void begin(struct web_conn *c)
     h1_begin(&c->h1, H1_REQUEST, c->slots, WEB_HEADERS_MAX, WEB_HEAD_BYTES);
 }
 
+static bool path_fits(const char *pattern, struct sv path)
+{
+    size_t len = strlen(pattern);
+    return pattern[len - 1] == '*' ? sv_starts(path, sv_of(pattern, len - 1))
+                                   : sv_eq(path, sv_of(pattern, len));
+}
+
+static bool is_from_here(const struct web_conn *c)
+{
+    char here[ADDR_TEXT_SIZE], there[ADDR_TEXT_SIZE];
+    struct sv peer = addr_host(conn_peer(c->conn), there);
+    return sv_starts(peer, SV("127.")) || sv_eq(peer, SV("::1")) ||
+           sv_eq(peer, addr_host(conn_local(c->conn), here));
+}
+
+static void ask_later(struct web_conn *c, const struct web_route *r, struct sv path)
+{
+    const struct web_ask ask = { .path = path, .is_from_here = is_from_here(c) };
+    struct web_reply *reply = mem_zalloc(sizeof(*reply));
+    if (!reply) {
+        web_conn_close(c, false);
+        return;
+    }
+    reply->conn = c;
+    reply->content_type = r->content_type;
+    c->reply = reply;
+    conn_pause(c->conn);
+    r->later(c->web->to, &ask, reply);
+}
+
+/* The status, or 0 when the answer comes by web_reply_send(). */
 static unsigned find(struct web_conn *c, struct buf *body, const char **ret_type)
 {
     struct sv path = http_path_only(&c->h1.head), method = c->h1.head.method;
     for (size_t i = 0; i < c->web->routes.len; i++) {
         const struct web_route *r = &c->web->routes.list[i];
-        if (!sv_eq(path, sv_z(r->path)))
+        if (!path_fits(r->path, path))
             continue;
-        if (!sv_eq(method, SV("GET")) && !sv_eq(method, SV("HEAD")))
+        bool is_get = sv_eq(method, SV("GET")) || sv_eq(method, SV("HEAD"));
+        if (r->is_post ? !sv_eq(method, SV("POST")) : !is_get)
             return 405;
         *ret_type = r->content_type;
-        return r->answer(c->web->to, body);
+        if (r->answer)
+            return r->answer(c->web->to, body);
+        ask_later(c, r, path);
+        return 0;
     }
     return 404;
 }
 
-static int send_answer(struct web_conn *c, unsigned status, const char *type, struct buf *body,
-                       bool is_last)
+/* False when the connection is over. */
+static bool send_answer(struct web_conn *c, unsigned status, const char *type, struct sv text)
 {
     AUTO_DONE(buf) head = { 0 };
-    if (body->len == 0)
-        buf_printf(body, "%s\n", http_reason(status));
+    char reason[64];
+    int n = text.len ? 0 : snprintf(reason, sizeof(reason), "%s\n", http_reason(status));
+    if (n > 0)
+        text = sv_of(reason, (size_t)n);
     h1_put_status_line(&head, status, SV_NONE);
     h1_put_field(&head, SV("content-type"), sv_z(type));
-    buf_printf(&head, "content-length: %zu\r\n", body->len);
-    if (is_last)
+    buf_printf(&head, "content-length: %zu\r\n", text.len);
+    if (c->is_last)
         h1_put_field(&head, SV("connection"), SV("close"));
     h1_put_end(&head);
-    bool has_body = !sv_eq(c->h1.head.method, SV("HEAD"));
-    const struct sv parts[] = { buf_sv(&head), buf_sv(body) };
-    if (head.failed || body->failed)
-        return ERR_NOMEM;
-    return conn_write(c->conn, parts, has_body ? 2 : 1);
+    const struct sv parts[] = { buf_sv(&head), text };
+    int rc = head.failed ? ERR_NOMEM : conn_write(c->conn, parts, c->is_head ? 1 : 2);
+    if (rc == 0 && !c->is_last)
+        return true;
+    web_conn_close(c, rc == 0);
+    return false;
 }
 
-/* Answers a request; false when the connection is over. */
+/* Answers a request, or has it answered later; false when the connection is over. */
 static bool answer(struct web_conn *c, enum h1_event ev)
 {
     AUTO_DONE(buf) body = { 0 };
     const char *type = "text/plain; charset=utf-8";
     unsigned status = c->h1.bad_status;
+    c->is_last = ev == H1_BAD || !c->h1.head.is_keep_alive || c->web->is_retired;
+    c->is_head = ev != H1_BAD && sv_eq(c->h1.head.method, SV("HEAD"));
     if (ev == H1_BAD)
         buf_printf(&body, "%s at byte %zu\n", c->h1.err.why, c->h1.err.at);
     else
         status = find(c, &body, &type);
-    bool is_last = ev == H1_BAD || !c->h1.head.is_keep_alive || c->web->is_retired;
-    int rc = send_answer(c, status, type, &body, is_last);
-    if (rc < 0 || is_last) {
-        web_conn_close(c, rc == 0);
+    if (status == 0)
+        return c->conn != NULL;
+    if (body.failed) {
+        web_conn_close(c, false);
         return false;
     }
-    return true;
+    return send_answer(c, status, type, buf_sv(&body));
 }
 
 /* Everything in `in` that is complete; false when the connection is over. */
 static bool take(struct web_conn *c)
 {
     struct sv in = buf_sv(&c->in);
-    for (;;) {
+    while (!c->reply) {
         enum h1_event ev = h1_next(&c->h1, &in);
         if (ev == H1_NEED_MORE)
             break;
@@ -133,6 +184,14 @@ static bool take(struct web_conn *c)
     if (c->in.len == 0)
         buf_done(&c->in);
     return true;
+}
+
+/* What came behind a request that was answered later. */
+static void take_more(struct defer *d)
+{
+    struct web_conn *c = CONTAINER_OF(d, struct web_conn, later);
+    if (c->conn && c->in.len)
+        (void)take(c);
 }
 
 static void on_event(void *owner, struct conn *conn, enum conn_event ev)
@@ -167,6 +226,19 @@ static void on_accept(void *owner, struct listener *l, int fd, const struct addr
     list_add_tail(&w->conns, &c->node);
     conn_set_idle(c->conn, WEB_IDLE_NS);
     begin(c);
+}
+
+void web_reply_send(struct web_reply *reply, unsigned status, struct sv text)
+{
+    struct web_conn *c = reply->conn;
+    const char *type = reply->content_type;
+    mem_free(reply);
+    if (!c)
+        return;
+    c->reply = NULL;
+    conn_resume(c->conn);
+    if (send_answer(c, status, type, text))
+        loop_defer(c->web->loop, &c->later, take_more);
 }
 
 struct web *web_open(struct loop *loop, struct sv host, uint16_t port, struct web_routes routes,

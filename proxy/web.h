@@ -8,12 +8,24 @@
 
 struct web;
 
-/* One path and who answers it: puts the body, returns the status. */
+/* A request, valid until the answer() or later() it is given to returns. */
+struct web_ask {
+    struct sv path;    /* without query */
+    bool is_from_here; /* the caller is on this machine or in this Pod */
+};
+struct web_reply;
+
+/* One path and who answers it: answer() puts the body and returns the status, or later() keeps the
+ * reply and calls web_reply_send() once, in this turn or another. */
 struct web_route {
-    const char *path; /* exact, without query */
+    const char *path; /* exact, without query; with a * at its end everything that begins so */
     const char *content_type;
     unsigned (*answer)(void *to, struct buf *body);
+    void (*later)(void *to, const struct web_ask *ask, struct web_reply *reply);
+    bool is_post; /* POST only; else GET and HEAD */
 };
+/* Takes reply; fine when the caller is gone. */
+void web_reply_send(struct web_reply *reply, unsigned status, struct sv text);
 struct web_routes {
     const struct web_route *list;
     size_t len;

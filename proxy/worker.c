@@ -17,6 +17,7 @@
 #include "proxy/current.h"
 #include "proxy/downstream.h"
 #include "proxy/mirror.h"
+#include "proxy/status.h"
 #include "proxy/stream.h"
 #include "proxy/web.h"
 #include <errno.h>
@@ -128,6 +129,7 @@ int worker_init(struct worker *w, const struct options *opt, struct err *err)
         return err_set(err, ERR_NOMEM, "worker");
     timer_init(&w->drain_timer, w->loop, on_drain_timeout);
     handover_begin(w);
+    companion_start(w);
     reload_start(w); /* first: what changes while it is read is a change */
     int rc = current_take_config(w, err);
     if (rc == 0)
@@ -136,6 +138,8 @@ int worker_init(struct worker *w, const struct options *opt, struct err *err)
         rc = make_metadata(w, err);
     if (rc == 0)
         rc = start_telemetry(w, err);
+    if (rc == 0)
+        rc = status_init(w, err);
     if (rc == 0)
         rc = admin_open(w, err);
     if (rc == 0)
@@ -184,7 +188,8 @@ static bool is_over(const struct worker *w)
     for (size_t i = 0; i < w->ports_len; i++)
         if (w->is_yielding || w->ports[i].side != SIDE_OUTBOUND)
             callers += w->ports[i].downs_len;
-    return w->streams_len == 0 && callers == 0;
+    bool is_needed = !w->is_yielding && w->opt->waits_for_app && !w->companion.is_port_closed;
+    return w->streams_len == 0 && callers == 0 && !is_needed;
 }
 
 void worker_check_drained(struct worker *w)
@@ -231,6 +236,8 @@ static void begin_drain(struct worker *w, int64_t at_most_ns)
             conn_set_idle(d->conn, worker_idle_ns(w));
     }
     timer_after(&w->drain_timer, at_most_ns);
+    if (!w->is_yielding && w->opt->waits_for_app)
+        companion_watch_port(w);
     worker_check_drained(w);
 }
 
@@ -250,6 +257,13 @@ void worker_drain(struct worker *w)
         if (w->ports[i].side != SIDE_OUTBOUND)
             w->ports[i].listener = listener_close(w->ports[i].listener);
     begin_drain(w, w->opt->drain_ns);
+}
+
+void worker_end(struct worker *w, const char *why)
+{
+    LOG_INFO("proxy.stopping", KV_STR("why", why), KV_UINT("requests_active", w->streams_len));
+    handover_leave(w);
+    worker_drain(w);
 }
 
 void worker_yield(struct worker *w)
@@ -284,6 +298,8 @@ static void close_everything(struct worker *w)
         w->ports[i].listener = listener_close(w->ports[i].listener);
     admin_close(w);
     handover_close(w);
+    status_close(w);
+    companion_stop(w);
     reload_stop(w);
     timer_stop(&w->drain_timer);
 }

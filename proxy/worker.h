@@ -10,12 +10,14 @@
 #include "base/map.h"
 #include "net/listener.h"
 #include "net/loop.h"
+#include "proxy/companion.h"
 #include "proxy/config/mesh.h"
 #include "proxy/gateway_tls.h"
 #include "proxy/handover.h"
 #include "proxy/identity/certs.h"
 #include "proxy/limit.h"
 #include "proxy/options.h"
+#include "proxy/probes.h"
 #include "proxy/reload.h"
 #include "proxy/telemetry/telemetry.h"
 #include "proxy/upstream/breaker.h"
@@ -34,7 +36,7 @@ enum side {
 #define SPARE_BLOCKS_MAX  32    /* kept for the next heads; the rest goes back to libc */
 #define SPARE_STREAMS_MAX 32
 #define WORKER_PORTS_MAX  16 /* a gateway's ports; a sidecar has two */
-#define SERVICE_DOORS     3  /* admin, readiness, prometheus */
+#define SERVICE_DOORS     4  /* admin, readiness, prometheus, status */
 
 struct worker;
 struct stream;
@@ -90,6 +92,8 @@ struct worker {
     bool is_draining, is_flushing;
     bool is_yielding; /* draining because a successor serves */
     struct handover handover;
+    struct companion companion;
+    struct probes probes; /* the application's own */
     struct timer drain_timer;
     struct reload reload;
     int access_log_fd;
@@ -102,6 +106,8 @@ void worker_run(struct worker *w); /* until worker_drain() has finished */
  * that are connected may ask once more and are told that it was the last time. The application may
  * call out to the end: its own requests in flight can need it. A second call stops at once. */
 void worker_drain(struct worker *w);
+/* worker_drain(), and why in the log: told to end by something other than a signal. */
+void worker_end(struct worker *w, const char *why);
 /* A successor accepts from now on: the sockets stay open but nobody here accepts, and the worker drains,
  * with much more time. */
 void worker_yield(struct worker *w);

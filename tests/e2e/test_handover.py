@@ -16,7 +16,7 @@ from gateway_support import (IN, OUT, PROM, READY, SERVICE, Net, Proxy, Server, 
 from support import check, folder, http, wait_until
 
 PROXY = sys.argv[1]
-net = Net("127.1.34")
+net = Net("127.1.84")
 PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # successors' parents end before them
 
@@ -43,6 +43,11 @@ def processes(p):
         if f"--config={p.config}".encode() in argv and fields[0] != "Z":
             found.append((int(fields[19]), int(pid)))
     return [pid for _, pid in sorted(found)]
+
+
+def newest(p):
+    """0 in the moment in which one ends and the next is not seen yet."""
+    return (processes(p) or [0])[-1]
 
 
 def reap():
@@ -144,7 +149,7 @@ def restart(p, by_signal):
         os.kill(before, signal.SIGUSR2)
     else:
         support.start(p.name, *p.child.args).may_end = True
-    wait_until("the successor", lambda: processes(p)[-1] != before and
+    wait_until("the successor", lambda: newest(p) not in (0, before) and
                p.log().count("handover.yielded") + p.log().count("handover.no_answer") > yielded)
     reap()
 
