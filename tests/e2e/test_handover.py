@@ -2,6 +2,7 @@
 the two dies at whatever moment. Usage: test_handover.py TULLE_PROXY"""
 from http.client import HTTPConnection, HTTPException
 import array
+import atexit
 import ctypes
 import json
 import os
@@ -43,6 +44,16 @@ def processes(p):
         if f"--config={p.config}".encode() in argv and fields[0] != "Z":
             found.append((int(fields[19]), int(pid)))
     return [pid for _, pid in sorted(found)]
+
+
+def end_all():
+    """Successors of successors, should a test fail."""
+    for name in os.listdir(folder):
+        for pid in processes(type("Any", (), {"config": f"{folder}/{name}"})):
+            os.kill(pid, signal.SIGKILL)
+
+
+atexit.register(end_all)
 
 
 def newest(p):
