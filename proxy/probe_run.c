@@ -142,5 +142,5 @@ void probes_cancel(struct probes *all)
     if (!all->asking.next)
         return;
     LIST_EACH (it, after, &all->asking)
-        end(CONTAINER_OF(it, struct asking, node));
+        finish(CONTAINER_OF(it, struct asking, node), 503, "the proxy ends");
 }

@@ -38,6 +38,6 @@ typedef void probe_done_fn(void *to, unsigned status, const char *why);
 /* Asks the application at host; done comes in a later turn, once. */
 int probe_run(struct loop *l, struct probes *all, const struct probe *p, const struct addr *host,
               probe_done_fn *done, void *to, struct err *err) MUST_USE;
-void probes_cancel(struct probes *all); /* those under way end without a word */
+void probes_cancel(struct probes *all); /* those under way fail now */
 
 #endif
