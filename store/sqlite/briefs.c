@@ -133,7 +133,7 @@ static int make_digest(struct session *session, int64_t segment, struct segment_
     int rc = get(&session->db, ST_SEGMENT_DATA, segment, &st, &bytes, err);
     if (rc < 0)
         return rc;
-    rc = digest_encode(scratch, bytes, out, err);
+    rc = digest_encode(scratch, bytes, false, out, err);
     sqlite3_reset(st);
     if (rc < 0)
         return rc;

@@ -10,6 +10,7 @@
  * Cost: reading the file twice, one segment in memory at a time. */
 #include "base/mem.h"
 #include "store/sqlite/cells.h"
+#include "store/sqlite/digest_format.h"
 #include "store/sqlite/rows.h"
 #include "store/sqlite/segment.h"
 #include "store/sqlite/sqlite.h"
@@ -116,7 +117,8 @@ static int compare_digest(struct checking *c, const char *where, sqlite3_stmt *s
     struct sv said = db_column(st, 12);
     if (!said.p)
         return 0;
-    if (digest_encode(&scratch, segment, &is, &why) < 0)
+    bool is_coarse = digest_check(said, NULL) == 0 && digest_is_coarse(said);
+    if (digest_encode(&scratch, segment, is_coarse, &is, &why) < 0)
         return judge(c, where, &why, err);
     if (!sv_eq(said, buf_sv(&is)))
         finding(c, where, "its digest is wrong");

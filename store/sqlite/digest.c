@@ -1,7 +1,7 @@
 /* digest.c - asking a digest.
  *
  * The groups say which services had which operations, kinds and statuses, and how long they took
- * at least and at most (within a fifth). The filter is a blocked Bloom filter over every distinct
+ * at least (within a fifth) and at most. The filter is a blocked Bloom filter over every distinct
  * attribute of spans, resources, scopes, events and links: an item sets one bit in each of the
  * eight words of one block, so asking for it touches one cache line. At 10 bits an item it says
  * "perhaps" of about 1 in 80 that are not there; where a segment has more than 3 distinct
@@ -54,13 +54,15 @@ int digest_check(struct sv d, struct err *err)
     uint64_t sum = rd_le64(&r);
     if (rd_ok(&r) && !sv_eq(magic, DIGEST_MAGIC))
         rd_fail(&r, ERR_MALFORMED, "not a digest");
-    else if (rd_ok(&r) && version != DIGEST_VERSION)
+    else if (rd_ok(&r) && version != DIGEST_VERSION && version != DIGEST_VERSION_COARSE)
         rd_fail(&r, ERR_UNSUPPORTED, "digest version %u", version);
     else if (rd_ok(&r) && hash_sv(sv_from(d, rd_offset(&r))) != sum)
         rd_fail(&r, ERR_MALFORMED, "checksum of a digest");
     (void)rd_le32(&r); /* flags */
     uint64_t groups = rd_le32(&r), blocks = rd_le32(&r);
-    if (rd_ok(&r) && rd_left(&r) != groups * DIGEST_GROUP_BYTES + blocks * DIGEST_BLOCK_BYTES)
+    size_t group_bytes = version == DIGEST_VERSION_COARSE ? DIGEST_GROUP_COARSE_BYTES
+                                                          : DIGEST_GROUP_BYTES;
+    if (rd_ok(&r) && rd_left(&r) != groups * group_bytes + blocks * DIGEST_BLOCK_BYTES)
         rd_fail(&r, ERR_MALFORMED, "length of a digest");
     return rd_finish(&r, err);
 }
@@ -71,6 +73,7 @@ struct digest_query digest_query_of(const struct span_query *q)
                               .service = digest_text(q->service),
                               .operation = digest_text(q->operation),
                               .min_duration = digest_duration(q->min_duration_ns),
+                              .min_long = digest_long(q->min_duration_ns),
                               .max_duration = digest_duration(q->max_duration_ns) };
     d.wishes_len = MIN(q->attrs_len, (size_t)DIGEST_WISHES_MAX);
     for (size_t i = 0; i < d.wishes_len; i++) {
@@ -110,15 +113,22 @@ static bool has_any(const uint8_t *filter, size_t blocks, const uint64_t *list, 
     return false;
 }
 
-static bool group_may_match(const uint8_t *g, bool has_names, const struct digest_query *d)
+static bool is_long_enough(const uint8_t *g, bool is_coarse, const struct digest_query *d)
+{
+    if (!d->q->min_duration_ns)
+        return true;
+    return is_coarse ? g[11] >= d->min_duration : digest_le32(g + 11) >= d->min_long;
+}
+
+static bool group_may_match(const uint8_t *g, bool has_names, bool is_coarse,
+                            const struct digest_query *d)
 {
     const struct span_query *q = d->q;
     return (!q->service.len || digest_le32(g) == d->service) &&
            (!q->operation.len || !has_names || digest_le32(g + 4) == d->operation) &&
            query_takes_kind(q, (enum span_kind)g[8]) &&
            query_takes_status(q, (enum span_status)g[9]) &&
-           (!q->max_duration_ns || g[10] <= d->max_duration) &&
-           (!q->min_duration_ns || g[11] >= d->min_duration);
+           (!q->max_duration_ns || g[10] <= d->max_duration) && is_long_enough(g, is_coarse, d);
 }
 
 bool digest_may_match(struct sv digest, const struct digest_query *q)
@@ -126,14 +136,16 @@ bool digest_may_match(struct sv digest, const struct digest_query *q)
     const uint8_t *p = (const uint8_t *)digest.p;
     size_t groups = digest_le32(p + DIGEST_GROUPS_AT), blocks = digest_le32(p + DIGEST_BLOCKS_AT);
     bool has_names = !(digest_le32(p + DIGEST_FLAGS_AT) & DIGEST_ANY_NAME);
+    bool is_coarse = digest_is_coarse(digest);
+    size_t group_bytes = is_coarse ? DIGEST_GROUP_COARSE_BYTES : DIGEST_GROUP_BYTES;
     p += DIGEST_HEAD_BYTES;
-    const uint8_t *filter = p + groups * DIGEST_GROUP_BYTES;
+    const uint8_t *filter = p + groups * group_bytes;
     for (size_t i = 0; i < q->wishes_len; i++)
         if (!has_any(filter, blocks, q->wishes[i].any, q->wishes[i].any_len) &&
             !has_any(filter, blocks, q->wishes[i].unknown, q->wishes[i].unknown_len))
             return false;
     for (size_t i = 0; i < groups; i++)
-        if (group_may_match(p + i * DIGEST_GROUP_BYTES, has_names, q))
+        if (group_may_match(p + i * group_bytes, has_names, is_coarse, q))
             return true;
     return false;
 }

@@ -7,9 +7,10 @@
 
 #include "store/sqlite/segment.h"
 
-/* Appends the digest of a segment, as segment_encode() wrote it, to out. */
-int digest_encode(struct segment_scratch *scratch, struct sv segment, struct buf *out,
-                  struct err *err) MUST_USE;
+/* Appends the digest of a segment, as segment_encode() wrote it, to out; as older programs wrote it
+ * when it is to be compared with one of theirs (is_coarse, see digest_format.h). */
+int digest_encode(struct segment_scratch *scratch, struct sv segment, bool is_coarse,
+                  struct buf *out, struct err *err) MUST_USE;
 /* The same from the segment in the making, while segment_finish() finishes it: that is the only
  * caller. Latches w->failed when memory is out. */
 int digest_of_added(struct segment_w *w, struct buf *out, struct err *err) MUST_USE;
@@ -23,6 +24,7 @@ struct digest_query {
     const struct span_query *q;
     uint32_t service, operation;        /* hashes */
     uint8_t min_duration, max_duration; /* classes */
+    uint32_t min_long;                  /* digest_long() */
     size_t wishes_len;
     struct {
         uint64_t any[2], unknown[4]; /* hashes in the filter: the pair; what is not in it */

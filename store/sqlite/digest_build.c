@@ -134,17 +134,18 @@ static struct digest_group *group_of(struct digest_build *b, const struct digest
 
 bool digest_add_to_group(struct digest_build *b, const struct digest_span *s)
 {
-    uint8_t took = digest_duration(s->duration_ns);
+    uint32_t took = digest_long(s->duration_ns);
+    uint8_t took_class = digest_long_class(took);
     struct digest_group like = { .service = s->service,
                                  .name = b->has_names ? s->name : 0,
                                  .kind = digest_enum(s->kind),
                                  .status = digest_enum(s->status),
-                                 .least = took,
+                                 .least = took_class,
                                  .most = took };
     struct digest_group *g = group_of(b, &like);
     if (!g)
         return false;
-    g->least = MIN(g->least, took);
+    g->least = MIN(g->least, took_class);
     g->most = MAX(g->most, took);
     return true;
 }
@@ -157,7 +158,11 @@ static void put_groups(const struct digest_build *b, struct buf *out)
             continue;
         buf_put_le32(out, g->service);
         buf_put_le32(out, g->name);
-        buf_append(out, (uint8_t[]){ g->kind, g->status, g->least, g->most }, 4);
+        buf_append(out, (uint8_t[]){ g->kind, g->status, g->least }, 3);
+        if (b->is_coarse)
+            buf_put_u8(out, digest_long_class(g->most));
+        else
+            buf_put_le32(out, g->most);
     }
 }
 
@@ -214,7 +219,7 @@ void digest_put(struct digest_build *b, struct buf *out)
     put_groups(b, &body);
     put_filter(b, blocks, &body);
     buf_put(out, DIGEST_MAGIC);
-    buf_put_u8(out, DIGEST_VERSION);
+    buf_put_u8(out, b->is_coarse ? DIGEST_VERSION_COARSE : DIGEST_VERSION);
     buf_put_le64(out, hash_sv(buf_sv(&body)));
     buf_put(out, buf_sv(&body));
     b->is_out_of_memory |= body.failed || out->failed;

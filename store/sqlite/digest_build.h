@@ -18,7 +18,8 @@ struct digest_source {
 };
 struct digest_group {
     uint32_t service, name;
-    uint8_t kind, status, least, most;
+    uint32_t most;
+    uint8_t kind, status, least;
 };
 struct digest_build {
     struct arena *mem;
@@ -33,6 +34,7 @@ struct digest_build {
     uint8_t *group_used;
     size_t groups_len;
     bool has_names;
+    bool is_coarse; /* as version 1 is */
     bool is_out_of_memory;
 };
 

@@ -200,14 +200,15 @@ static void build(struct build *b, struct buf *out)
         digest_put(&b->d, out);
 }
 
-int digest_encode(struct segment_scratch *scratch, struct sv segment, struct buf *out,
-                  struct err *err)
+int digest_encode(struct segment_scratch *scratch, struct sv segment, bool is_coarse,
+                  struct buf *out, struct err *err)
 {
     struct build b = { 0 };
     arena_reset(&scratch->mem);
     segment_r_open(&b.s, segment, &scratch->mem, scratch->zstd);
     /* The levels but the spans', and every column. */
     digest_build_init(&b.d, &scratch->mem, b.s.spans, b.s.columns_len + ATTR_LEVELS_LEN);
+    b.d.is_coarse = is_coarse;
     if (segment_r_ok(&b.s) && b.s.spans)
         build(&b, out);
     else if (segment_r_ok(&b.s))

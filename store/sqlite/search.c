@@ -123,19 +123,22 @@ static int find_hits(struct search *s, struct err *err)
 
 /* The hits' spans: what they sum up to, and which hits belong to an earlier page. */
 struct round {
+    struct search *search;
     struct summary *sums;
     bool *is_earlier;
 };
 
-static int add_spans(struct search *s, struct round *r, const struct batch *b)
+static int add_spans(void *to, const struct batch *b, struct err *err)
 {
+    struct round *r = to;
+    struct search *s = r->search;
     for (size_t i = 0; i < b->spans_len; i++) {
         const struct span *span = &b->spans[i];
         size_t at = hits_find(&s->hits, span->trace_id);
         if (at == HIT_NONE || at >= s->hits.len)
             continue;
         if (summary_add(&r->sums[at], span, &s->mem) < 0)
-            return -1;
+            return err_set(err, ERR_NOMEM, "trace summary");
         if (s->has_after && span->start_ns > s->hits.list[at].match_ns)
             r->is_earlier[at] |= query_matches(s->q, span);
     }
@@ -151,10 +154,7 @@ static int summarize(struct search *s, struct session *session, struct trace_cho
     if (!r->sums || !r->is_earlier)
         return err_set(err, ERR_NOMEM, "trace summaries");
     for (size_t c = 0; c < refs_len; c++) {
-        AUTO_FREE(batch) b = NULL;
-        int rc = chunk_load(session, &refs[c], choice, &b, err);
-        if (rc == 0 && add_spans(s, r, b) < 0)
-            rc = err_set(err, ERR_NOMEM, "trace summary");
+        int rc = chunk_visit(session, &refs[c], choice, add_spans, r, err);
         if (rc < 0)
             return rc;
     }
@@ -177,7 +177,7 @@ static int read_hits(struct search *s, struct err *err)
     struct session session;
     struct chunk_ref *refs = NULL;
     size_t refs_len = 0;
-    struct round r = { 0 };
+    struct round r = { .search = s };
     struct trace_id *ids = arena_array(&s->mem, s->hits.len, sizeof(*ids));
     if (!ids)
         return err_set(err, ERR_NOMEM, "hits");

@@ -255,14 +255,40 @@ struct wanted {
     const struct trace_id *ids;
     size_t len;
     bool is_outline;
+    uint64_t ends[4];    /* which last bytes the ids have, a bit each */
+    const bool *is_read; /* by trace; NULL: all */
+    uint64_t behind;     /* the last of them */
 };
 
 static bool is_wanted(const struct wanted *w, const char *id)
 {
+    uint8_t end = (uint8_t)id[sizeof(struct trace_id) - 1];
+    if (!(w->ends[end / 64] >> end % 64 & 1))
+        return false;
     for (size_t i = 0; i < w->len; i++)
         if (memcmp(w->ids[i].b, id, sizeof(w->ids[i].b)) == 0)
             return true;
-    return w->ids == NULL;
+    return false;
+}
+
+/* Which traces of the segment are wanted; false when none is. */
+static bool choose_traces(struct spans_r *p, struct wanted *w)
+{
+    if (!w->ids) {
+        w->behind = p->s.traces;
+        return true;
+    }
+    bool *is_read = segment_r_array(&p->s, (size_t)p->s.traces, sizeof(*is_read));
+    for (size_t i = 0; i < w->len; i++) {
+        uint8_t end = w->ids[i].b[sizeof(struct trace_id) - 1];
+        w->ends[end / 64] |= UINT64_C(1) << end % 64;
+    }
+    for (uint64_t t = 0; is_read && t < p->s.traces; t++) {
+        is_read[t] = is_wanted(w, p->trace_ids.p + t * sizeof(struct trace_id));
+        w->behind = is_read[t] ? t + 1 : w->behind;
+    }
+    w->is_read = is_read;
+    return w->behind > 0;
 }
 
 static void get_spans(struct spans_r *p, const struct wanted *w, struct batch *b)
@@ -270,9 +296,8 @@ static void get_spans(struct spans_r *p, const struct wanted *w, struct batch *b
     struct segment_r *s = &p->s;
     struct place place = { 0 };
     uint64_t trace_ns = 0;
-    size_t found = 0;
-    for (uint64_t t = 0; segment_r_ok(s) && t < s->traces; t++) {
-        bool is_read = is_wanted(w, p->trace_ids.p + t * sizeof(struct trace_id));
+    for (uint64_t t = 0; segment_r_ok(s) && t < w->behind; t++) {
+        bool is_read = !w->is_read || w->is_read[t];
         place.len = rd_varint(&p->trace_lens);
         place.before_ns = trace_ns;
         if (place.len > s->spans - place.first || place.len == 0)
@@ -290,9 +315,6 @@ static void get_spans(struct spans_r *p, const struct wanted *w, struct batch *b
                 trace_ns = place.before_ns;
         }
         place.first += place.len;
-        found += is_read;
-        if (w->ids && found == w->len)
-            break; /* each trace stands once in a segment */
     }
     if (segment_r_ok(s) && !w->ids && place.first != s->spans)
         rd_fail(&s->streams.rd, ERR_MALFORMED, "traces hold fewer spans than there are");
@@ -300,14 +322,6 @@ static void get_spans(struct spans_r *p, const struct wanted *w, struct batch *b
                                        &p->durations, &p->events.rd, &p->links.rd };
     for (size_t i = 0; i < NELEMS(parts); i++)
         segment_r_carry(s, parts[i], "spans");
-}
-
-static bool has_any(const struct spans_r *p, const struct wanted *w)
-{
-    for (uint64_t t = 0; t < p->s.traces; t++)
-        if (is_wanted(w, p->trace_ids.p + t * sizeof(struct trace_id)))
-            return true;
-    return w->ids == NULL;
 }
 
 static void get_records(struct spans_r *p, const struct wanted *w, struct batch *b)
@@ -325,7 +339,7 @@ static void get_records(struct spans_r *p, const struct wanted *w, struct batch 
                 rd_left(&s->streams.rd));
 }
 
-static int decode(struct sv in, const struct wanted *w, struct batch *b,
+static int decode(struct sv in, struct wanted *w, struct batch *b,
                   struct segment_origins *ret_origins, struct err *err)
 {
     size_t spans_len = b->spans_len, calls_len = b->calls_len;
@@ -335,7 +349,7 @@ static int decode(struct sv in, const struct wanted *w, struct batch *b,
         get_origins(&p.s, ret_origins);
     if (segment_r_ok(&p.s))
         open_ids(&p);
-    if (segment_r_ok(&p.s) && has_any(&p, w))
+    if (segment_r_ok(&p.s) && choose_traces(&p, w))
         get_records(&p, w, b);
     int rc = rd_finish(&p.s.streams.rd, err);
     texts_r_done(&p.events);
@@ -358,6 +372,6 @@ int segment_decode(struct sv in, struct batch *b, struct segment_origins *ret_or
 int segment_decode_traces(struct sv in, const struct trace_id *ids, size_t ids_len, bool is_outline,
                           struct batch *b, struct err *err)
 {
-    struct wanted some = { ids, ids_len, is_outline };
+    struct wanted some = { .ids = ids, .len = ids_len, .is_outline = is_outline };
     return decode(in, &some, b, NULL, err);
 }

@@ -97,6 +97,17 @@ int reload_if_changed(struct sqlite_store *s, struct db *db, struct err *err)
     return rc;
 }
 
+/* What is appended to b points into the bytes. */
+static int decode_bytes(struct sv bytes, enum chunk_kind kind, struct trace_choice choice,
+                        struct batch *b, struct err *err)
+{
+    if (kind == CHUNK_JOURNAL)
+        return rows_decode(bytes, b, err);
+    if (choice.ids)
+        return segment_decode_traces(bytes, choice.ids, choice.len, choice.is_outline, b, err);
+    return segment_decode(bytes, b, NULL, err);
+}
+
 int batch_of_bytes(struct sv bytes, enum chunk_kind kind, struct trace_choice choice,
                    struct batch **ret_b, struct err *err)
 {
@@ -104,13 +115,7 @@ int batch_of_bytes(struct sv bytes, enum chunk_kind kind, struct trace_choice ch
     struct sv copy = b ? arena_copy(&b->mem, bytes) : SV_NONE;
     if (!copy.p)
         return err_set(err, ERR_NOMEM, "%zu bytes of a chunk", bytes.len);
-    int rc;
-    if (kind == CHUNK_JOURNAL)
-        rc = rows_decode(copy, b, err);
-    else if (choice.ids)
-        rc = segment_decode_traces(copy, choice.ids, choice.len, choice.is_outline, b, err);
-    else
-        rc = segment_decode(copy, b, NULL, err);
+    int rc = decode_bytes(copy, kind, choice, b, err);
     if (rc < 0)
         return rc;
     *ret_b = TAKE(b);
@@ -154,24 +159,46 @@ int chunk_load(struct session *session, const struct chunk_ref *ref, struct trac
     return blame(ref, rc, err);
 }
 
-static int scan_row(struct session *session, const struct chunk_ref *ref,
-                    const struct span_query *q, segment_hit_sink *sink, void *to, struct err *err)
+int chunk_visit(struct session *session, const struct chunk_ref *ref, struct trace_choice choice,
+                chunk_visit_fn *visit, void *to, struct err *err)
 {
-    AUTO_FREE(batch) b = NULL;
-    int rc = chunk_load(session, ref, (struct trace_choice){ 0 }, &b, err);
-    for (size_t i = 0; rc == 0 && i < b->spans_len; i++)
-        if (query_matches(q, &b->spans[i]) &&
-            sink(to, b->spans[i].trace_id, b->spans[i].start_ns) != 0)
-            rc = err_set(err, ERR_NOMEM, "hits");
-    return rc;
+    sqlite3_stmt *st;
+    AUTO_FREE(batch) b = batch_new();
+    if (!b)
+        return err_set(err, ERR_NOMEM, "spans of a chunk");
+    int rc = read_chunk(session, ref, &st, err);
+    if (rc < 0)
+        return rc;
+    rc = decode_bytes(db_column(st, 0), ref->kind, choice, b, err);
+    if (rc == 0)
+        rc = visit(to, b, err);
+    sqlite3_reset(st);
+    return blame(ref, rc, err);
+}
+
+struct row_scan {
+    const struct span_query *q;
+    segment_hit_sink *sink;
+    void *to;
+};
+
+static int scan_row(void *to, const struct batch *b, struct err *err)
+{
+    struct row_scan *scan = to;
+    for (size_t i = 0; i < b->spans_len; i++)
+        if (query_matches(scan->q, &b->spans[i]) &&
+            scan->sink(scan->to, b->spans[i].trace_id, b->spans[i].start_ns) != 0)
+            return err_set(err, ERR_NOMEM, "hits");
+    return 0;
 }
 
 int chunk_scan(struct session *session, const struct chunk_ref *ref, const struct span_query *q,
                struct segment_scratch *scratch, segment_hit_sink *sink, void *to, struct err *err)
 {
     sqlite3_stmt *st;
+    struct row_scan row = { q, sink, to };
     if (ref->kind == CHUNK_JOURNAL)
-        return scan_row(session, ref, q, sink, to, err);
+        return chunk_visit(session, ref, (struct trace_choice){ 0 }, scan_row, &row, err);
     int rc = read_chunk(session, ref, &st, err);
     if (rc < 0)
         return rc;

@@ -77,6 +77,12 @@ struct trace_choice {
 int chunk_load(struct session *session, const struct chunk_ref *ref, struct trace_choice choice,
                struct batch **ret_b, struct err *err) MUST_USE;
 
+/* The same without copying the chunk's bytes: b is borrowed until visit returns, whose result is given
+ * back. */
+typedef int chunk_visit_fn(void *to, const struct batch *b, struct err *err);
+int chunk_visit(struct session *session, const struct chunk_ref *ref, struct trace_choice choice,
+                chunk_visit_fn *visit, void *to, struct err *err) MUST_USE;
+
 /* The traces of a chunk with a span that matches q, see segment_scan(). */
 int chunk_scan(struct session *session, const struct chunk_ref *ref, const struct span_query *q,
                struct segment_scratch *scratch, segment_hit_sink *sink, void *to, struct err *err)

@@ -51,6 +51,8 @@ struct numbers_r {
 };
 struct numbers_r numbers_get(struct streams_r *r, uint32_t limit);
 uint32_t number_next(struct streams_r *r, struct numbers_r *n);
+/* One of those from `at` on, counted from 0, without moving. */
+uint32_t number_of_row(struct streams_r *r, const struct numbers_r *n, uint64_t row);
 /* The next n at once. */
 void numbers_all(struct streams_r *r, struct numbers_r *n, uint32_t *to, size_t rows);
 void numbers_skip(struct streams_r *r, struct numbers_r *n, uint64_t rows);

@@ -84,6 +84,23 @@ uint32_t number_next(struct streams_r *r, struct numbers_r *n)
     return v;
 }
 
+uint32_t number_of_row(struct streams_r *r, const struct numbers_r *n, uint64_t row)
+{
+    if (n->limit == 0 || (n->width && (uint64_t)(n->end - n->at) / n->width <= row)) {
+        rd_fail(&r->rd, ERR_TRUNCATED, "column of numbers ends early");
+        return 0;
+    }
+    const uint8_t *p = n->at + row * n->width;
+    uint32_t v = 0;
+    for (unsigned i = 0; i < n->width; i++)
+        v |= (uint32_t)p[i] << 8 * i;
+    if (v >= n->limit) {
+        rd_fail(&r->rd, ERR_MALFORMED, "number %u of %u", v, n->limit);
+        return 0;
+    }
+    return v;
+}
+
 void numbers_all(struct streams_r *r, struct numbers_r *n, uint32_t *to, size_t rows)
 {
     if (n->width && (size_t)(n->end - n->at) / n->width < rows) {

@@ -54,7 +54,10 @@ static void scan(struct sv segment, const struct batch *b, size_t n)
     }
     AUTO_DONE(buf) digest = { 0 };
     struct digest_query asked = digest_query_of(&q);
-    if (digest_encode(&scratch, segment, &digest, NULL) == 0) {
+    for (int is_coarse = 0; is_coarse < 2; is_coarse++) {
+        buf_clear(&digest);
+        if (digest_encode(&scratch, segment, is_coarse, &digest, NULL) < 0)
+            break;
         INVARIANT(digest_check(buf_sv(&digest), NULL) == 0);
         INVARIANT(!query_matches(&q, s) || digest_may_match(buf_sv(&digest), &asked));
     }

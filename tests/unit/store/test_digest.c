@@ -13,7 +13,7 @@
 
 struct sealed {
     struct batch *batch;
-    struct buf segment, digest;
+    struct buf segment, digest, coarse; /* coarse: as older programs wrote it */
 };
 
 static struct sealed seal(struct batch *b)
@@ -24,8 +24,9 @@ static struct sealed seal(struct batch *b)
     AUTO_DONE(buf) of_bytes = { 0 };
     struct err err = { 0 };
     if (segment_add(w, b, NULL, &err) < 0 || segment_finish(w, &s.segment, &s.digest, &err) < 0 ||
-        digest_encode(&scratch, buf_sv(&s.segment), &of_bytes, &err) < 0 ||
-        digest_check(buf_sv(&s.digest), &err) < 0)
+        digest_encode(&scratch, buf_sv(&s.segment), false, &of_bytes, &err) < 0 ||
+        digest_encode(&scratch, buf_sv(&s.segment), true, &s.coarse, &err) < 0 ||
+        digest_check(buf_sv(&s.digest), &err) < 0 || digest_check(buf_sv(&s.coarse), &err) < 0)
         fail_msg("%s", err.why);
     assert_true(sv_eq(buf_sv(&s.digest), buf_sv(&of_bytes))); /* made either way it is the same */
     return s;
@@ -36,12 +37,15 @@ static void sealed_done(struct sealed *s)
     batch_free(s->batch);
     buf_done(&s->segment);
     buf_done(&s->digest);
+    buf_done(&s->coarse);
 }
 
 static bool may(const struct sealed *s, const struct span_query *q)
 {
     struct digest_query d = digest_query_of(q);
-    return digest_may_match(buf_sv(&s->digest), &d);
+    bool may = digest_may_match(buf_sv(&s->digest), &d);
+    assert_true(!may || digest_may_match(buf_sv(&s->coarse), &d)); /* it never says less */
+    return may;
 }
 
 static void assert_attrs(const struct sealed *s, struct span_query q, const struct attrs *a,
@@ -112,6 +116,27 @@ static void test_seldom_perhaps(void **state)
     sealed_done(&s);
 }
 
+/* Nothing is as long as a nanosecond more than the longest; the coarse one cannot tell. */
+static void test_longest(void **state)
+{
+    (void)state;
+    static const int64_t lengths[] = { 1, 2, 3, 1000, 20090663, 134217727, INT64_MAX >> 1 };
+    static const struct resource resource;
+    static const struct scope scope;
+    for (size_t i = 0; i < NELEMS(lengths); i++) {
+        struct batch *b = batch_new();
+        struct span *s = batch_add_span(b);
+        *s = (struct span){ .resource = &resource, .scope = &scope, .end_ns = lengths[i] };
+        s->trace_id.b[0] = 1;
+        struct sealed sealed = seal(b);
+        struct span_query q = { .min_duration_ns = lengths[i] };
+        assert_true(may(&sealed, &q));
+        q.min_duration_ns += MAX(lengths[i] >> 26, 1);
+        assert_false(may(&sealed, &q));
+        sealed_done(&sealed);
+    }
+}
+
 /* A value of its own for every span under many keys, and a name: more than is room for. What was
  * left out is perhaps, what was kept is still told. */
 static void test_too_much(void **state)
@@ -137,7 +162,7 @@ static void test_too_much(void **state)
         s->attrs = (struct attrs){ a, KEYS, 0 };
     }
     struct sealed s = seal(b);
-    assert_in_range(s.digest.len, 1, SPANS * 4 + 1200 + 2048 * 12);
+    assert_in_range(s.digest.len, 1, SPANS * 4 + 1200 + 2048 * 15);
     for (size_t i = 0; i < SPANS; i += 50)
         assert_span(&s, &b->spans[i]);
     struct attr_wish wish = { { SV("a"), { .type = VALUE_INT, .integer = 77 } }, ATTR_OF_SPAN };
@@ -160,7 +185,7 @@ static void test_damaged(void **state)
     AUTO_DONE(segment_scratch) scratch = { 0 };
     AUTO_DONE(buf) out = { 0 };
     s.segment.mem[40] ^= 1;
-    assert_int_equal(digest_encode(&scratch, buf_sv(&s.segment), &out, NULL), ERR_MALFORMED);
+    assert_int_equal(digest_encode(&scratch, buf_sv(&s.segment), false, &out, NULL), ERR_MALFORMED);
     assert_int_equal(out.len, 0);
     sealed_done(&s);
 }
@@ -175,7 +200,7 @@ static void test_failing_memory(void **state)
         AUTO_DONE(segment_scratch) scratch = { 0 };
         AUTO_DONE(buf) out = { 0 };
         mem_fail_nth(nth);
-        int rc = digest_encode(&scratch, buf_sv(&s.segment), &out, NULL);
+        int rc = digest_encode(&scratch, buf_sv(&s.segment), false, &out, NULL);
         mem_fail_nth(0);
         assert_true(rc == 0 || rc == ERR_NOMEM);
         is_done = rc == 0;
@@ -203,9 +228,9 @@ static void test_failing_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_never_no),       cmocka_unit_test(test_seldom_perhaps),
-        cmocka_unit_test(test_too_much),       cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_failing_memory),
+        cmocka_unit_test(test_never_no), cmocka_unit_test(test_seldom_perhaps),
+        cmocka_unit_test(test_longest),  cmocka_unit_test(test_too_much),
+        cmocka_unit_test(test_damaged),  cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
