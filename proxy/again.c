@@ -87,7 +87,7 @@ static bool begin_again(struct stream *s, enum retry_cause cause)
     remember_tried(s);
     stream_drop_up(s, false);
     s->failure[0] = s->why[0] = '\0';
-    if (!s->is_req_read)
+    if (!s->is_req_read && !s->down_h2)
         conn_pause(s->down->conn); /* the rest of the body waits for the next try */
     s->is_try_over = false;
     timer_after(&s->try_timer, retry_backoff_ns(policy_of(s), s->retries, random_u64()));
@@ -135,7 +135,7 @@ enum step_result again_wait(struct stream *s)
 
 void again_choose_keeping(struct stream *s)
 {
-    struct sv type = http_get(&s->down->h1.head, SV("content-type"));
+    struct sv type = http_get(s->req, SV("content-type"));
     bool is_grpc = sv_starts(type, SV("application/grpc"));
     s->is_body_kept = has_policy(s) && retry_needs_body(policy_of(s), is_grpc);
 }

@@ -13,16 +13,16 @@
 
 static void normalize_path(struct stream *s)
 {
-    struct http_head *h = &s->down->h1.head;
+    struct http_head *h = s->req;
     const struct buf *b = &s->req_block;
-    if (h->path.p < b->mem || h->path.p >= b->mem + b->cap)
-        return; /* the codec's own "/" of a target without path */
-    h->path.len = path_normalize(b->mem + (h->path.p - b->mem), h->path.len);
+    bool is_ours = s->down_h2 || (h->path.p >= b->mem && h->path.p < b->mem + b->cap);
+    if (is_ours) /* else it is the codec's own "/" of a target without path */
+        h->path.len = path_normalize((char *)(uintptr_t)h->path.p, h->path.len);
 }
 
 static struct sv path_of(const struct stream *s)
 {
-    return s->down->h1.head.path;
+    return s->req->path;
 }
 
 /* A fragment is never sent (RFC 9112 section 3.2); some servers drop it, so that "/private#" is not
@@ -37,7 +37,7 @@ static enum step_result refuse_fragment(struct stream *s)
  * forwarded is the caller's, when it is one. */
 static struct ip remote_ip(const struct stream *s)
 {
-    const struct http_head *h = &s->down->h1.head;
+    const struct http_head *h = s->req;
     struct sv last = SV_NONE;
     for (size_t i = 0; i < h->headers_len && s->side == SIDE_INBOUND; i++)
         if (s->req_fields[i] == FIELD_XFF)
@@ -52,8 +52,8 @@ static void describe(const struct stream *s, struct authz_request *q)
     const struct down *d = s->down;
     const struct tls_info *tls = conn_tls(d->conn);
     *q = (struct authz_request){
-        .head = &d->h1.head,
-        .path = http_path_only(&d->h1.head),
+        .head = s->req,
+        .path = http_path_only(s->req),
         .source_ip = ip_of_addr(conn_peer(d->conn)),
         .destination_ip = ip_of_addr(conn_local(d->conn)),
         .remote_ip = remote_ip(s),

@@ -67,7 +67,7 @@ static int use_own_tls(struct stream *s, struct target *t, struct err *err)
 {
     const struct client_tls *c = s->cluster->client_tls;
     bool is_mutual = s->cluster->tls == TLS_MODE_MUTUAL;
-    struct sv host = s->traffic.authority.p ? s->traffic.authority : s->down->h1.head.authority;
+    struct sv host = s->traffic.authority.p ? s->traffic.authority : s->req->authority;
     size_t colon = sv_rindex(host, ':');
     t->tls = client_tls_get(&s->worker->client_tls, c, is_mutual, s->worker->opt->secrets, err);
     if (!t->tls)

@@ -122,22 +122,13 @@ int current_open_ports(struct worker *w, struct err *err)
     return first;
 }
 
-/* The request in flight is the last on that connection. */
-static void end_down(struct down *d)
-{
-    if (d->stream)
-        d->is_last = true;
-    else
-        down_close(d, 0);
-}
-
 static void close_port(struct worker *w, struct port *p)
 {
     p->listener = listener_close(p->listener);
     LIST_EACH (it, after, &w->downs) {
         struct down *d = CONTAINER_OF(it, struct down, node);
         if (d->port == p)
-            end_down(d);
+            down_end(d);
     }
 }
 
@@ -163,7 +154,7 @@ static void refuse_plaintext(struct worker *w)
         struct down *d = CONTAINER_OF(it, struct down, node);
         bool is_plain = d->port->side == SIDE_INBOUND && !d->is_sniffing && !conn_tls(d->conn);
         if (is_plain && mesh_inbound_mtls(w->mesh, d->port->app_port) == MTLS_STRICT)
-            end_down(d);
+            down_end(d);
     }
 }
 

@@ -6,15 +6,15 @@
 #include "proxy/downstream.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "proxy/down_h2.h"
 #include "proxy/stream.h"
 #include <unistd.h>
-
-#define LINGER_NS (2 * NS_PER_S) /* for the last answer to arrive before a reset could kill it */
 
 static void down_gone(struct defer *d)
 {
     struct down *down = CONTAINER_OF(d, struct down, later);
     h1_done(&down->h1);
+    h2_free(down->h2);
     peer_cache_done(&down->peer);
     mem_free(down);
 }
@@ -25,7 +25,9 @@ void down_close(struct down *d, int64_t linger_ns)
     if (d->is_closed)
         return;
     d->is_closed = true;
-    INVARIANT(!d->stream);
+    INVARIANT(!d->stream && !d->streams_len);
+    if (d->h2 && linger_ns)
+        down_h2_goodbye(d);
     list_remove(&d->node);
     w->downs_len--;
     tally_less(TALLY_DOWN_OPEN);
@@ -39,6 +41,7 @@ void down_close(struct down *d, int64_t linger_ns)
         listener_conn_gone(d->port->listener);
     worker_check_drained(w);
     defer_cancel(&d->later);
+    defer_cancel(&d->flush);
     loop_defer(w->loop, &d->later, down_gone);
 }
 
@@ -98,6 +101,40 @@ static void sniff(struct down *d)
     down_close(d, 0);
 }
 
+bool down_is_busy(const struct down *d)
+{
+    return d->stream || d->streams_len;
+}
+
+void down_end(struct down *d)
+{
+    if (d->h2)
+        down_h2_drain(d);
+    else if (d->stream)
+        d->is_last = true;
+    else
+        down_close(d, 0);
+}
+
+void down_abort(struct down *d)
+{
+    if (d->h2)
+        down_h2_abort(d);
+    else if (d->stream)
+        stream_abort(d->stream);
+    else
+        down_close(d, 0);
+}
+
+/* The handshake is done: TLS says by ALPN what follows. */
+static void opened(struct down *d)
+{
+    const struct tls_info *tls = conn_tls(d->conn);
+    tally(TALLY_DOWN_TLS);
+    if (tls && sv_eq(tls->alpn, SV("h2")))
+        down_h2_begin(d, SV_NONE);
+}
+
 static void failed(struct down *d)
 {
     const struct err *e = conn_error(d->conn);
@@ -114,20 +151,28 @@ static void on_event(void *owner, struct conn *c, enum conn_event ev)
     struct down *d = owner;
     (void)c;
     switch (ev) {
-    case CONN_OPEN: tally(TALLY_DOWN_TLS); return;
+    case CONN_OPEN: opened(d); return;
     case CONN_READABLE:
         if (d->is_sniffing)
             sniff(d);
+        else if (d->h2)
+            down_h2_readable(d);
         else
             read_request(d);
         return;
     case CONN_DRAINED:
-        if (d->stream) {
+        if (d->h2) {
+            down_h2_later(d);
+        } else if (d->stream) {
             d->stream->can_read_up = true;
             stream_run(d->stream);
         }
         return;
     case CONN_IDLE:
+        if (d->h2) {
+            down_h2_abort(d);
+            return;
+        }
         if (!d->stream) {
             if (conn_is_quiet(d->conn))
                 down_close(d, 0);
@@ -139,6 +184,10 @@ static void on_event(void *owner, struct conn *c, enum conn_event ev)
         stream_run(d->stream);
         return;
     case CONN_FAILED:
+        if (d->h2) {
+            down_h2_abort(d);
+            return;
+        }
         if (!d->stream) {
             failed(d);
             return;
@@ -183,9 +232,17 @@ void down_accept(void *port, struct listener *l, int fd, const struct addr *peer
 void down_stream_done(struct down *d, bool may_go_on, bool is_cut)
 {
     d->stream = NULL;
+    if (d->is_h2_due) {
+        struct buf first = d->in;
+        d->is_h2_due = false;
+        d->in = (struct buf){ 0 };
+        down_h2_begin(d, buf_sv(&first));
+        worker_give_block(d->worker, &first);
+        return;
+    }
     d->requests++;
     if (!may_go_on || d->is_last) {
-        down_close(d, is_cut ? 0 : LINGER_NS);
+        down_close(d, is_cut ? 0 : DOWN_LINGER_NS);
         return;
     }
     conn_set_idle(d->conn, worker_idle_ns(d->worker));

@@ -2,10 +2,15 @@
 #ifndef PROXY_DOWNSTREAM_H
 #define PROXY_DOWNSTREAM_H
 
+#include "base/clock.h"
 #include "net/conn.h"
 #include "proxy/telemetry/peer_metadata.h"
 #include "proxy/worker.h"
 #include "wire/h1.h"
+#include "wire/h2.h"
+
+#define DOWN_LINGER_NS                                                                             \
+    (2 * NS_PER_S) /* for the last answer to arrive before a reset could kill it */
 
 struct down {
     struct list node; /* worker->downs */
@@ -17,7 +22,14 @@ struct down {
     struct buf in;         /* bytes of the next head */
     struct peer_cache peer;
     struct defer later;
-    bool is_sniffing; /* inbound: the first bytes decide about TLS */
+    struct h2 *h2;       /* it speaks HTTP/2: `stream`, `h1` and `in` are not used */
+    struct list streams; /* of h2: down_node */
+    size_t streams_len;
+    struct defer flush; /* of h2: what streams have written */
+    bool is_h2_due;     /* the preface came */
+    bool is_h2_over;    /* the engine takes nothing more */
+    bool is_aborting;   /* its streams are being ended */
+    bool is_sniffing;   /* inbound: the first bytes decide about TLS */
     bool is_closed;
     bool is_last; /* closes when the request in flight is over */
     uint64_t requests;
@@ -32,5 +44,11 @@ void down_accept(void *port, struct listener *l, int fd, const struct addr *peer
 void down_stream_done(struct down *d, bool may_go_on, bool is_cut);
 /* Closes; the object goes at the end of the turn. Not while a stream is in flight. */
 void down_close(struct down *d, int64_t linger_ns);
+/* Requests are under way. */
+bool down_is_busy(const struct down *d);
+/* Closes when the requests under way are over; at once when there are none. */
+void down_end(struct down *d);
+/* Closes, and ends what is under way. */
+void down_abort(struct down *d);
 
 #endif

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define PATH_BYTES 4096
-#define ALPN       "http/1.1"
+#define ALPN       "h2,http/1.1"
 
 struct port_tls {
     uint16_t listen;

@@ -8,7 +8,7 @@
 
 static const struct http_head *request_of(const struct stream *s)
 {
-    return &s->down->h1.head;
+    return s->req;
 }
 
 static bool is_connection(const struct http_header *h)

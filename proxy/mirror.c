@@ -188,7 +188,7 @@ void mirror_begin(struct stream *s, struct sv head)
     }
 }
 
-void mirror_part(struct stream *s, struct sv part)
+static void send_part(struct stream *s, struct sv part)
 {
     for (size_t i = 0; i < s->traffic.copies_len; i++) {
         struct mirror_copy *c = s->traffic.copies[i];
@@ -205,6 +205,24 @@ void mirror_part(struct stream *s, struct sv part)
         if (c->waiting.failed)
             lose(c);
     }
+}
+
+void mirror_body(struct stream *s, struct sv body)
+{
+    char frame[H1_CHUNK_HEAD_SIZE];
+    if (!s->traffic.copies_len)
+        return;
+    if (s->is_req_chunked)
+        send_part(s, h1_chunk_head(frame, body.len));
+    send_part(s, body);
+    if (s->is_req_chunked)
+        send_part(s, SV("\r\n"));
+}
+
+void mirror_end(struct stream *s)
+{
+    if (s->is_req_chunked)
+        send_part(s, SV("0\r\n\r\n"));
 }
 
 void mirror_leave(struct stream *s)

@@ -15,8 +15,9 @@ struct worker;
 
 /* head: the request's head as it goes upstream. Once a stream, whatever its retries. */
 void mirror_begin(struct stream *s, struct sv head);
-/* A part of the body as it is written upstream, framing included. */
-void mirror_part(struct stream *s, struct sv part);
+/* A piece of the body; its end. A copy is HTTP/1 whatever the request is. */
+void mirror_body(struct stream *s, struct sv body);
+void mirror_end(struct stream *s);
 /* The stream lets its copies go: whole ones are answered to nobody, half ones are cut. */
 void mirror_leave(struct stream *s);
 /* At the end of the worker. */

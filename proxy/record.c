@@ -7,7 +7,7 @@
 
 static void put_request(const struct stream *s, struct exchange *x)
 {
-    const struct http_head *h = &s->down->h1.head;
+    const struct http_head *h = s->req;
     struct call *c = &x->call;
     c->protocol = PROTOCOL_HTTP;
     c->start_ns = s->started_wall_ns;
@@ -28,7 +28,7 @@ static void put_request(const struct stream *s, struct exchange *x)
     c->trace_id = s->trace.trace_id;
     x->is_sampled = s->trace.is_sampled;
     x->trace_state = s->trace_state;
-    x->protocol_text = h->minor ? SV("HTTP/1.1") : SV("HTTP/1.0");
+    x->protocol_text = s->down_h2 ? SV("HTTP/2") : h->minor ? SV("HTTP/1.1") : SV("HTTP/1.0");
     x->x_forwarded_for = s->seen[FIELD_XFF];
     x->downstream_local_address = s->down->local_addr;
     x->downstream_remote_address = s->down->peer_addr;
@@ -71,7 +71,7 @@ static void put_upstream(const struct stream *s, struct exchange *x)
 static struct sv service_called(const struct stream *s)
 {
     const struct tls_info *tls = conn_tls(s->down->conn);
-    struct sv named = mesh_service_fqdn(s->mesh, s->down->h1.head.authority);
+    struct sv named = mesh_service_fqdn(s->mesh, s->req->authority);
     struct sv host = tls ? tls->sni : SV_NONE;
     if (named.len || !sv_starts(host, SV("outbound_.")))
         return named;
@@ -105,7 +105,7 @@ static void record_caller_hop(struct stream *s)
         x.call.source = identity_unknown();
         x.call.destination = w->self;
         x.call.route_name = s->route ? s->route->name : SV_NONE;
-        x.call.destination_service = s->down->h1.head.authority;
+        x.call.destination_service = s->req->authority;
     } else {
         x.call.route_name = SV("default");
         x.call.destination_service = service_called(s);
@@ -132,7 +132,7 @@ static void record_upstream_hop(struct stream *s)
         x.call.destination.principal = x.call.destination_principal_seen = tls->peer_spiffe;
     }
     x.call.route_name = s->route ? s->route->name : SV_NONE;
-    x.call.destination_service = s->cluster ? s->cluster->host : s->down->h1.head.authority;
+    x.call.destination_service = s->cluster ? s->cluster->host : s->req->authority;
     put_upstream(s, &x);
     x.resends = s->attempts > 1 ? s->attempts - 1 : 0;
     telemetry_record(w->telemetry, &x);

@@ -7,69 +7,10 @@
  * chunked in, chunked out; a body that ends with its connection becomes chunked for HTTP/1.1. */
 #include "proxy/stream.h"
 
-#define PARTS_MAX    60 /* with a chunk's frame three parts; stays below one writev's 64 */
-#define FRAMES_MAX   20
 #define INTERIMS_MAX 32 /* 1xx heads before the answer; an upstream may not send them for ever */
 
-/* What one call of conn_write() will send. */
-struct outgoing {
-    struct conn *to;
-    struct sv parts[PARTS_MAX];
-    size_t len;
-    char frames[FRAMES_MAX][H1_CHUNK_HEAD_SIZE];
-    size_t frames_len;
-    bool is_broken;
-    struct stream *keeper; /* keeps the parts for a retry; NULL: not needed */
-};
-
-static void flush(struct outgoing *o)
-{
-    if (o->len && !o->is_broken && conn_write(o->to, o->parts, o->len) < 0)
-        o->is_broken = true;
-    o->len = o->frames_len = 0;
-}
-
-static void put(struct outgoing *o, struct sv part)
-{
-    if (o->len == PARTS_MAX)
-        flush(o);
-    if (o->keeper) {
-        again_keep(o->keeper, part);
-        mirror_part(o->keeper, part);
-    }
-    o->parts[o->len++] = part;
-}
-
-static void put_body(struct outgoing *o, struct sv body, bool is_chunked)
-{
-    if (!is_chunked) {
-        put(o, body);
-        return;
-    }
-    if (o->len + 3 > PARTS_MAX || o->frames_len == FRAMES_MAX)
-        flush(o);
-    put(o, h1_chunk_head(o->frames[o->frames_len++], body.len));
-    put(o, body);
-    put(o, SV("\r\n"));
-}
-
-/* The last chunk with trailers; flushes, because their text goes with the codec's next message. */
-static void put_last_chunk(struct outgoing *o, const struct h1 *h)
-{
-    put(o, SV("0\r\n"));
-    for (size_t i = 0; i < h->trailers_len; i++) {
-        if (o->len + 4 > PARTS_MAX)
-            flush(o);
-        put(o, h->trailers[i].name);
-        put(o, SV(": "));
-        put(o, h->trailers[i].value);
-        put(o, SV("\r\n"));
-    }
-    put(o, SV("\r\n"));
-}
-
 /* The caller's codec over `in`; what lies behind the request's end waits for the next one. */
-static enum step_result take_request(struct stream *s, struct sv *in, struct outgoing *o)
+static enum step_result take_request_h1(struct stream *s, struct sv *in, struct sink *o)
 {
     struct h1 *h = &s->down->h1;
     for (;;) {
@@ -78,40 +19,65 @@ static enum step_result take_request(struct stream *s, struct sv *in, struct out
             s->req_bytes += h->body.len;
             if (traffic_is_too_large(s))
                 return traffic_refuse_size(s);
-            put_body(o, h->body, s->is_req_chunked);
+            sink_body(o, h->body);
             break;
         case H1_END:
             s->is_req_read = true;
-            if (s->is_req_chunked)
-                put_last_chunk(o, h);
-            flush(o);
+            sink_end(o, h->trailers, h->trailers_len);
             buf_append(&s->down->in, in->p, in->len);
             *in = SV_NONE;
             return STEP_AGAIN;
         case H1_BAD:
-            flush(o);
+            sink_flush(o);
             snprintf(s->why, sizeof(s->why), "%s at %zu", h->err.why, h->err.at);
             return stream_fail(s, h->bad_status, TALLY_REPLIES_DPE, "DPE", "http1.codec_error");
         case H1_HEAD:
-        case H1_NEED_MORE: flush(o); return STEP_AGAIN;
+        case H1_NEED_MORE: sink_flush(o); return STEP_AGAIN;
         }
     }
+}
+
+/* The same of a stream of HTTP/2: what its peer has sent waits in it. */
+static enum step_result take_request_h2(struct stream *s, struct sink *o)
+{
+    struct h2_stream *st = s->down_h2;
+    struct sv body = h2_body(st);
+    if (body.len) {
+        s->req_bytes += body.len;
+        if (traffic_is_too_large(s))
+            return traffic_refuse_size(s);
+        sink_body(o, body);
+        sink_flush(o);
+        h2_consume(st, body.len);
+    }
+    if (st->is_ended) {
+        s->is_req_read = true;
+        sink_end(o, st->trailers, st->trailers_len);
+    }
+    return STEP_AGAIN;
+}
+
+/* What has come of the body by the time the head is sent. */
+static enum step_result take_request(struct stream *s, struct sink *o)
+{
+    return s->down_h2 ? take_request_h2(s, o) : take_request_h1(s, &s->req_rest, o);
 }
 
 static enum step_result upstream_gone(struct stream *s);
 
 /* After something was written upstream. */
-static enum step_result sent(struct stream *s, const struct outgoing *o)
+static enum step_result sent(struct stream *s, const struct sink *o)
 {
     if (o->is_broken)
         return upstream_gone(s);
     s->sent_ns = clock_mono_ns();
-    if (s->is_req_read)
-        conn_resume(s->down->conn); /* to learn of its end */
-    else if (conn_is_congested(s->up->conn))
-        conn_pause(s->down->conn);
+    stream_touch(s);
+    if (s->down_h2)
+        return STEP_AGAIN; /* what is not taken stays in its stream */
+    if (s->is_req_read || !sink_is_full(o))
+        conn_resume(s->down->conn); /* to learn of its end, too */
     else
-        conn_resume(s->down->conn);
+        conn_pause(s->down->conn);
     return STEP_AGAIN;
 }
 
@@ -121,9 +87,43 @@ static bool is_upgrade_hidden(const struct stream *s)
     return traffic_hides(s, SV("upgrade")) || traffic_hides(s, SV("connection"));
 }
 
+/* The head goes, and what was kept of the body when this is not the first try. */
+static void begin_sending(struct stream *s, struct sink *o)
+{
+    struct worker *w = s->worker;
+    sink_init(o, s->up->conn, NULL, s->is_req_chunked);
+    h1_begin(&s->up->h1, H1_RESPONSE, s->resp_slots, HEADERS_MAX, w->opt->max_head);
+    if (s->is_head_request)
+        h1_expect_no_body(&s->up->h1);
+    sink_head(o, buf_sv(&w->head), false);
+}
+
+static void request_trailers(const struct stream *s, const struct http_header **ret_list,
+                             size_t *ret_len)
+{
+    const struct h1 *h = &s->down->h1;
+    *ret_list = s->down_h2 ? s->down_h2->trailers : h->trailers;
+    *ret_len = s->down_h2 ? s->down_h2->trailers_len : h->trailers_len;
+}
+
+/* What was kept of an earlier try. */
+static void send_kept(struct stream *s, struct sink *o)
+{
+    const struct http_header *trailers;
+    size_t trailers_len;
+    if (s->kept.len)
+        sink_body(o, buf_sv(&s->kept));
+    if (!s->is_req_read) {
+        sink_flush(o); /* before `kept` grows and moves */
+        return;
+    }
+    request_trailers(s, &trailers, &trailers_len);
+    sink_end(o, trailers, trailers_len);
+}
+
 enum step_result relay_send(struct stream *s)
 {
-    struct outgoing o = { .to = s->up->conn };
+    struct sink o;
     struct worker *w = s->worker;
     if (s->upgrade.len && is_upgrade_hidden(s))
         s->upgrade = SV_NONE;
@@ -131,9 +131,7 @@ enum step_result relay_send(struct stream *s)
     head_for_upstream(s, &w->head);
     if (w->head.failed)
         return stream_fail(s, 503, TALLY_REPLIES_LOCAL, "OM", "overload_manager_out_of_memory");
-    h1_begin(&s->up->h1, H1_RESPONSE, s->resp_slots, HEADERS_MAX, w->opt->max_head);
-    if (s->is_head_request)
-        h1_expect_no_body(&s->up->h1);
+    begin_sending(s, &o);
     s->state = ST_RELAY;
     s->is_req_started = true;
     s->sent_ns = clock_mono_ns();
@@ -141,25 +139,29 @@ enum step_result relay_send(struct stream *s)
         again_forbid(s); /* what an opened tunnel has done, nobody can tell */
     else
         mirror_begin(s, buf_sv(&w->head));
-    put(&o, buf_sv(&w->head));
-    if (s->kept.len)
-        put(&o, buf_sv(&s->kept));
-    if (!s->is_req_read && s->kept.len)
-        flush(&o); /* before `kept` grows and moves */
+    send_kept(s, &o);
     o.keeper = s;
-    if (!s->is_req_read && take_request(s, &s->req_rest, &o) != STEP_AGAIN)
-        return STEP_AGAIN;
-    flush(&o);
+    if (!s->is_req_read)
+        (void)take_request(s, &o);
+    sink_flush(&o);
     return s->state == ST_RELAY ? sent(s, &o) : STEP_AGAIN;
 }
 
 static enum step_result pump_request(struct stream *s)
 {
-    struct outgoing o = { .to = s->up->conn, .keeper = s };
+    struct sink o;
+    sink_init(&o, s->up->conn, s->up_h2, s->is_req_chunked);
+    o.keeper = s;
     s->can_read_down = false;
-    if (conn_is_congested(s->up->conn)) {
-        conn_pause(s->down->conn);
+    if (sink_is_full(&o)) {
+        if (!s->down_h2)
+            conn_pause(s->down->conn);
         return STEP_WAIT;
+    }
+    enum step_result r;
+    if (s->down_h2) {
+        r = take_request_h2(s, &o);
+        return s->state == ST_RELAY ? sent(s, &o) : r;
     }
     conn_resume(s->down->conn);
     ssize_t n = conn_read(s->down->conn, s->worker->body, BODY_BYTES);
@@ -168,10 +170,8 @@ static enum step_result pump_request(struct stream *s)
     if (n < 0)
         return stream_fail(s, 0, TALLY_REPLIES_DC, "DC", "downstream_remote_disconnect");
     struct sv in = sv_of(s->worker->body, (size_t)n);
-    enum step_result r = take_request(s, &in, &o);
-    if (s->state != ST_RELAY)
-        return r;
-    return sent(s, &o);
+    r = take_request_h1(s, &in, &o);
+    return s->state == ST_RELAY ? sent(s, &o) : r;
 }
 
 /* Nothing of the response has come: neither bytes nor an interim head. */
@@ -207,47 +207,53 @@ static enum step_result upstream_gone(struct stream *s)
                        s->is_resp_started ? "after" : "before");
 }
 
-static void begin_response(struct stream *s, struct outgoing *o)
+static const struct http_head *response_of(const struct stream *s)
 {
-    const struct http_head *h = &s->up->h1.head, *req = &s->down->h1.head;
+    return s->up_h2 ? &s->up_h2->head : &s->up->h1.head;
+}
+
+static void begin_response(struct stream *s, struct sink *o)
+{
+    const struct http_head *h = response_of(s), *req = s->req;
     bool has_body = !s->is_head_request && !h1_status_has_no_body(h->status);
     bool is_open_ended = has_body && !h->is_chunked && !h->has_length;
     s->status = h->status;
     s->flag = s->is_exhausted ? "URX" : NULL;
     s->answered_ns = clock_mono_ns();
     s->is_resp_chunked = has_body && req->minor > 0 && (h->is_chunked || is_open_ended);
-    bool ends_by_close = req->minor == 0 && (is_open_ended || h->is_chunked);
+    bool ends_by_close = !s->down_h2 && req->minor == 0 && (is_open_ended || h->is_chunked);
     s->is_down_reusable = req->is_keep_alive && !ends_by_close && !s->worker->is_draining;
     who_has_answered(s, h);
     head_for_caller(s, h, &s->worker->head);
-    put(o, buf_sv(&s->worker->head));
+    o->is_chunked = s->is_resp_chunked;
+    sink_head(o, buf_sv(&s->worker->head), !has_body);
     s->is_resp_started = true;
 }
 
 /* rest: the bytes behind the head. */
-static enum step_result on_response_head(struct stream *s, struct sv rest, struct outgoing *o)
+static enum step_result on_response_head(struct stream *s, struct sv rest, struct sink *o)
 {
-    struct h1 *h = &s->up->h1;
-    bool is_interim = h->head.status < 200 && h->head.status != 101;
+    const struct http_head *h = response_of(s);
+    bool is_interim = h->status < 200 && h->status != 101;
     if (is_interim && ++s->interims > INTERIMS_MAX) {
         snprintf(s->why, sizeof(s->why), "more than %d interim responses", INTERIMS_MAX);
         return stream_fail(s, 502, TALLY_REPLIES_UPE, "UPE", "upstream_protocol_error");
     }
-    flush(o);
-    if (h->head.status == 101)
+    sink_flush(o);
+    if (h->status == 101)
         return tunnel_open(s, rest);
     buf_clear(&s->worker->head);
-    if (h->head.status >= 200) {
-        s->grpc_status = http_get(&h->head, SV("grpc-status"));
-        if (again_after_response(s, h->head.status))
+    if (h->status >= 200) {
+        s->grpc_status = http_get(h, SV("grpc-status"));
+        if (again_after_response(s, h->status))
             return STEP_AGAIN;
         begin_response(s, o);
         if (s->worker->head.failed)
             return stream_fail(s, 0, TALLY_REPLIES_LOCAL, "OM", "overload_manager_out_of_memory");
-    } else if (s->down->h1.head.minor > 0) {
-        head_for_caller(s, &h->head, &s->worker->head);
-        put(o, buf_sv(&s->worker->head));
-        flush(o);
+    } else if (s->req->minor > 0) {
+        head_for_caller(s, h, &s->worker->head);
+        sink_head(o, buf_sv(&s->worker->head), false);
+        sink_flush(o);
     }
     return STEP_AGAIN;
 }
@@ -260,7 +266,7 @@ static bool announces_a_body(const struct http_head *h)
            (h->status == 304 && h->is_chunked);
 }
 
-static void end_response(struct stream *s, struct sv *in, struct outgoing *o)
+static void end_response(struct stream *s, struct sv *in, struct sink *o)
 {
     struct h1 *h = &s->up->h1;
     if (h->head.status < 200) {
@@ -269,9 +275,7 @@ static void end_response(struct stream *s, struct sv *in, struct outgoing *o)
             h1_expect_no_body(h);
         return;
     }
-    if (s->is_resp_chunked)
-        put_last_chunk(o, h);
-    flush(o);
+    sink_end(o, h->trailers, h->trailers_len);
     s->is_resp_read = true;
     s->is_up_reusable = h->head.is_keep_alive && in->len == 0 && !announces_a_body(&h->head);
 }
@@ -285,7 +289,7 @@ static enum step_result bad_response(struct stream *s)
     return stream_fail(s, 502, TALLY_REPLIES_UPE, "UPE", "upstream_protocol_error");
 }
 
-static enum step_result take_response(struct stream *s, struct sv *in, struct outgoing *o)
+static enum step_result take_response(struct stream *s, struct sv *in, struct sink *o)
 {
     struct h1 *h = &s->up->h1;
     while (!s->is_resp_read) {
@@ -297,18 +301,18 @@ static enum step_result take_response(struct stream *s, struct sv *in, struct ou
             break;
         case H1_BODY:
             s->resp_bytes += h->body.len;
-            put_body(o, h->body, s->is_resp_chunked);
+            sink_body(o, h->body);
             break;
         case H1_END: end_response(s, in, o); break;
-        case H1_BAD: flush(o); return bad_response(s);
-        case H1_NEED_MORE: flush(o); return STEP_AGAIN;
+        case H1_BAD: sink_flush(o); return bad_response(s);
+        case H1_NEED_MORE: sink_flush(o); return STEP_AGAIN;
         }
     }
     return STEP_AGAIN;
 }
 
 /* The upstream's stream ended: that may be how the response says it is complete. */
-static enum step_result response_ended(struct stream *s, struct outgoing *o, ssize_t n)
+static enum step_result response_ended(struct stream *s, struct sink *o, ssize_t n)
 {
     struct sv none = SV_NONE;
     if (n != ERR_CLOSED || !s->is_resp_started || h1_eof(&s->up->h1) != H1_END)
@@ -318,7 +322,7 @@ static enum step_result response_ended(struct stream *s, struct outgoing *o, ssi
     return STEP_AGAIN;
 }
 
-static enum step_result read_response(struct stream *s, struct outgoing *o)
+static enum step_result read_response(struct stream *s, struct sink *o)
 {
     struct worker *w = s->worker;
     bool is_in_head = !s->is_resp_started;
@@ -352,9 +356,10 @@ static enum step_result read_response(struct stream *s, struct outgoing *o)
 
 static enum step_result pump_response(struct stream *s)
 {
-    struct outgoing o = { .to = s->down->conn };
+    struct sink o;
+    sink_init(&o, s->down->conn, s->down_h2, s->is_resp_chunked);
     s->can_read_up = false;
-    if (conn_is_congested(s->down->conn)) {
+    if (sink_is_full(&o)) {
         conn_pause(s->up->conn);
         return STEP_WAIT;
     }
@@ -364,7 +369,8 @@ static enum step_result pump_response(struct stream *s)
         return r;
     if (o.is_broken)
         return stream_fail(s, 0, TALLY_REPLIES_DC, "DC", "downstream_remote_disconnect");
-    if (!s->is_resp_read && conn_is_congested(s->down->conn))
+    stream_touch(s);
+    if (!s->is_resp_read && sink_is_full(&o))
         conn_pause(s->up->conn);
     return r;
 }

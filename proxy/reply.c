@@ -16,7 +16,7 @@ enum step_result reply_run(struct stream *s)
                      s->details);
     struct sv text = s->own_body.p ? s->own_body
                                    : sv_of(body, MIN((size_t)MAX(n, 0), sizeof(body) - 1));
-    s->is_down_reusable = s->is_req_read && d->h1.head.is_keep_alive && !s->worker->is_draining;
+    s->is_down_reusable = s->is_req_read && s->req->is_keep_alive && !s->worker->is_draining;
     buf_clear(to);
     bool has_body = !h1_status_has_no_body(s->status);
     if (!has_body)
@@ -40,10 +40,16 @@ enum step_result reply_run(struct stream *s)
         h1_put_field(to, SV("connection"), SV("close"));
     h1_put_end(to);
     s->resp_bytes = s->is_head_request ? 0 : text.len;
-    const struct sv parts[] = { buf_sv(to), text };
+    bool is_end = s->is_head_request || !has_body;
+    struct sink o;
+    sink_init(&o, d->conn, s->down_h2, false);
     s->is_resp_started = true;
     s->state = ST_DONE;
-    if (to->failed || conn_write(d->conn, parts, s->is_head_request ? 1 : 2) < 0)
+    sink_head(&o, buf_sv(to), is_end);
+    if (!is_end)
+        sink_body(&o, text);
+    sink_end(&o, NULL, 0);
+    if (to->failed || o.is_broken)
         s->is_down_reusable = false;
     return STEP_AGAIN;
 }

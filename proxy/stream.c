@@ -10,8 +10,33 @@
  * gone. */
 #include "proxy/stream.h"
 #include "base/mem.h"
+#include "proxy/down_h2.h"
 #include "proxy/upgrade.h"
 #include <stdarg.h>
+
+static void on_idle(struct timer *t)
+{
+    struct stream *s = CONTAINER_OF(t, struct stream, idle_timer);
+    s->is_down_idle = true;
+    stream_run(s);
+}
+
+void stream_set_idle(struct stream *s, int64_t idle_ns)
+{
+    s->idle_ns = idle_ns;
+    if (!s->down_h2)
+        conn_set_idle(s->down->conn, idle_ns);
+    else if (idle_ns)
+        timer_after(&s->idle_timer, idle_ns);
+    else
+        timer_stop(&s->idle_timer);
+}
+
+void stream_touch(struct stream *s)
+{
+    if (s->down_h2 && s->idle_ns)
+        timer_after(&s->idle_timer, s->idle_ns);
+}
 
 static void on_timer(struct timer *t)
 {
@@ -20,7 +45,8 @@ static void on_timer(struct timer *t)
     stream_run(s);
 }
 
-struct stream *stream_new(struct down *d)
+/* What both versions begin with. */
+static struct stream *stream_alloc(struct down *d)
 {
     struct worker *w = d->worker;
     struct stream *s = w->spare_streams;
@@ -43,11 +69,20 @@ struct stream *stream_new(struct down *d)
     s->started_wall_ns = clock_wall_ns();
     timer_init(&s->timer, w->loop, on_timer);
     again_init(s);
-    timer_after(&s->timer, w->opt->head_timeout_ns);
-    h1_begin(&d->h1, H1_REQUEST, s->req_slots, HEADERS_MAX, w->opt->max_head);
-    conn_set_idle(d->conn, w->opt->stream_idle_ns);
     w->streams_len++;
     tally(TALLY_STREAMS);
+    return s;
+}
+
+struct stream *stream_new(struct down *d)
+{
+    struct stream *s = stream_alloc(d);
+    if (!s)
+        return NULL;
+    s->req = &d->h1.head;
+    timer_after(&s->timer, d->worker->opt->head_timeout_ns);
+    h1_begin(&d->h1, H1_REQUEST, s->req_slots, HEADERS_MAX, d->worker->opt->max_head);
+    conn_set_idle(d->conn, d->worker->opt->stream_idle_ns);
     return s;
 }
 
@@ -115,7 +150,7 @@ enum step_result stream_fail(struct stream *s, unsigned status, enum tally_id ta
 /* Notes what the head says, once, for every later step. */
 static void look_at_fields(struct stream *s)
 {
-    const struct http_head *h = &s->down->h1.head;
+    const struct http_head *h = s->req;
     for (size_t i = 0; i < h->headers_len; i++) {
         enum field f = field_of(h->headers[i].name);
         s->req_fields[i] = (uint8_t)f;
@@ -148,24 +183,29 @@ static void begin_trace(struct stream *s)
         s->request_id = uuid_new(s->request_id_text);
 }
 
-static void head_is_complete(struct stream *s, struct sv rest)
+static void begin_request(struct stream *s)
 {
     static const enum tally_id counts[SIDES_LEN] = {
         [SIDE_OUTBOUND] = TALLY_REQUESTS_OUTBOUND,
         [SIDE_INBOUND] = TALLY_REQUESTS_INBOUND,
         [SIDE_GATEWAY] = TALLY_REQUESTS_GATEWAY,
     };
-    struct down *d = s->down;
-    const struct http_head *h = &d->h1.head;
-    timer_stop(&s->timer);
     tally(counts[s->side]);
-    s->req_block = d->in;
-    d->in = (struct buf){ 0 };
-    s->req_rest = rest;
     look_at_fields(s);
     begin_trace(s);
     who_is_calling(s);
     s->state = ST_AUTHZ;
+}
+
+static void head_is_complete(struct stream *s, struct sv rest)
+{
+    struct down *d = s->down;
+    const struct http_head *h = s->req;
+    timer_stop(&s->timer);
+    s->req_block = d->in;
+    d->in = (struct buf){ 0 };
+    s->req_rest = rest;
+    begin_request(s);
     bool has_body = h->is_chunked || (h->has_length && h->content_length > 0);
     if (has_body) {
         conn_pause(d->conn); /* until somebody takes it */
@@ -186,6 +226,24 @@ static enum step_result bad_request(struct stream *s)
     who_is_calling(s);
     snprintf(s->why, sizeof(s->why), "%.120s at byte %zu", h->err.why, h->err.at);
     return stream_fail(s, h->bad_status, TALLY_REPLIES_DPE, "DPE", "http1.codec_error");
+}
+
+struct stream *stream_new_h2(struct down *d, struct h2_stream *st)
+{
+    struct stream *s = stream_alloc(d);
+    if (!s)
+        return NULL;
+    s->down_h2 = st;
+    s->req = &st->head;
+    timer_init(&s->idle_timer, d->worker->loop, on_idle);
+    stream_set_idle(s, d->worker->opt->stream_idle_ns);
+    begin_request(s);
+    s->is_req_read = st->is_ended;
+    if (!st->bad_status)
+        return s;
+    snprintf(s->why, sizeof(s->why), "%.120s", st->err.why);
+    (void)stream_fail(s, st->bad_status, TALLY_REPLIES_DPE, "DPE", "http2.invalid_header_field");
+    return s;
 }
 
 static enum step_result nothing_came(struct stream *s)
@@ -211,6 +269,22 @@ static ssize_t read_head(struct stream *s)
     return n;
 }
 
+/* As far as has come, what a caller begins with who knows that we speak HTTP/2. */
+static bool is_preface(const struct down *d)
+{
+    struct sv in = buf_sv(&d->in), preface = SV(H2_PREFACE);
+    return d->requests == 0 && sv_starts(preface, sv_sub(in, 0, preface.len));
+}
+
+static enum step_result other_version(struct stream *s)
+{
+    struct down *d = s->down;
+    if (d->in.len < sizeof(H2_PREFACE) - 1)
+        return STEP_WAIT;
+    d->is_h2_due = true;
+    return nothing_came(s);
+}
+
 static enum step_result on_head(struct stream *s)
 {
     struct down *d = s->down;
@@ -223,7 +297,7 @@ static enum step_result on_head(struct stream *s)
     struct sv in = buf_sv(&d->in);
     switch (h1_next(&d->h1, &in)) {
     case H1_HEAD: head_is_complete(s, in); return STEP_AGAIN;
-    case H1_BAD: return bad_request(s);
+    case H1_BAD: return is_preface(d) ? other_version(s) : bad_request(s);
     default: return STEP_WAIT;
     }
 }
@@ -241,7 +315,7 @@ static uint16_t port_of(struct sv authority)
 
 static const struct route *find_route(const struct stream *s)
 {
-    const struct http_head *h = &s->down->h1.head;
+    const struct http_head *h = s->req;
     if (s->side == SIDE_OUTBOUND)
         return mesh_route(s->mesh, h, port_of(h->authority));
     struct route_ask ask = { .req = h,
@@ -258,14 +332,14 @@ static bool is_misdirected(const struct stream *s)
     struct tls_ctx *door = s->side == SIDE_GATEWAY && tls
                                ? gateway_tls_port(s->worker->gateway_tls, s->down->port->number)
                                : NULL;
-    struct sv host = s->down->h1.head.authority;
+    struct sv host = s->req->authority;
     size_t colon = sv_rindex(host, ':');
     return door && !tls_ctx_serves(door, tls->sni, sv_sub(host, 0, colon));
 }
 
 static enum step_result on_route(struct stream *s)
 {
-    const struct http_head *h = &s->down->h1.head;
+    const struct http_head *h = s->req;
     s->state = ST_CONNECT;
     if (s->side == SIDE_INBOUND)
         return STEP_AGAIN;
@@ -310,6 +384,8 @@ static void watch_caller(struct stream *s)
 {
     struct down *d = s->down;
     s->can_read_down = false;
+    if (s->down_h2)
+        return;
     if (d->in.len >= BLOCK_BYTES) {
         conn_pause(d->conn);
         return;
@@ -352,11 +428,14 @@ static void stream_end(struct stream *s)
     struct down *d = s->down;
     bool may_go_on = s->is_down_reusable && !s->is_cut;
     bool is_cut = s->is_cut;
+    struct h2_stream *st = s->down_h2;
+    list_remove(&s->down_node);
     if (!s->is_unrecorded)
         stream_record(s);
     stream_drop_up(s, s->is_up_reusable);
     timer_stop(&s->timer);
     timer_stop(&s->try_timer);
+    timer_stop(&s->idle_timer);
     breaker_end(&s->seat, w->loop, connect_turn);
     buf_done(&s->kept);
     traffic_done(s);
@@ -371,7 +450,10 @@ static void stream_end(struct stream *s)
     } else {
         mem_free(s);
     }
-    down_stream_done(d, may_go_on, is_cut);
+    if (st)
+        down_h2_stream_done(d, st, is_cut);
+    else
+        down_stream_done(d, may_go_on, is_cut);
     worker_check_drained(w);
 }
 
@@ -385,6 +467,8 @@ void stream_run(struct stream *s)
     } while (r == STEP_AGAIN);
     if (r == STEP_DONE)
         stream_end(s);
+    else if (s->down_h2)
+        down_h2_later(s->down);
 }
 
 void stream_abort(struct stream *s)

@@ -9,6 +9,7 @@
 #include "proxy/authz/authz.h"
 #include "proxy/downstream.h"
 #include "proxy/fields.h"
+#include "proxy/sink.h"
 #include "proxy/tallies.h"
 #include "proxy/telemetry/exchange.h"
 #include "proxy/traffic.h"
@@ -48,7 +49,11 @@ struct stream {
     struct stream *next_spare;
     struct worker *worker;
     struct down *down;
-    struct up *up; /* NULL before ST_CONNECT and after it was given back */
+    struct up *up;             /* NULL before ST_CONNECT and after it was given back */
+    struct h2_stream *down_h2; /* our stream of the caller's connection; NULL: it speaks HTTP/1 */
+    struct h2_stream *up_h2;   /* the same upstream; NULL before ST_SEND too */
+    struct list down_node, up_node; /* among the streams of these connections, HTTP/2 only */
+    struct http_head *req;          /* of the caller's codec */
     enum side side;
     enum stream_state state;
 
@@ -59,6 +64,7 @@ struct stream {
     bool is_fresh_wanted; /* a reused connection was closed under us */
     bool is_unrecorded;   /* no head ever came: nothing to tell */
     bool is_cut;          /* the caller cannot be told: its connection just ends */
+    bool is_up_head_due;  /* HTTP/2: a head came that nobody has looked at */
 
     /* request */
     struct buf req_block; /* the head's bytes; views of the head look into it */
@@ -72,7 +78,7 @@ struct stream {
     bool is_body_kept;   /* body bytes go into `kept` as they are sent */
     bool is_body_lost;   /* some are gone from our hands: no retry */
     bool is_idempotent;  /* by its method */
-    struct buf kept;     /* body as written upstream, framing included */
+    struct buf kept;     /* the body's bytes */
     bool is_head_request;
     struct sv upgrade; /* the protocol asked for, if we carry it */
     uint64_t req_bytes;
@@ -102,6 +108,8 @@ struct stream {
     bool is_exhausted;                       /* the policy would have, but none was left */
     struct timer timer;                      /* head timeout, then the route's */
     struct timer try_timer;                  /* perTryTimeout; in ST_BACKOFF the wait */
+    struct timer idle_timer; /* HTTP/2: of this stream; HTTP/1 has the connection's */
+    int64_t idle_ns;
 
     struct traffic traffic;
     struct breaker_seat seat;
@@ -130,6 +138,12 @@ struct stream {
 
 /* Begins with the first byte of a head. NULL when memory is out. */
 struct stream *stream_new(struct down *d) MUST_USE;
+/* The same of a stream of HTTP/2 whose head is there; to be run next. st: its owner is set. */
+struct stream *stream_new_h2(struct down *d, struct h2_stream *st) MUST_USE;
+/* How long nothing may move; 0: for ever. */
+void stream_set_idle(struct stream *s, int64_t idle_ns);
+/* HTTP/2: something moved. */
+void stream_touch(struct stream *s);
 /* Runs steps until it waits or is over; the stream may be gone afterwards. */
 void stream_run(struct stream *s);
 /* The caller's connection ends now, whatever state this is in. The stream is gone afterwards. */

@@ -11,7 +11,7 @@
 
 static const struct http_head *request_of(const struct stream *s)
 {
-    return &s->down->h1.head;
+    return s->req;
 }
 
 static const struct route_actions *actions_of(const struct stream *s)
@@ -312,7 +312,7 @@ static bool rewrite(struct stream *s, const struct route_actions *a)
     if (a->connect_ns)
         s->traffic.connect_ns = a->connect_ns;
     if (a->idle_ns)
-        conn_set_idle(s->down->conn, a->idle_ns);
+        stream_set_idle(s, a->idle_ns);
     return true;
 }
 

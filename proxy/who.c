@@ -30,14 +30,17 @@ static struct identity from_certificate(const struct tls_info *tls)
 }
 
 /* The claim, when it stays within what the certificate proves. */
-static bool take_claim(struct peer_cache *cache, struct sv metadata, const struct tls_info *tls,
-                       struct identity *ret_who)
+static bool take_claim(struct stream *s, struct peer_cache *cache, struct sv metadata,
+                       const struct tls_info *tls, bool is_shared, struct identity *ret_who)
 {
     struct identity proven = from_certificate(tls);
     const struct identity *claim = peer_cache_get(cache, metadata);
     if (!claim || !sv_eq(claim->namespace, proven.namespace))
         return false;
-    *ret_who = *claim; /* the connection is ours alone until the stream has been recorded */
+    if (!is_shared)
+        *ret_who = *claim; /* the connection is ours alone until the stream has been recorded */
+    else if (identity_copy(&s->mem, claim, ret_who) < 0)
+        return false;
     ret_who->principal = proven.principal;
     return true;
 }
@@ -58,7 +61,7 @@ static struct identity inbound_caller(struct stream *s)
     struct identity who;
     if (!tls || !tls->is_mutual)
         return by_address(s);
-    if (take_claim(&s->down->peer, s->seen[FIELD_METADATA], tls, &who))
+    if (take_claim(s, &s->down->peer, s->seen[FIELD_METADATA], tls, s->down_h2 != NULL, &who))
         return who;
     struct identity proven = from_certificate(tls);
     who = by_address(s);
@@ -93,6 +96,6 @@ void who_has_answered(struct stream *s, const struct http_head *response)
     if (!tls || !tls->is_mutual || !metadata.len)
         return;
     struct identity who;
-    if (take_claim(&s->up->peer, metadata, tls, &who))
+    if (take_claim(s, &s->up->peer, metadata, tls, s->up_h2 != NULL, &who))
         s->destination = who;
 }

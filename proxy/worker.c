@@ -201,11 +201,7 @@ void worker_check_drained(struct worker *w)
 static void close_downs(struct worker *w)
 {
     LIST_EACH (it, after, &w->downs) {
-        struct down *d = CONTAINER_OF(it, struct down, node);
-        if (d->stream)
-            stream_abort(d->stream);
-        else
-            down_close(d, 0);
+        down_abort(CONTAINER_OF(it, struct down, node));
     }
 }
 
@@ -232,7 +228,10 @@ static void begin_drain(struct worker *w, int64_t at_most_ns)
     reload_stop(w);
     LIST_EACH (it, after, &w->downs) {
         struct down *d = CONTAINER_OF(it, struct down, node);
-        if (!d->stream && (w->is_yielding || d->port->side != SIDE_OUTBOUND))
+        bool is_meant = w->is_yielding || d->port->side != SIDE_OUTBOUND;
+        if (is_meant && d->h2)
+            down_end(d);
+        else if (is_meant && !d->stream)
             conn_set_idle(d->conn, worker_idle_ns(w));
     }
     timer_after(&w->drain_timer, at_most_ns);
@@ -327,5 +326,6 @@ void worker_done(struct worker *w)
     mem_free(w->active);
     mem_free(w->body);
     buf_done(&w->head);
+    buf_done(&w->h2_out);
     arena_done(&w->mem);
 }

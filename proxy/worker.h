@@ -85,8 +85,9 @@ struct worker {
     size_t spare_blocks_len;
     struct stream *spare_streams;
     size_t spare_streams_len;
-    struct buf head; /* where heads are written, reused */
-    char *body;      /* BODY_BYTES: where bodies are read */
+    struct buf head;   /* where heads are written, reused */
+    struct buf h2_out; /* where frames of HTTP/2 are gathered, reused */
+    char *body;        /* BODY_BYTES: where bodies are read */
 
     int64_t started_ns;
     bool is_draining, is_flushing;

@@ -68,7 +68,7 @@ struct h2_stream {
     struct buf in, out, out_trailers;
     uint64_t received; /* body bytes */
     bool is_head_done, is_out_begun, is_out_over, is_congested, is_too_large, is_broken;
-    bool is_head_request, is_in_trailers, is_telling;
+    bool is_head_request, is_in_trailers, is_telling, is_out_sent;
 };
 
 typedef void h2_fn(void *owner, struct h2_stream *st, enum h2_event ev);
@@ -84,6 +84,7 @@ struct h2_conf {
 
 /* What a peer can push on, and what it is there for. */
 #define H2_STREAMS_MAX       100     /* as Envoy's edge: work one connection can order */
+#define H2_STREAMS_MAX_MESH  1000    /* of a caller in the mesh, whose streams belong to many */
 #define H2_STREAM_WINDOW     65535   /* a body that nobody takes costs this much */
 #define H2_CONNECTION_WINDOW 1048576 /* and all bodies of a connection this much */
 #define H2_CONTINUATIONS_MAX                                                                       \
@@ -111,6 +112,8 @@ bool h2_pull(struct h2 *h, struct buf *to, size_t max);
 bool h2_is_over(const struct h2 *h);
 /* No new streams; those open go on. The peer is told first, and may open some until it has answered. */
 void h2_drain(struct h2 *h);
+/* Ends it: the peer is told the last stream that was looked at, and why. */
+void h2_finish(struct h2 *h, enum h2_code code);
 size_t h2_streams(const struct h2 *h); /* open, also those nobody owns any more */
 /* Client: how many more streams may be opened now; 0 once the peer said GOAWAY. */
 size_t h2_room(const struct h2 *h);
@@ -126,6 +129,9 @@ int h2_write(struct h2_stream *st, struct sv part) MUST_USE;
 bool h2_is_congested(struct h2_stream *st); /* true: H2_DRAINED will come */
 /* Our side is over. */
 int h2_end(struct h2_stream *st, const struct http_header *trailers, size_t trailers_len) MUST_USE;
+
+/* All of a response has been handed over. */
+bool h2_is_answered(const struct h2_stream *st);
 
 /* The body bytes that wait; after h2_consume() of less, the rest. */
 struct sv h2_body(const struct h2_stream *st);

@@ -239,6 +239,28 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *a
     return 0;
 }
 
+/* A response was over before its request: the rest of that has no reader (RFC 9113 section 8.1). */
+static void stop_asking(struct h2_stream *st)
+{
+    if (st->is_out_sent && !st->is_ended && !st->owner && !st->is_closed && !st->is_broken)
+        reset_now(st, NGHTTP2_NO_ERROR);
+}
+
+static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+    struct h2 *h = arg;
+    (void)session;
+    bool is_end = (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
+                  (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
+    struct h2_stream *st = is_end && h->conf.side == H2_SERVER ? stream_of(h, frame->hd.stream_id)
+                                                               : NULL;
+    if (!st)
+        return 0;
+    st->is_out_sent = true;
+    stop_asking(st);
+    return 0;
+}
+
 static int on_unsent(nghttp2_session *session, const nghttp2_frame *frame, int error, void *arg)
 {
     struct h2_stream *st = stream_of(arg, frame->hd.stream_id);
@@ -258,7 +280,6 @@ static nghttp2_option *options_new(const struct h2_conf *conf)
     if (nghttp2_option_new(&o) != 0)
         return NULL;
     nghttp2_option_set_no_auto_window_update(o, 1);
-    nghttp2_option_set_no_closed_streams(o, 1);
     nghttp2_option_set_max_outbound_ack(o, H2_ACKS_MAX);
     nghttp2_option_set_max_settings(o, H2_SETTINGS_MAX);
     nghttp2_option_set_max_continuations(o, H2_CONTINUATIONS_MAX);
@@ -282,6 +303,7 @@ static int session_new(struct h2 *h)
     nghttp2_session_callbacks_set_on_frame_recv_callback(c, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(c, on_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(c, on_sent);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(c, on_unsent);
     int rc = h->conf.side == H2_SERVER ? nghttp2_session_server_new3(&h->session, c, h, o, &memory)
                                        : nghttp2_session_client_new3(&h->session, c, h, o, &memory);
@@ -401,6 +423,17 @@ void h2_drain(struct h2 *h)
     (void)nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, mark);
 }
 
+void h2_finish(struct h2 *h, enum h2_code code)
+{
+    if (!h->is_fatal)
+        (void)nghttp2_session_terminate_session(h->session, code);
+}
+
+bool h2_is_answered(const struct h2_stream *st)
+{
+    return st->is_out_begun && st->is_out_over;
+}
+
 size_t h2_streams(const struct h2 *h)
 {
     return h->streams_len;
@@ -447,6 +480,8 @@ void h2_let_go(struct h2_stream *st)
     st->owner = NULL;
     if (left.len)
         h2_consume(st, left.len);
+    if (!st->h2->is_fatal)
+        stop_asking(st);
     h2_stream_forget(st);
 }
 

@@ -22,7 +22,7 @@ static const struct names known_names[] = {
 /* Istio's client list: an Istio server recognises mutual TLS of the mesh by it. A server must not
  * offer "istio" itself. */
 #define CLIENT_ALPN "istio-http/1.1,istio,http/1.1"
-#define SERVER_ALPN "http/1.1"
+#define SERVER_ALPN "h2,http/1.1"
 
 struct paths {
     char cert[PATH_BYTES], key[PATH_BYTES], root[PATH_BYTES];

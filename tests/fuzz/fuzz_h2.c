@@ -31,10 +31,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     if (side == H2_SERVER)
         buf_put(&in, SV(H2_PREFACE));
     buf_append(&in, p + 1, n - 1);
-    h2_trace(side, buf_sv(&in), 0, &whole);
+    h2_trace(side, buf_sv(&in), 0, false, &whole);
     for (size_t i = 0; i < NELEMS(steps); i++) {
         AUTO_DONE(buf) cut = { 0 };
-        h2_trace(side, buf_sv(&in), steps[i], &cut);
+        h2_trace(side, buf_sv(&in), steps[i], false, &cut);
         INVARIANT(sv_eq(buf_sv(&whole), buf_sv(&cut)));
     }
     return 0;

@@ -42,6 +42,8 @@ static void on_event(void *owner, struct h2_stream *st, enum h2_event ev)
     }
     size_t at = MIN((size_t)st->id / 2, (size_t)STREAMS_MAX - 1);
     struct buf *to = &t->lines[at];
+    if (ev == H2_HEAD && !st->owner && t->is_goaway)
+        return; /* whether a peer that has said goodbye is still heard depends on the cut */
     st->owner = t;
     switch (ev) {
     case H2_HEAD: put_head(to, st); break;
@@ -66,12 +68,18 @@ static void on_event(void *owner, struct h2_stream *st, enum h2_event ev)
     }
 }
 
-static void feed(struct tracer *t, struct sv in, size_t step)
+static void pull(struct tracer *t)
+{
+    AUTO_DONE(buf) out = { 0 };
+    while (h2_pull(t->h2, &out, 4096) && !out.failed)
+        buf_clear(&out);
+}
+
+static void feed(struct tracer *t, struct sv in, size_t step, bool is_answering)
 {
     while (in.len) {
         size_t bytes = step ? MIN(step, in.len) : in.len;
         char *copy = mem_alloc(bytes);
-        AUTO_DONE(buf) out = { 0 };
         if (!copy)
             return;
         memcpy(copy, in.p, bytes);
@@ -79,14 +87,14 @@ static void feed(struct tracer *t, struct sv in, size_t step)
         memset(copy, '#', bytes);
         mem_free(copy);
         in = sv_from(in, bytes);
-        while (h2_pull(t->h2, &out, 4096) && !out.failed)
-            buf_clear(&out);
-        if (rc < 0 || h2_is_over(t->h2))
+        if (is_answering)
+            pull(t);
+        if (rc < 0 || (is_answering && h2_is_over(t->h2)))
             return;
     }
 }
 
-void h2_trace(enum h2_side side, struct sv in, size_t step, struct buf *to)
+void h2_trace(enum h2_side side, struct sv in, size_t step, bool is_answering, struct buf *to)
 {
     const struct h2_conf conf = { side, 20, 2048, 10, H2_STREAM_WINDOW, H2_CONNECTION_WINDOW };
     struct tracer *t = mem_zalloc(sizeof(*t));
@@ -99,12 +107,12 @@ void h2_trace(enum h2_side side, struct sv in, size_t step, struct buf *to)
     if (t && t->h2) {
         AUTO_DONE(buf) hello = { 0 };
         (void)h2_pull(t->h2, &hello, 65536);
-        feed(t, in, step);
+        feed(t, in, step, is_answering);
+        pull(t);
         for (size_t i = 0; i < STREAMS_MAX; i++)
             if (t->lines[i].len)
                 buf_printf(to, "%zu%.*s\n", 2 * i + 1, SV_ARG(buf_sv(&t->lines[i])));
-        buf_printf(to, "%s%s\n", h2_is_over(t->h2) ? "over" : "open",
-                   t->is_goaway ? " goaway" : "");
+        buf_printf(to, "%s\n", t->is_goaway ? "goaway" : h2_is_over(t->h2) ? "over" : "open");
     }
     if (t)
         h2_free(t->h2);

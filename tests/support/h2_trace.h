@@ -6,9 +6,9 @@
 #include "wire/h2.h"
 
 /* Feeds `in` to one side, at most `step` bytes a call (0: all at once), each call in memory of its own. A
- * client has a GET and a POST under way. One line a stream, in order of its id, the last one says how the
- * connection stands. */
-void h2_trace(enum h2_side side, struct sv in, size_t step, struct buf *to);
+ * client has a GET and a POST under way. is_answering: what the engine has to send is taken in between, else
+ * only at the end. One line a stream, in order of its id; the last line says how the connection stands. */
+void h2_trace(enum h2_side side, struct sv in, size_t step, bool is_answering, struct buf *to);
 
 /* Bytes of a client or server, as an adversary would write them: nothing is checked. fields: "name: value"
  * lines, a literal each. */

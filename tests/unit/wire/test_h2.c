@@ -89,7 +89,7 @@ static void assert_trace(const char *name, enum h2_side side, struct sv in, cons
     static const size_t steps[] = { 0, 1, 3, 10 };
     for (size_t i = 0; i < NELEMS(steps); i++) {
         AUTO_DONE(buf) got = { 0 };
-        h2_trace(side, in, steps[i], &got);
+        h2_trace(side, in, steps[i], true, &got);
         struct sv want = sv_z(want_z), have = buf_sv(&got);
         if (sv_ends(want, SV("~")))
             want.len--;
@@ -205,7 +205,7 @@ static void test_responses(void **state)
     h2_put_frame(&in, GOAWAY, 0, 0, SV("\0\0\0\x03\0\0\0\0"));
     assert_trace("responses", H2_CLIENT, buf_sv(&in),
                  "1 HEAD( @  103 [link=x]) HEAD( @  200 length=2 [content-length=2]) BODY:hi END\n"
-                 "3 HEAD( @  200 open) BODY:hi END [grpc-status=0]\nopen goaway\n");
+                 "3 HEAD( @  200 open) BODY:hi END [grpc-status=0]\ngoaway\n");
     buf_clear(&in);
     h2_put_frame(&in, SETTINGS, 0, 0, SV_NONE);
     h2_put_head(&in, END_HEADERS | END_STREAM, 1, "x: y\n");
@@ -290,7 +290,7 @@ static void test_floods(void **state)
         begin(&in);
         for (uint32_t k = 0; k < floods[i].times; k++)
             floods[i].put(&in, k);
-        h2_trace(H2_SERVER, buf_sv(&in), floods[i].step, &got);
+        h2_trace(H2_SERVER, buf_sv(&in), floods[i].step, true, &got);
         if (!sv_ends(buf_sv(&got), SV("over\n")))
             fail_msg("%s: the connection goes on", floods[i].name);
     }
