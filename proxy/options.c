@@ -33,7 +33,9 @@ static const struct flag rows[] = {
     { "readiness-port",    FLAG_PORT,   OFF(readiness_port),       "15021",         "/healthz/ready", NULL },
     { "prometheus-port",   FLAG_PORT,   OFF(prometheus_port),      "15090",         "/stats/prometheus", NULL },
     { "app",               FLAG_STR,    OFF(app),                  "127.0.0.1:8080","HOST:PORT of the application", NULL },
-    { "access-log",        FLAG_STR,    OFF(access_log),           "-",             "JSON access log: a file, - for stdout, none", NULL },
+    { "access-log",        FLAG_STR,    OFF(access_log),           "-",             "access log: a file, - for stdout, none", NULL },
+    { "access-log-format", FLAG_STR,    OFF(access_log_format),    "json",          "json, text (both Istio's), or Envoy's operators: '%REQ(:METHOD)% %RESPONSE_CODE%'", NULL },
+    { "access-log-from",   FLAG_UINT,   OFF(access_log_from),      "0",             "lines only for requests answered with this status or more, or not at all: 400", NULL },
     { "trace-sampling",    FLAG_DOUBLE, OFF(trace_sampling),       "100",           "percent of the traces begun here that send spans; records are always sent", NULL },
     { "metrics-series",    FLAG_UINT,   OFF(metrics_series),       "300",           "label sets of Istio's metrics; what comes beyond them counts as one named other; 0: no such metrics", NULL },
     { "metrics-expiry",    FLAG_NSEC,   OFF(metrics_expiry_ns),    "1h",            "a label set not used for this long goes; 0s: never", NULL },
@@ -83,6 +85,8 @@ static int check(struct options *o, struct err *err)
                        (unsigned long long)o->max_head);
     if (o->max_connections == 0 || o->max_upstream == 0)
         return err_set(err, ERR_USAGE, "--max-connections and --max-upstream must not be 0");
+    if (o->access_log_from > 999)
+        return err_set(err, ERR_USAGE, "--access-log-from: want a status, 0 to 999");
     if (o->metrics_series > SERIES_MAX)
         return err_set(err, ERR_USAGE, "--metrics-series: want 0 to %d", SERIES_MAX);
     if (!(o->trace_sampling >= 0 && o->trace_sampling <= 100))

@@ -22,6 +22,8 @@ struct options {
     int64_t idle_ns, upstream_idle_ns, stream_idle_ns, drain_ns, handover_ns, reload_interval_ns;
     uint64_t max_head, max_connections, max_upstream, telemetry_queue;
     double trace_sampling;
+    const char *access_log_format;
+    uint64_t access_log_from;
     uint64_t metrics_series;
     int64_t metrics_expiry_ns;
 

@@ -29,6 +29,8 @@ static void put_request(const struct stream *s, struct exchange *x)
     x->is_sampled = s->trace.is_sampled;
     x->trace_state = s->trace_state;
     x->protocol_text = s->down_h2 ? SV("HTTP/2") : h->minor ? SV("HTTP/1.1") : SV("HTTP/1.0");
+    x->reason = s->details[0] ? sv_z(s->why) : SV_NONE;
+    x->request = h;
     x->x_forwarded_for = s->seen[FIELD_XFF];
     x->downstream_local_address = s->down->local_addr;
     x->downstream_remote_address = s->down->peer_addr;

@@ -107,6 +107,8 @@ static int start_telemetry(struct worker *w, struct err *err)
         .pod = sv_z(o->pod),
         .queue_bytes = o->telemetry_queue,
         .access_log_fd = w->access_log_fd,
+        .access_log_format = o->access_log_format,
+        .access_log_from = (unsigned)o->access_log_from,
         .metrics_series = o->metrics_series,
         .metrics_expiry_ns = o->metrics_expiry_ns,
     };

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * access_log.c - Istio's JSON access log.
+ * access_log.c - Istio's access log.
  *
  * Standard output is shared: switching it to non-blocking would change it for every process that
  * has it open. So the descriptor is asked with poll() and then given at most PIPE_BUF bytes, which
  * a pipe that polls writable takes at once and keeps in one piece; lines are therefore never torn
  * by another writer unless one alone is longer.
  *
- * Values follow Envoy's formatter: text missing is null, except response_flags, which is "-";
+ * Values of the JSON follow Envoy's formatter: text missing is null, except response_flags, which is "-";
  * upstream_service_time is a header there and so a string of milliseconds. */
 #include "proxy/telemetry/access_log.h"
 #include "base/clock.h"
@@ -140,9 +140,13 @@ void access_log_done(struct access_log *l)
 void access_log_add(struct access_log *l, const struct exchange *x)
 {
     AUTO_DONE(buf) line = { 0 };
-    if (l->fd < 0)
+    unsigned status = x->call.response_code;
+    if (l->fd < 0 || (status && status < l->status_min))
         return;
-    access_log_format(&line, x);
+    if (l->format.len)
+        log_format_put(&l->format, x, &line);
+    else
+        access_log_format(&line, x);
     buf_putc(&line, '\n');
     if (line.failed || l->waiting.len + line.len > l->bytes_max) {
         l->lines_dropped++;

@@ -1,5 +1,5 @@
-/* access_log.h - one line of JSON a request, with Istio's 24 keys, to a file descriptor that may be
- * slow.
+/* access_log.h - a line for each request, to a file descriptor that may be slow: JSON with Istio's 24
+ * keys, or what a format string says.
  *
  * Lines gather in a bounded buffer and leave at the end of the loop turn; what the reader does not
  * take at once waits, and when the buffer is full whole lines are dropped and counted. One thread. */
@@ -8,15 +8,17 @@
 
 #include "base/buf.h"
 #include "net/loop.h"
-#include "proxy/telemetry/exchange.h"
+#include "proxy/telemetry/log_format.h"
 
-/* The line, without its end. */
+/* The line as JSON, without its end. */
 void access_log_format(struct buf *to, const struct exchange *x);
 
 struct access_log {
     struct loop *loop;
     int fd; /* borrowed; -1: off */
     size_t bytes_max;
+    struct log_format format; /* no parts: JSON */
+    unsigned status_min;      /* only requests answered with it or more, or not at all */
     struct buf waiting;
     struct defer at_turn_end;
     struct timer again;

@@ -5,6 +5,7 @@
 #define PROXY_TELEMETRY_EXCHANGE_H
 
 #include "model/call.h"
+#include "wire/http_msg.h"
 
 struct authz_decision; /* proxy/authz/authz.h */
 
@@ -20,6 +21,8 @@ struct exchange {
     struct sv upstream_cluster; /* "outbound|9080|v1|..." or "inbound|9080||" */
     struct sv upstream_local_address, downstream_local_address, downstream_remote_address;
     struct sv connection_termination_details, upstream_transport_failure_reason;
+    struct sv reason;                /* of an answer of the proxy's own, for people; empty: none */
+    const struct http_head *request; /* NULL: fields that are not named above are not known */
     const struct authz_decision *authz; /* NULL: nobody was asked */
     unsigned resends;                   /* how often it was sent again upstream */
     bool is_front; /* a gateway's caller side: destination is the gateway itself */

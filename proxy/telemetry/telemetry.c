@@ -203,6 +203,22 @@ void telemetry_drain(struct telemetry *t, int64_t deadline_ns, telemetry_drained
         timer_set(&t->drain, deadline_ns);
 }
 
+static int set_format(struct telemetry *t, const struct telemetry_conf *conf, struct err *err)
+{
+    struct sv text = sv_z(conf->access_log_format);
+    t->log.status_min = conf->access_log_from;
+    if (!text.len || sv_eq(text, SV("json")))
+        return 0;
+    if (sv_eq(text, SV("text")))
+        text = sv_z(log_format_istio);
+    else if (sv_index(text, '%') == text.len)
+        return err_set(err, ERR_USAGE, "access log format: expected json, text, or a text with %%");
+    int rc = log_format_compile(text, &t->mem, &t->log.format, err);
+    if (rc < 0)
+        err_context(err, "access log format");
+    return rc;
+}
+
 static int set_up(struct telemetry *t, const struct telemetry_conf *conf, struct err *err)
 {
     AUTO_DONE(buf) resource = { 0 };
@@ -214,9 +230,10 @@ static int set_up(struct telemetry *t, const struct telemetry_conf *conf, struct
     t->resource = arena_copy(&t->mem, buf_sv(&resource));
     if (!url.p || resource.failed || !t->resource.p)
         return err_set(err, ERR_NOMEM, "telemetry");
-    if (!url.len)
-        return 0;
-    int rc = collector_url_parse(url, &t->url, err);
+    int rc = set_format(t, conf, err);
+    if (rc < 0 || !url.len)
+        return rc;
+    rc = collector_url_parse(url, &t->url, err);
     if (rc < 0)
         return rc;
     t->exporter = exporter_new(t->loop, &t->url, on_fate, t, err);

@@ -17,14 +17,16 @@ struct loop;
 struct telemetry;
 
 struct telemetry_conf {
-    const char *collector_url; /* "http://HOST:PORT[/prefix]"; NULL or "": records go nowhere */
-    struct identity self;      /* resource of every record; copied */
-    struct sv service_account; /* copied; may be empty */
-    struct sv pod;             /* copied; may be empty */
-    size_t queue_bytes;        /* encoded, waiting or in flight; 0: TELEMETRY_QUEUE_BYTES */
-    int64_t flush_ns;          /* longest wait of a record before it is sent; 0: 1 s */
-    int access_log_fd;         /* borrowed, its flags stay as they are; -1: no access log */
-    size_t access_log_bytes;   /* buffered before lines are dropped; 0: 256 KiB */
+    const char *collector_url;     /* "http://HOST:PORT[/prefix]"; NULL or "": records go nowhere */
+    struct identity self;          /* resource of every record; copied */
+    struct sv service_account;     /* copied; may be empty */
+    struct sv pod;                 /* copied; may be empty */
+    size_t queue_bytes;            /* encoded, waiting or in flight; 0: TELEMETRY_QUEUE_BYTES */
+    int64_t flush_ns;              /* longest wait of a record before it is sent; 0: 1 s */
+    int access_log_fd;             /* borrowed, its flags stay as they are; -1: no access log */
+    size_t access_log_bytes;       /* buffered before lines are dropped; 0: 256 KiB */
+    const char *access_log_format; /* "json" (NULL: this), "text", or a format string */
+    unsigned access_log_from;  /* only requests answered with this status or more, or not at all */
     uint64_t metrics_series;   /* label sets of Istio's metrics; 0: none are kept */
     int64_t metrics_expiry_ns; /* a series not used for so long goes; 0: never */
 };

@@ -72,6 +72,113 @@ static void test_keys(void **state)
     json_decref(o);
 }
 
+/* Against what Envoy writes for the same request. */
+static void test_format(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *format, *want; /* want NULL: refused */
+    } cases[] = {
+        { log_format_istio,
+          "[2026-01-02T03:04:05.678Z] \"POST /reviews/0?a=b HTTP/1.1\" 200 - via_upstream - \"-\" "
+          "3 295 12 "
+          "11 \"-\" \"curl/7 \"x\"\" \"8d3a40d5-0000-4000-8000-000000000001\" \"reviews:9080\" "
+          "\"127.1.0.7:15006\" outbound|9080|v2|reviews.default.svc.cluster.local - "
+          "127.1.0.3:15001 "
+          "127.1.0.3:41000 - default" },
+        { "a%%b", "a%b" },
+        { "%REQ(x-one)% %REQ(X-ONE?:PATH):3% %REQ(none?:PATH):3% %REQ(none)%", "first fir /re -" },
+        { "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%|%DOWNSTREAM_LOCAL_PORT%", "127.1.0.3|15001" },
+        { "%UPSTREAM_PEER_URI_SAN%|%DOWNSTREAM_PEER_URI_SAN%",
+          "spiffe://cluster.local/ns/default/sa/reviews|-" },
+        { "%UPSTREAM_TLS_VERSION% %UPSTREAM_REQUEST_ATTEMPT_COUNT% %GRPC_STATUS_NUMBER%",
+          "TLSv1.3 3 -" },
+        { "%TRACE_ID%", "01020300000000000000000000000000" },
+        { "%TULLE_REASON%", "no ?endpoints" },
+        { "%PROTOCOL:4%", "HTTP" },
+        { "%", NULL },
+        { "x %REQ(:PATH) y", NULL },
+        { "%FOO%", NULL },
+        { "%REQ%", NULL },
+        { "%REQ()%", NULL },
+        { "%PROTOCOL(x)%", NULL },
+        { "%PROTOCOL:0%", NULL },
+        { "%PROTOCOL:x%", NULL },
+        { "%RESP(content-type)%", NULL },
+        { "%START_TIME(%s)%", NULL },
+    };
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        AUTO_DONE(arena) mem = { 0 };
+        AUTO_DONE(buf) line = { 0 };
+        struct log_format f;
+        struct err err = { 0 };
+        struct exchange x = exchange_fixture();
+        struct http_header slots[] = { { SV("X-One"), SV("first") } };
+        struct http_head head = { .headers = slots, .headers_len = 1 };
+        x.request = &head;
+        x.reason = SV("no \nendpoints");
+        print_message("case: %s\n", cases[i].format);
+        int rc = log_format_compile(sv_z(cases[i].format), &mem, &f, &err);
+        if (!cases[i].want) {
+            print_message("  %s\n", err.why);
+            assert_int_equal(rc, ERR_USAGE);
+            continue;
+        }
+        assert_int_equal(rc, 0);
+        log_format_put(&f, &x, &line);
+        assert_int_equal(line.len, strlen(cases[i].want));
+        assert_memory_equal(buf_sv(&line).p, cases[i].want, line.len);
+    }
+}
+
+static void test_format_of_tcp(void **state)
+{
+    (void)state;
+    AUTO_DONE(arena) mem = { 0 };
+    AUTO_DONE(buf) line = { 0 };
+    struct log_format f;
+    struct exchange x = { .call = { .grpc_status = -1, .duration_ns = 5000000, .bytes_sent = 7 },
+                          .upstream_service_time_ns = -1 };
+    assert_int_equal(log_format_compile(sv_z(log_format_istio), &mem, &f, NULL), 0);
+    log_format_put(&f, &x, &line);
+    assert_true(sv_contains(buf_sv(&line), SV("] \"- - -\" 0 - - - \"-\" 0 7 5 - \"-\" ")));
+}
+
+static void test_only_failures(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new(NULL);
+    struct access_log log;
+    static const uint16_t statuses[] = { 200, 399, 400, 503, 0 };
+    access_log_init(&log, loop, STDOUT_FILENO, 65536);
+    log.status_min = 400;
+    for (size_t i = 0; i < NELEMS(statuses); i++) {
+        struct exchange x = exchange_fixture();
+        x.call.response_code = statuses[i];
+        access_log_add(&log, &x);
+    }
+    size_t lines = 0;
+    for (size_t i = 0; i < log.waiting.len; i++)
+        lines += buf_sv(&log.waiting).p[i] == '\n';
+    assert_int_equal(lines, 3);
+    buf_clear(&log.waiting);
+    access_log_done(&log);
+    loop_free(loop);
+}
+
+static void test_format_nomem(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n <= 2; n++) {
+        AUTO_DONE(arena) mem = { 0 };
+        struct log_format f;
+        mem_fail_nth(n);
+        int rc = log_format_compile(sv_z(log_format_istio), &mem, &f, NULL);
+        mem_fail_nth(0);
+        assert_true(rc == ERR_NOMEM || n == 2);
+    }
+}
+
 static void on_stop(struct timer *t)
 {
     loop_stop(t->loop);
@@ -123,8 +230,9 @@ static void test_slow_reader(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_slow_reader),
+        cmocka_unit_test(test_keys),          cmocka_unit_test(test_format),
+        cmocka_unit_test(test_format_of_tcp), cmocka_unit_test(test_only_failures),
+        cmocka_unit_test(test_format_nomem),  cmocka_unit_test(test_slow_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
