@@ -8,7 +8,7 @@ from gateway_support import HTTP, OUT, Net, Proxy
 from support import check
 
 PROXY, SEEDS, TULLE = sys.argv[1:4]
-net = Net("127.1.29")
+net = Net("127.1.37")
 
 
 def seed(name):

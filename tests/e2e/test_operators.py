@@ -8,7 +8,7 @@ from gateway_support import OUT, Net, Proxy
 from support import check, folder, wait_until
 
 PROXY = sys.argv[1]
-net = Net("127.1.31")
+net = Net("127.1.39")
 APP = net.service("app", 9080)
 
 
@@ -34,8 +34,8 @@ def test_text():
     first, second = lines(g, 2)
     m = re.fullmatch(
         r'\[(?P<at>[-\dT:.]+Z)\] "GET /x\?y=1 HTTP/1\.1" 200 - via_upstream - "-" 0 (?P<sent>\d+) (?P<ms>\d+) \d+ "-" '
-        r'"me "two"" "one" "app:9080" "127\.1\.31\.1:\d+" outbound\|9080\|\|app\.default\.svc\.cluster\.local '
-        r'127\.[.\d]+:\d+ 127\.1\.31\.\d+:\d+ 127\.[.\d]+:\d+ - default', first)
+        r'"me "two"" "one" "app:9080" "127\.1\.39\.1:\d+" outbound\|9080\|\|app\.default\.svc\.cluster\.local '
+        r'127\.[.\d]+:\d+ 127\.1\.39\.\d+:\d+ 127\.[.\d]+:\d+ - default', first)
     check(m and int(m["sent"]) > 0, first)
     check(re.search(r'" 404 NR route_not_found - "-" 0 \d+ \d+ - "-" "-" "two" "nobody" "-" - - ', second), second)
     g.stop()
@@ -54,7 +54,7 @@ def test_custom():
 def test_refused():
     for text, why in (("%FOO%", "at byte 1: 'FOO': no operator that is known here"),
                       ("a %REQ(", "the closing % is missing"), ("jsonl", "expected json, text")):
-        r = subprocess.run([PROXY, f"--access-log-format={text}", "--listen=127.1.31.99"], capture_output=True,
+        r = subprocess.run([PROXY, f"--access-log-format={text}", "--listen=127.1.39.99"], capture_output=True,
                            text=True, timeout=20, check=False)
         check(r.returncode == 2 and why in r.stderr, r)
 

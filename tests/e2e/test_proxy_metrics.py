@@ -9,7 +9,7 @@ from gateway_support import (APP, DOOR, IN, OUT, PROM, Net, Proxy, Server, make_
 from support import check, folder, wait_until
 
 PROXY = sys.argv[1]
-net = Net("127.1.30")
+net = Net("127.1.38")
 REVIEWS, PAGE, GATE, SMALL = (f"{net.net}.{n}" for n in range(1, 5))
 PRINCIPAL = "spiffe://cluster.local/ns/default/sa/"
 MESH = f"""apiVersion: v1
