@@ -90,7 +90,7 @@ static void add_call(void *to, const struct call *said, const struct called_half
     struct fold *f = to;
     struct call c = *said;
     bool is_other;
-    if (c.reporter <= REPORTER_DESTINATION && c.tls != TLS_UNKNOWN)
+    if (c.reporter <= REPORTER_DESTINATION && c.tls != TLS_UNKNOWN && c.tls_basis == TLS_BASIS_NONE)
         c.tls_basis = TLS_BASIS_HANDSHAKE; /* our proxies say only what they did */
     if (c.reporter == REPORTER_SOURCE)
         identity_of_host(&c.destination, c.destination_service);

@@ -46,7 +46,7 @@ struct call {
     enum reporter reporter;
     enum protocol protocol;
     enum tls_state tls;
-    enum tls_basis tls_basis; /* not stored: the fold sets it for access records */
+    enum tls_basis tls_basis; /* NONE of a known state: by handshake (records of our proxies) */
     struct identity source, destination;
     int64_t start_ns, duration_ns;
     uint64_t bytes_received, bytes_sent; /* request and response body as the reporter saw them */
@@ -63,6 +63,9 @@ struct call {
     int64_t peer_cert_expiry_ns;                                 /* 0 when unknown */
     struct trace_id trace_id;
     struct span_id span_id;
+    struct sv own_address,
+        peer_address; /* "ip:port" of the reporter and of the other end, where the
+                                            latter is not named otherwise; not stored */
 };
 
 /* The called half of a pair, by its own clock. */

@@ -257,6 +257,8 @@ static struct identity identity_get(struct texts_r *t)
     return who;
 }
 
+_Static_assert(TLS_STATES_LEN == 1 << ROW_TLS_BASIS_SHIFT, "every value of the bits is a state");
+
 static unsigned enum_get(struct rd *r, unsigned len)
 {
     unsigned v = rd_u8(r);
@@ -272,7 +274,9 @@ void call_get(struct texts_r *t, struct call *c, int64_t *previous_start_ns)
     struct rd *r = &t->rd;
     c->reporter = (enum reporter)enum_get(r, REPORTERS_LEN);
     c->protocol = (enum protocol)enum_get(r, PROTOCOLS_LEN);
-    c->tls = (enum tls_state)enum_get(r, TLS_STATES_LEN);
+    unsigned tls = enum_get(r, TLS_BASES_LEN << ROW_TLS_BASIS_SHIFT);
+    c->tls = (enum tls_state)(tls & ((1U << ROW_TLS_BASIS_SHIFT) - 1));
+    c->tls_basis = (enum tls_basis)(tls >> ROW_TLS_BASIS_SHIFT);
     c->source = identity_get(t);
     c->destination = identity_get(t);
     c->start_ns = (int64_t)((uint64_t)*previous_start_ns + (uint64_t)rd_zigzag(r));

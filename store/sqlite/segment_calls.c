@@ -44,6 +44,7 @@ enum call_number {
 };
 
 _Static_assert(REPORTERS_LEN <= 4 && PROTOCOLS_LEN <= 4 && TLS_STATES_LEN <= 4, "two bits each");
+_Static_assert(TLS_BASES_LEN <= 8, "three bits");
 
 _Static_assert(NELEMS(texts) == CALL_TEXTS_LEN, "a dictionary each");
 
@@ -70,6 +71,7 @@ const struct added_call *segment_add_call(struct segment_w *w, const struct call
         .reporter = (uint8_t)c->reporter,
         .protocol = (uint8_t)c->protocol,
         .tls = (uint8_t)c->tls,
+        .tls_basis = (uint8_t)c->tls_basis,
     };
     for (size_t t = 0; t < CALL_TEXTS_LEN; t++) {
         struct sv text;
@@ -87,7 +89,9 @@ static uint64_t number_of(const struct added_call *c, enum call_number which,
                           const struct added_call *before)
 {
     switch (which) {
-    case N_KINDS: return (unsigned)c->reporter | (unsigned)c->protocol << 2 | (unsigned)c->tls << 4;
+    case N_KINDS:
+        return (unsigned)c->reporter | (unsigned)c->protocol << 2 | (unsigned)c->tls << 4 |
+               (unsigned)c->tls_basis << 6;
     case N_START: return zigzag((int64_t)((uint64_t)c->start_ns - (uint64_t)before->start_ns));
     case N_DURATION: return zigzag(c->duration_ns);
     case N_RECEIVED: return c->bytes_received;
@@ -176,7 +180,8 @@ static struct call *add_calls(struct streams_r *r, struct batch *b, uint64_t n)
 static void set_kinds(struct streams_r *r, struct call *c, uint64_t kinds)
 {
     unsigned reporter = kinds & 3, protocol = kinds >> 2 & 3, tls = kinds >> 4 & 3;
-    if (kinds >> 6 || reporter >= REPORTERS_LEN || protocol >= PROTOCOLS_LEN ||
+    uint64_t basis = kinds >> 6;
+    if (basis >= TLS_BASES_LEN || reporter >= REPORTERS_LEN || protocol >= PROTOCOLS_LEN ||
         tls >= TLS_STATES_LEN) {
         rd_fail(&r->rd, ERR_MALFORMED, "kinds %llx of a call", (unsigned long long)kinds);
         return;
@@ -184,6 +189,7 @@ static void set_kinds(struct streams_r *r, struct call *c, uint64_t kinds)
     c->reporter = (enum reporter)reporter;
     c->protocol = (enum protocol)protocol;
     c->tls = (enum tls_state)tls;
+    c->tls_basis = (enum tls_basis)basis;
 }
 
 static void set_number(struct streams_r *r, struct call *c, enum call_number which, uint64_t v,
