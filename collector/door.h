@@ -1,6 +1,7 @@
 /* door.h - the OTLP/HTTP door: export requests in, answers out.
  *
  *   POST /v1/traces, /v1/logs   application/x-protobuf or application/json, plain or compressed
+ *   POST /v1/envoy-logs         text/plain, application/x-ndjson or application/json
  *
  * 200 after the commit (with partial_success when records were refused), 400 bytes that cannot be
  * read (reason and offset), 404, 405, 408, 411 as HTTP has them, 413 over a limit, 415 another

@@ -96,16 +96,22 @@ static void choose_decoder(struct caller *c)
     const struct decoder *decoder = decoder_find(path, type, &is_path);
     if (sv_eq(path, SV("/v1/metrics")))
         export_refuse(c, 404, RPC_UNIMPLEMENTED,
-                      "metrics are not taken here; this door serves /v1/traces and /v1/logs");
+                      "metrics are not taken here; this door serves /v1/traces, /v1/logs and "
+                      "/v1/envoy-logs");
     else if (!is_path)
         export_refuse(c, 404, RPC_NOT_FOUND,
-                      "no such path; this door serves /v1/traces and /v1/logs");
+                      "no such path; this door serves /v1/traces, /v1/logs and /v1/envoy-logs");
     else if (!sv_eq(h->method, SV("POST")))
         export_refuse(c, 405, RPC_UNIMPLEMENTED, "only POST is served here");
     else if (!decoder)
-        export_refuse(c, 415, RPC_INVALID_ARGUMENT,
-                      "Content-Type '%.*s': application/x-protobuf and application/json are read",
-                      (int)MIN(type.len, (size_t)80), type.p ? type.p : "");
+        export_refuse(c, 415, RPC_INVALID_ARGUMENT, "Content-Type '%.*s': %s are read",
+                      (int)MIN(type.len, (size_t)80), type.p ? type.p : "",
+                      sv_eq(path, SV("/v1/envoy-logs"))
+                          ? "text/plain, application/x-ndjson and application/json"
+                          : "application/x-protobuf and application/json");
+    else if (sv_eq(type, SV("text/plain")) && http_get(h, SV("origin")).len)
+        export_refuse(c, 403, RPC_INVALID_ARGUMENT,
+                      "text/plain with an Origin: pages of other sites could send it");
     r->decoder = decoder;
     if (decoder)
         r->answer_format = decoder->format;
@@ -237,7 +243,10 @@ static struct batch *decode(struct caller *c, struct err *err)
     }
     body = mem ? sv_of(mem, body.len) : SV_NONE;
     b->received_ns = clock_wall_ns();
-    return r->decoder->decode(body, b, &c->door->conf.limits, err) < 0 ? NULL : TAKE(b);
+    int rc = r->decoder->decode(body, b, &c->door->conf.limits, err);
+    if (rc == 0 && addresses_settle(&c->door->addresses, b, b->received_ns) < 0)
+        rc = err_set(err, ERR_NOMEM, "addresses of proxies");
+    return rc < 0 ? NULL : TAKE(b);
 }
 
 static void refuse_bytes(struct caller *c, const struct err *err)

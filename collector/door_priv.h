@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "door.h"
+#include "ingest/addresses.h"
 #include "ingest/answer.h"
 #include "net/conn.h"
 #include "net/listener.h"
@@ -78,6 +79,7 @@ struct door {
     struct listener *listener;
     struct list callers;
     size_t callers_len, committing_len;
+    struct addresses addresses;
     bool is_stopping;
     struct timer give_up; /* while draining */
     struct defer drained;

@@ -6,6 +6,7 @@
  * and are read once; a record's own come on top of them. Senders that write every value as text (Envoy does) are understood:
  * an INT may be a string of digits. */
 #include "ingest/access.h"
+#include "ingest/envoy_access.h"
 #include "tallies.h"
 #include <stddef.h>
 
@@ -168,6 +169,30 @@ static void or_unknown(struct identity *id, struct sv principal_seen)
     id->principal = principal_seen.len ? principal_seen : IDENTITY_UNKNOWN;
 }
 
+void access_fill_unknown(struct call *c)
+{
+    or_unknown(&c->source, c->source_principal_seen);
+    or_unknown(&c->destination, c->destination_principal_seen);
+}
+
+void access_name_both_ends(struct call *c, const struct attr *list, size_t n)
+{
+    size_t next = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct access_key *k = key_find(list[i].key, &next);
+        const struct access_field *f = k ? &fields[k - keys] : NULL;
+        const struct value *v = &list[i].value;
+        bool is_name = f && f->to == TO_SV &&
+                       (f->offset - offsetof(struct call, source) < sizeof(c->source) ||
+                        f->offset - offsetof(struct call, destination) < sizeof(c->destination));
+        if (is_name && v->type == VALUE_STR && v->str.len && !sv_eq(v->str, SV("-")))
+            *(struct sv *)(void *)((char *)c + f->offset) = v->str;
+        else if (f && f->to == TO_I16 && v->type != VALUE_EMPTY &&
+                 set_integer(&c->grpc_status, TO_I16, v))
+            c->protocol = PROTOCOL_GRPC;
+    }
+}
+
 static int keep(struct gather *g, const struct log_record *rec, const struct attr *list, size_t n)
 {
     struct call *c;
@@ -185,8 +210,7 @@ static int keep(struct gather *g, const struct log_record *rec, const struct att
     if (c->reporter != REPORTER_SOURCE && c->reporter != REPORTER_DESTINATION)
         gather_bad(g, ERR_MALFORMED, rec->at,
                    "access record: reporter is neither source nor destination");
-    or_unknown(&c->source, c->source_principal_seen);
-    or_unknown(&c->destination, c->destination_principal_seen);
+    access_fill_unknown(c);
     if (c->start_ns <= 0)
         gather_bad(g, ERR_MALFORMED, rec->at, "access record: the time is missing");
     if (!gather_record_ends(g))
@@ -204,9 +228,12 @@ int access_record_ends(struct gather *g, struct log_record *rec)
         if (sv_eq(list[i].key, EVENT_NAME) && list[i].value.type == VALUE_STR)
             rec->event_name = list[i].value.str;
     int rc = 0;
-    if (sv_eq(rec->event_name, EVENT_ACCESS))
+    bool is_access = sv_eq(rec->event_name, EVENT_ACCESS);
+    if (is_access)
         rc = keep(g, rec, list, n);
-    else if (gather_record_ends(g))
+    else
+        rc = envoy_record(g, rec, list, n, &is_access);
+    if (rc == 0 && !is_access && gather_record_ends(g))
         tally(TALLY_LOGS_IGNORED, 1);
     g->attrs.len = rec->attrs_mark;
     return rc;

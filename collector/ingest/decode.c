@@ -7,6 +7,9 @@ const struct decoder decoders[] = {
     { { "/v1/traces", 10 }, { "application/json", 16 },       SIGNAL_TRACES, FORMAT_JSON,     otlp_json_traces_decode },
     { { "/v1/logs", 8 },    { "application/x-protobuf", 22 }, SIGNAL_LOGS,   FORMAT_PROTOBUF, otlp_proto_logs_decode },
     { { "/v1/logs", 8 },    { "application/json", 16 },       SIGNAL_LOGS,   FORMAT_JSON,     otlp_json_logs_decode },
+    { { "/v1/envoy-logs", 14 }, { "text/plain", 10 },           SIGNAL_LOGS, FORMAT_JSON,     envoy_lines_decode },
+    { { "/v1/envoy-logs", 14 }, { "application/x-ndjson", 20 }, SIGNAL_LOGS, FORMAT_JSON,     envoy_lines_decode },
+    { { "/v1/envoy-logs", 14 }, { "application/json", 16 },     SIGNAL_LOGS, FORMAT_JSON,     envoy_lines_decode },
 };
 /* clang-format on */
 const size_t decoders_len = NELEMS(decoders);

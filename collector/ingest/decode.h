@@ -19,6 +19,7 @@ decode_fn otlp_proto_traces_decode; /* ExportTraceServiceRequest */
 decode_fn otlp_proto_logs_decode;   /* ExportLogsServiceRequest: access records become calls */
 decode_fn otlp_json_traces_decode;
 decode_fn otlp_json_logs_decode;
+decode_fn envoy_lines_decode; /* access-log lines in Istio's format, one a line */
 
 enum wire_signal { SIGNAL_TRACES, SIGNAL_LOGS };
 enum wire_format { FORMAT_PROTOBUF, FORMAT_JSON };

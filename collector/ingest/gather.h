@@ -10,6 +10,7 @@
 #include "ingest/key_orders.h"
 #include "model/batch.h"
 #include "model/limits.h"
+#include "normalize/semconv.h"
 
 struct pile {
     char *mem;
@@ -30,6 +31,8 @@ struct gather {
     struct resource *resource; /* of the group being read, in the batch */
     struct scope *scope;
     struct call_scope call_scope;
+    struct semconv names; /* of attributes, once has_names */
+    bool has_names;
 };
 
 void gather_init(struct gather *g, struct batch *b, const struct limits *lim);

@@ -82,6 +82,11 @@ void json_attrs(struct json_in *j, struct gather *g)
         read_key_value(j, g, 0);
 }
 
+void json_value(struct json_in *j, struct gather *g, struct value *ret_v)
+{
+    read_value(j, g, 0, ret_v);
+}
+
 static void read_array(struct json_in *j, struct gather *g, unsigned depth, struct value *ret_v)
 {
     size_t mark = g->values.len;

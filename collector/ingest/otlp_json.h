@@ -23,6 +23,9 @@ uint64_t json_enum(struct json_in *j, const struct sv *names, size_t len);
 /* An array of KeyValue onto the pile of attributes. */
 void json_attrs(struct json_in *j, struct gather *g);
 
+/* An AnyValue. */
+void json_value(struct json_in *j, struct gather *g, struct value *ret_v);
+
 /* The names that differ between spans and logs. */
 struct json_group {
     struct sv groups, scopes, records; /* "resourceSpans", "scopeSpans", "spans" */

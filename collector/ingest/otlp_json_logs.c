@@ -9,6 +9,7 @@ static void read_record(struct json_in *j, struct gather *g)
         { "timeUnixNano", 12 }, { "observedTimeUnixNano", 20 },
         { "attributes", 10 },   { "traceId", 7 },
         { "spanId", 6 },        { "eventName", 9 },
+        { "body", 4 },
     };
     struct log_record rec = { .at = jin_offset(j), .attrs_mark = g->attrs.len };
     struct sv key;
@@ -20,6 +21,7 @@ static void read_record(struct json_in *j, struct gather *g)
         case 3: json_id(j, g, rec.trace_id.b, 16, "traceId"); break;
         case 4: json_id(j, g, rec.span_id.b, 8, "spanId"); break;
         case 5: rec.event_name = jin_str(j); break;
+        case 6: json_value(j, g, &rec.body); break;
         default: jin_skip(j);
         }
     }

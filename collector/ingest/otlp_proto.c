@@ -127,6 +127,11 @@ void proto_attrs(struct rd *r, struct pb_tag t, struct gather *g)
     }
 }
 
+void proto_value(struct rd *r, struct pb_tag t, struct gather *g, struct value *ret_v)
+{
+    read_value(r, t, g, 0, ret_v);
+}
+
 static void read_array(struct rd *r, struct pb_tag t, struct gather *g, unsigned depth,
                        struct value *ret_v)
 {

@@ -18,6 +18,8 @@ void proto_id(struct rd *r, struct pb_tag t, struct gather *g, uint8_t *out, siz
 int64_t proto_time(struct rd *r, struct pb_tag t, struct gather *g, const char *what);
 /* The KeyValue just announced, and those that follow it in the same field, onto the pile of attributes. */
 void proto_attrs(struct rd *r, struct pb_tag t, struct gather *g);
+/* An AnyValue. */
+void proto_value(struct rd *r, struct pb_tag t, struct gather *g, struct value *ret_v);
 /* Into g->resource and g->scope. */
 void proto_resource(struct rd *r, struct pb_tag t, struct gather *g);
 void proto_scope(struct rd *r, struct pb_tag t, struct gather *g);

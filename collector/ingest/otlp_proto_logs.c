@@ -11,6 +11,7 @@ static void read_record(struct rd *r, struct pb_tag t, struct gather *g)
         switch (u.field) {
         case OTLP_LOG_TIME: rec.time_ns = proto_time(r, u, g, "time"); break;
         case OTLP_LOG_OBSERVED_TIME: rec.observed_ns = proto_time(r, u, g, "observed_time"); break;
+        case OTLP_LOG_BODY: proto_value(r, u, g, &rec.body); break;
         case OTLP_LOG_ATTRIBUTES: proto_attrs(r, u, g); break;
         case OTLP_LOG_TRACE_ID: proto_id(r, u, g, rec.trace_id.b, 16, "trace_id"); break;
         case OTLP_LOG_SPAN_ID: proto_id(r, u, g, rec.span_id.b, 8, "span_id"); break;

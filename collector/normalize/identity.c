@@ -52,6 +52,18 @@ static void split_envoy_name(struct identity *who)
     who->service = sv_sub(who->service, 0, dot);
 }
 
+/* "sidecar~10.1.2.3~reviews-v1-545db77b95-wjtlq.default~default.svc.cluster.local" */
+static struct sv pod_of_node(struct sv node, struct sv *ret_namespace)
+{
+    struct sv part, pod;
+    *ret_namespace = SV_NONE;
+    if (!sv_cut(&node, '~', &part) || !sv_cut(&node, '~', &part) || !sv_cut(&node, '~', &pod))
+        return SV_NONE;
+    size_t dot = sv_rindex(pod, '.');
+    *ret_namespace = sv_from(pod, MIN(dot + 1, pod.len));
+    return sv_sub(pod, 0, dot);
+}
+
 struct identity identity_from_roles(const struct roles *r, bool is_envoy)
 {
     struct identity who = {
@@ -64,8 +76,14 @@ struct identity identity_from_roles(const struct roles *r, bool is_envoy)
     struct sv pod = roles_str(r, ROLE_POD), canonical = roles_str(r, ROLE_CANONICAL);
     if (sv_starts(who.service, SDK_DEFAULT_SERVICE))
         who.service = SV_NONE;
-    if (is_envoy)
+    if (is_envoy) {
+        struct sv namespace, of_node = pod_of_node(roles_str(r, ROLE_NODE), &namespace);
+        if (!pod.len)
+            pod = of_node;
+        if (!who.namespace.len)
+            who.namespace = namespace;
         split_envoy_name(&who);
+    }
     if (canonical.len)
         who.service = canonical;
     if (!who.workload.len && pod.len)

@@ -9,7 +9,7 @@
 #define IDENTITY_ROLES                                                                             \
     (ROLE_BIT(ROLE_CLUSTER) | ROLE_BIT(ROLE_NAMESPACE) | ROLE_BIT(ROLE_WORKLOAD) |                 \
      ROLE_BIT(ROLE_SERVICE) | ROLE_BIT(ROLE_VERSION) | ROLE_BIT(ROLE_POD) |                        \
-     ROLE_BIT(ROLE_CANONICAL))
+     ROLE_BIT(ROLE_CANONICAL) | ROLE_BIT(ROLE_NODE))
 
 /* is_envoy: service.name may be "name.namespace", as Istio's bootstrap makes it. */
 struct identity identity_from_roles(const struct roles *r, bool is_envoy);

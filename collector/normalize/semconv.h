@@ -20,6 +20,7 @@ enum role {
     ROLE_KIND,
     ROLE_MESSAGING,
     ROLE_NAMESPACE,
+    ROLE_NODE, /* Envoy's name of itself, "sidecar~IP~POD.NAMESPACE~DOMAIN" in Istio */
     ROLE_PEER_ADDRESS,
     ROLE_PEER_SERVICE,
     ROLE_POD, /* pod or replica set: the workload's name with suffixes */

@@ -24,5 +24,8 @@ int clock_cond_init(pthread_cond_t *cond);
 #define CLOCK_RFC3339_SIZE 32
 /* "2026-01-02T03:04:05.678Z" (UTC, milliseconds), terminated; returns out. */
 char *clock_rfc3339(int64_t wall_ns, char out[CLOCK_RFC3339_SIZE]);
+/* "2026-01-02T03:04:05.678Z" or with "+02:00", up to nine digits of a second, years 1970 to 2200; false
+ * and *ret_ns untouched when it is anything else. */
+bool clock_from_rfc3339(struct sv text, int64_t *ret_ns);
 
 #endif

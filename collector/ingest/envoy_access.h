@@ -1,0 +1,18 @@
+/* envoy_access.h - an access-log line of Envoy becomes a call. */
+#ifndef INGEST_ENVOY_ACCESS_H
+#define INGEST_ENVOY_ACCESS_H
+
+#include "ingest/access.h"
+#include "ingest/envoy_line.h"
+
+/* Fills *c (zeroed, in the batch) from l; resource and labels (n attributes) say who wrote it. What
+ * cannot be read is told by gather_bad(). */
+void envoy_call(struct gather *g, const struct log_record *rec, const struct envoy_line *l,
+                const struct attr *labels, size_t n, struct call *c);
+
+/* A record whose body or attributes are such a line: keeps or refuses it, *ret_is_line true. 0,
+ * ERR_LIMIT, ERR_NOMEM. */
+int envoy_record(struct gather *g, const struct log_record *rec, const struct attr *labels,
+                 size_t n, bool *ret_is_line) MUST_USE;
+
+#endif
