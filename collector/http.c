@@ -182,7 +182,7 @@ static enum MHD_Result answer_stream(struct http *h, struct MHD_Connection *conn
     struct MHD_Response *r = NULL;
     if (s) {
         s->connection = connection;
-        s->client = live_join(h->live, &a->live, stream_wake, s);
+        s->client = live_join(h->live, a->live_query, stream_wake, s);
     }
     if (s && s->client)
         r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, s,

@@ -7,10 +7,6 @@
 #include "base/err.h"
 #include "query/params.h"
 
-struct live_wish {
-    int64_t window_ns;
-    enum granularity granularity;
-};
 struct answer {
     unsigned status;          /* 200 when a handler says nothing else */
     const char *content_type; /* static */
@@ -22,9 +18,9 @@ struct answer {
     bool is_gzip;             /* the body is compressed */
     int gzip_level;           /* 0: the usual one */
     struct buf body;
-    struct sv fixed; /* instead of body: bytes that live as long as the program */
-    bool is_live;    /* a stream of events instead of a body */
-    struct live_wish live;
+    struct sv fixed;      /* instead of body: bytes that live as long as the program */
+    bool is_live;         /* a stream of events instead of a body */
+    struct sv live_query; /* the stream's parameters; borrowed from the request */
 };
 
 void answer_done(struct answer *a);

@@ -9,7 +9,7 @@
 #include "base/hash.h"
 #include "query/kept.h"
 #include "query/openapi_text.h"
-#include "query/sieve.h"
+#include "query/picture.h"
 #include "web/assets.h"
 #include <stdio.h>
 
@@ -43,7 +43,8 @@ static const struct route routes[] = {
     { "/api/v1/calls",              api_calls,        { WINDOW, { "limit", false } } },
     { "/api/v1/unpaired",           api_unpaired,     { { "service", false }, PAGED } },
     { "/api/v1/stats",              api_stats,        { { NULL, false } } },
-    { "/api/v1/live",               api_live,         { { "window", false }, { "granularity", false } } },
+    { "/api/v1/live",               api_live,         { { "window", false }, { "granularity", false },
+                                                        { "namespace", false }, SIFTED } },
     { "/api/v1/openapi.json",       api_openapi,      { { NULL, false } } },
     { "/metrics",                   api_metrics,      { { NULL, false } } },
     { "/healthz",                   api_healthz,      { { NULL, false } } },
@@ -61,7 +62,6 @@ enum {
 };
 #define LIVE_WINDOW_MIN_NS (10 * NS_PER_S)
 #define LIVE_WINDOW_MAX_NS (3600 * NS_PER_S)
-#define LIVE_WINDOW_NS     (60 * NS_PER_S)
 
 const struct route *route_at(size_t i)
 {
@@ -97,13 +97,15 @@ static const struct route *route_of(struct sv path, struct sv *ret_id, fault_fn 
     return NULL;
 }
 
+/* The stream reads its parameters again when it begins; here they are only judged. */
 void api_live(const struct api *api, struct query *q, struct answer *a)
 {
     (void)api;
-    a->live.window_ns = LIVE_WINDOW_NS;
-    if (params_duration(&q->params, "window", LIVE_WINDOW_MIN_NS, LIVE_WINDOW_MAX_NS,
-                        &a->live.window_ns) < 0 ||
-        params_granularity(&q->params, &a->live.granularity) < 0) {
+    int64_t window_ns;
+    struct picture x;
+    if (params_duration(&q->params, "window", LIVE_WINDOW_MIN_NS, LIVE_WINDOW_MAX_NS, &window_ns) <
+            0 ||
+        picture_parse(&q->params, &x) < 0) {
         answer_fault(a, &q->params);
         return;
     }
@@ -259,6 +261,7 @@ void api_answer_anew(const struct api *api, const struct request *rq, struct ans
         answer_error(a, 503, SV_NONE, "too many request bodies are being read");
     } else if (route) {
         run_route(api, rq, route, fault, id, query, a);
+        a->live_query = query;
     } else if (sv_starts(path, SV("/api/"))) {
         answer_error(a, 404, SV_NONE, "no such route; see /api/v1/openapi.json");
     } else {

@@ -4,11 +4,9 @@
 #include "base/clock.h"
 #include "query/api.h"
 #include "query/graph_json.h"
-#include "query/sieve.h"
-#include "query/trace_view.h"
+#include "query/picture.h"
 
-#define WINDOW_DEFAULT_NS (60 * NS_PER_S)
-#define WINDOW_MAX_NS     (24 * 3600 * NS_PER_S) /* 8,640 buckets: a byte for each edge and bucket */
+#define STEP_MAX_NS (24 * 3600 * NS_PER_S)
 
 enum { EDGES_DEFAULT = 1000, EDGES_MAX = 10000, POINTS_DEFAULT = 240, POINTS_MAX = 8640 };
 
@@ -79,21 +77,6 @@ double view_seconds(const struct view *v, int64_t now_ns)
     return (double)MAX(ns, NS_PER_S) / 1e9;
 }
 
-/* What graph, edges and history have in common; false when the answer is made already. */
-static bool read_wish(struct query *q, struct view_wish *w, struct answer *a)
-{
-    struct sv from;
-    (void)params_get(&q->params, "namespace", &w->namespaces);
-    if (params_window(&q->params, WINDOW_DEFAULT_NS, WINDOW_MAX_NS, &w->window) < 0 ||
-        params_granularity(&q->params, &w->granularity) < 0) {
-        answer_fault(a, &q->params);
-        return false;
-    }
-    if (!params_get(&q->params, "from", &from))
-        w->window.from_ns = window_begin(w->window.from_ns, w->window.to_ns - w->window.from_ns);
-    return true;
-}
-
 static bool read_view(const struct api *api, const struct view_wish *w, struct view *ret_view,
                       struct answer *a)
 {
@@ -104,47 +87,17 @@ static bool read_view(const struct api *api, const struct view_wish *w, struct v
     return false;
 }
 
-/* A trace's window is its own. */
-static bool read_trace_id(struct query *q, struct trace_id *ret_id, bool *ret_is_given,
-                          struct answer *a)
-{
-    static const char *const clashing[] = { "window", "from", "to" };
-    struct sv text, other;
-    *ret_is_given = params_get(&q->params, "trace", &text);
-    if (!*ret_is_given)
-        return true;
-    int rc = 0;
-    for (size_t i = 0; i < NELEMS(clashing); i++)
-        if (params_get(&q->params, clashing[i], &other))
-            rc = params_fault(&q->params, clashing[i], "a trace has a window of its own");
-    if (rc == 0 && !sv_to_bytes(text, ret_id->b, sizeof(ret_id->b)))
-        rc = params_fault(&q->params, "trace", "want the 32 hexadecimal digits of a trace id");
-    if (rc < 0)
-        answer_fault(a, &q->params);
-    return rc == 0;
-}
-
 bool api_read_picture(const struct api *api, struct query *q, struct view *ret_view,
                       struct answer *a)
 {
-    struct view_wish wish = { 0 };
-    struct sieve sieve;
-    struct trace_id trace;
+    struct picture x;
     struct err err = { 0 };
-    bool has_trace;
-    if (!read_trace_id(q, &trace, &has_trace, a) || !read_wish(q, &wish, a))
-        return false;
-    if (sieve_read(&q->params, &sieve) < 0) {
+    const char *blamed;
+    if (picture_parse(&q->params, &x) < 0) {
         answer_fault(a, &q->params);
         return false;
     }
-    int rc = has_trace ? trace_view_read(api, trace, wish, ret_view, &err)
-                       : api_read_view(api, &wish, ret_view, &err);
-    const char *blamed = "trace";
-    if (rc == 0) {
-        blamed = "node";
-        rc = sieve_apply(&sieve, ret_view, view_seconds(ret_view, q->params.now_ns), &err);
-    }
+    int rc = picture_draw(api, &x, q->params.now_ns, ret_view, &blamed, &err);
     if (rc == ERR_NOT_FOUND)
         answer_error(a, 404, sv_z(blamed), "%s", err.why);
     else if (rc < 0)
@@ -298,7 +251,7 @@ static int read_step(struct params *p, const struct window *w, int64_t *ret_step
                         window_align_down(w->from_ns, BUCKET_NS);
     int64_t step_ns = window_align_up(length_ns / POINTS_DEFAULT, BUCKET_NS);
     step_ns = MAX(step_ns, BUCKET_NS);
-    if (params_duration(p, "step", BUCKET_NS, WINDOW_MAX_NS, &step_ns) < 0)
+    if (params_duration(p, "step", BUCKET_NS, STEP_MAX_NS, &step_ns) < 0)
         return -1;
     if (step_ns % BUCKET_NS != 0)
         return params_fault(p, "step", "want a whole multiple of 10s");
@@ -327,8 +280,13 @@ void api_edge_history(const struct api *api, struct query *q, struct answer *a)
     struct view_wish wish = { 0 };
     AUTO_DONE(view) v = { 0 };
     AUTO_DONE(view) whole = { 0 };
-    if (!api_edge_id(q, &wish.edge_id, a) || !read_wish(q, &wish, a))
+    int64_t window_ns;
+    if (!api_edge_id(q, &wish.edge_id, a))
         return;
+    if (picture_read_wish(&q->params, &wish, &window_ns) < 0) {
+        answer_fault(a, &q->params);
+        return;
+    }
     if (!read_view(api, &wish, &whole, a))
         return;
     if (read_step(&q->params, &wish.window, &wish.step_ns) < 0) {

@@ -1,7 +1,7 @@
 /* live.c - one thread, many streams.
  *
  * Once a second, while somebody listens and something changed, the thread reads the graph once for
- * each kind of stream in use (window and granularity) and puts the event into its clients' buffers:
+ * each kind of stream in use (each list of parameters) and puts the event into its clients' buffers:
  * the whole graph to those who joined or could not keep up, the difference to the others. A client
  * that has not read its last event gets no further one; when it has, it gets the whole graph. So a
  * slow reader holds at most one event and never sees a gap. With nobody listening the thread sleeps.
@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "query/live_graph.h"
+#include "query/picture.h"
 #include <pthread.h>
 
 #define TICK_NS NS_PER_S
@@ -20,7 +21,10 @@
 
 struct channel {
     struct list in_live;
-    struct live_wish wish;
+    char *query; /* as the request had it, query_len bytes */
+    size_t query_len;
+    struct params params;
+    struct picture picture;
     struct list clients;
     struct live_graph graph;
 };
@@ -91,13 +95,17 @@ static void update_channel(struct live *l, struct channel *ch, uint64_t generati
     buf_clear(&ch->graph.part);
     if (!live_graph_is_stale(&ch->graph, generation, now_ns) && !is_full_wanted)
         return;
-    struct view_wish wish = {
-        .window = { window_begin(now_ns - ch->wish.window_ns, ch->wish.window_ns), now_ns },
-        .granularity = ch->wish.granularity,
-    };
     AUTO_DONE(view) v = { 0 };
+    const char *blamed;
     pthread_mutex_unlock(&l->lock);
-    int rc = api_read_view(l->api, &wish, &v, NULL);
+    picture_slide(&ch->picture, now_ns);
+    int rc = picture_draw(l->api, &ch->picture, now_ns, &v, &blamed, NULL);
+    if (rc == ERR_NOT_FOUND) { /* no such node or trace yet, or no more */
+        view_done(&v);
+        v = (struct view){ .window = ch->picture.wish.window,
+                           .granularity = ch->picture.wish.granularity };
+        rc = 0;
+    }
     pthread_mutex_lock(&l->lock);
     if (rc < 0 || live_graph_update(&ch->graph, &v, now_ns) < 0)
         return; /* tried again in a second */
@@ -109,6 +117,8 @@ static void channel_free(struct channel *ch)
 {
     list_remove(&ch->in_live);
     live_graph_done(&ch->graph);
+    params_done(&ch->params);
+    mem_free(ch->query);
     mem_free(ch);
 }
 
@@ -201,31 +211,43 @@ struct live *live_free(struct live *l)
     return mem_free(l);
 }
 
-static struct channel *channel_of(struct live *l, const struct live_wish *w)
+/* NULL when memory is out. */
+static struct channel *channel_new(struct live *l, struct sv query)
 {
-    LIST_EACH (at, after, &l->channels) {
-        struct channel *ch = CONTAINER_OF(at, struct channel, in_live);
-        if (ch->wish.window_ns == w->window_ns && ch->wish.granularity == w->granularity)
-            return ch;
-    }
     struct channel *ch = mem_zalloc(sizeof(*ch));
     if (!ch)
         return NULL;
-    ch->wish = *w;
     list_init(&ch->clients);
     list_add_tail(&l->channels, &ch->in_live);
+    ch->query = mem_dup_z(query.p, query.len);
+    ch->query_len = query.len;
+    if (!ch->query ||
+        params_parse(&ch->params, sv_of(ch->query, query.len), NULL, clock_wall_ns()) < 0 ||
+        picture_parse(&ch->params, &ch->picture) < 0) {
+        channel_free(ch);
+        return NULL;
+    }
     return ch;
 }
 
-struct live_client *live_join(struct live *l, const struct live_wish *w, live_wake_fn *wake_fn,
-                              void *to)
+static struct channel *channel_of(struct live *l, struct sv query)
+{
+    LIST_EACH (at, after, &l->channels) {
+        struct channel *ch = CONTAINER_OF(at, struct channel, in_live);
+        if (sv_eq(sv_of(ch->query, ch->query_len), query))
+            return ch;
+    }
+    return channel_new(l, query);
+}
+
+struct live_client *live_join(struct live *l, struct sv query, live_wake_fn *wake_fn, void *to)
 {
     struct live_client *c = mem_zalloc(sizeof(*c));
     if (!c)
         return NULL;
     pthread_mutex_lock(&l->lock);
     bool has_room = !l->is_over && l->clients_len < LIVE_CLIENTS_MAX;
-    c->channel = has_room ? channel_of(l, w) : NULL;
+    c->channel = has_room ? channel_of(l, query) : NULL;
     if (!c->channel) {
         pthread_mutex_unlock(&l->lock);
         return mem_free(c);

@@ -19,9 +19,10 @@ struct live *live_new(const struct api *api) MUST_USE; /* starts the thread; NUL
 void live_stop(struct live *l);
 struct live *live_free(struct live *l); /* after live_stop() and every live_leave() */
 
-/* NULL when LIVE_CLIENTS_MAX are connected, or memory is out. Gives. */
-struct live_client *live_join(struct live *l, const struct live_wish *w, live_wake_fn *wake,
-                              void *to) MUST_USE;
+/* query: parameters that the route has judged already; copied. NULL when LIVE_CLIENTS_MAX are
+ * connected, or memory is out. Gives. */
+struct live_client *live_join(struct live *l, struct sv query, live_wake_fn *wake, void *to)
+    MUST_USE;
 struct live_client *live_leave(struct live_client *c); /* takes */
 enum { LIVE_END = -1 };
 /* Bytes copied to out, LIVE_END when the stream is over, or 0: nothing now. Then sleep(to) has been

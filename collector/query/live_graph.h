@@ -1,4 +1,4 @@
-/* live_graph.h - what one kind of stream (window and granularity) has last told its clients. Used by
+/* live_graph.h - what one kind of stream (a list of parameters) has last told its clients. Used by
  * live.c only, under its lock. */
 #ifndef COLLECTOR_QUERY_LIVE_GRAPH_H
 #define COLLECTOR_QUERY_LIVE_GRAPH_H

@@ -360,6 +360,9 @@ static const struct {
     { "GET", "/api/v1/traces?attr=novalue", 400, "\"parameter\":\"attr\"" },
     { "GET", "/api/v1/traces?minDuration=2s&maxDuration=1s", 400, "\"parameter\":\"minDuration\"" },
     { "GET", "/api/v1/live?window=1s", 400, "\"parameter\":\"window\"" },
+    { "GET", "/api/v1/live?hide=name%20~%20x", 400, "\"parameter\":\"hide\"" },
+    { "GET", "/api/v1/live?depth=2", 400, "\"parameter\":\"node\"" },
+    { "GET", "/api/v1/live?limit=2", 400, "\"parameter\":\"limit\"" },
     { "GET", "/api/v1/stats?x=1", 400, "takes no parameters" },
     { "POST", "/api/v1/graph", 405, "only GET and HEAD" },
     { "DELETE", "/", 405, "only GET and HEAD" },
@@ -483,6 +486,28 @@ static void test_live_changes(void **state)
     close(fd);
 }
 
+/* A stream leaves out what the graph leaves out by the same parameters, and begins without its node. */
+static void test_live_sieves(void **state)
+{
+    static const char *const cases[][2] = {
+        { "hide=name%3Dfrontend", "\"workload\":\"reviews\"" },
+        { "minRequests=1000000", "\"edges\":[]" },
+        { "node=00000000000000aa&depth=2", "\"nodes\":[],\"edges\":[]" },
+    };
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        AUTO_DONE(buf) got = { 0 };
+        char head[256];
+        snprintf(head, sizeof(head), "GET /api/v1/live?%s HTTP/1.1\r\nHost: x\r\n\r\n",
+                 cases[i][0]);
+        int fd = dial(*state);
+        say(fd, head);
+        assert_true(read_until(fd, &got, SV("]}\n\n")));
+        assert_true(sv_contains(buf_sv(&got), sv_z(cases[i][1])));
+        assert_false(sv_contains(buf_sv(&got), SV("\"workload\":\"frontend\"")));
+        close(fd);
+    }
+}
+
 /* The 65th stream is refused, and all of them end when the door closes. */
 static void test_live_is_bounded(void **state)
 {
@@ -563,6 +588,7 @@ int main(void)
         WITH_DOOR(test_readiness),
         WITH_DOOR(test_gzip_and_etag),
         WITH_DOOR(test_live_changes),
+        WITH_DOOR(test_live_sieves),
         WITH_DOOR(test_live_is_bounded),
         WITH_DOOR(test_rubbish),
         WITH_DOOR(test_port_is_taken),
