@@ -1,8 +1,9 @@
-"""bench.py --build DIR [memory|proxy|ingest|store|query|graph ...] - what the programs cost, measured on this machine.
+"""bench.py --build DIR [memory|proxy|mesh|ingest|store|query|graph ...] - what the programs cost, measured on this machine.
 
 memory  resident memory of one sidecar and of the collector, at rest
 proxy   CPU a request through one sidecar and through two with mutual TLS, beside nginx and HAProxy,
         see proxy.py
+mesh    memory and CPU of the demo with fifty sidecars, gateway and collector under load, see mesh.py
 ingest  spans per second of the collector's CPU time over OTLP/HTTP into SQLite, see ingest.py
 store   what stored spans take: disk, memory, time to start; query: how fast they are found, see store.py
 graph   the graph of a mesh of 5,000 edges and the cost of counting a call, see graph.py
@@ -24,6 +25,7 @@ import time
 
 import graph
 import ingest
+import mesh
 import proxy
 import store
 
@@ -123,6 +125,10 @@ def bench_proxy(programs, folder, children, report, args):
     proxy.bench_proxy(sys.modules[__name__], programs, folder, children, report, args)
 
 
+def bench_mesh(programs, folder, _children, report, args):
+    mesh.bench_mesh(sys.modules[__name__], programs, folder, report, args)
+
+
 def bench_ingest(programs, folder, children, report, args):
     ingest.bench_ingest(programs, folder, children, report, args, wait_for)
 
@@ -139,7 +145,7 @@ def bench_graph(programs, _folder, children, report, args):
     graph.bench_graph(programs, children, report, args, wait_for)
 
 
-BENCHES = {"memory": bench_memory, "proxy": bench_proxy, "ingest": bench_ingest, "store": bench_store,
+BENCHES = {"memory": bench_memory, "proxy": bench_proxy, "mesh": bench_mesh, "ingest": bench_ingest, "store": bench_store,
            "query": bench_query, "graph": bench_graph}
 
 
@@ -150,6 +156,7 @@ def main():
     parser.add_argument("names", nargs="*", choices=[[], *BENCHES])
     ingest.arguments(parser)
     graph.arguments(parser)
+    mesh.arguments(parser)
     args = parser.parse_args()
     build = os.path.abspath(args.build)
     report = Report(os.path.join(build, "bench.jsonl"))

@@ -20,7 +20,7 @@ enum { READY_WAIT_S = 30, DRAIN_WAIT_S = 20, DOWN_MS = 1500 };
 
 struct demo_conf {
     int64_t for_ns, status_ns;
-    uint64_t rate;
+    uint64_t rate, sidecars;
     uint16_t port, otlp_port;
     const char *net, *programs;
     bool is_kept, kill_collector;
@@ -30,6 +30,8 @@ static const struct flag demo_flags[] = {
     { "for", FLAG_NSEC, OFF(for_ns), "0s", "stop after this time and compare; 0: until Ctrl-C",
       NULL },
     { "rate", FLAG_UINT, OFF(rate), "25", "requests a second from outside", NULL },
+    { "sidecars", FLAG_UINT, OFF(sidecars), "10",
+      "pods with a sidecar: more than 10 are more replicas; at most 200", NULL },
     { "port", FLAG_PORT, OFF(port), "16686", "dashboard and API of the collector", NULL },
     { "otlp-port", FLAG_PORT, OFF(otlp_port), "4318", "where the proxies send telemetry", NULL },
     { "pod-net", FLAG_STR, OFF(net), "127.1.0", "first three parts of the pods' addresses", NULL },
@@ -270,6 +272,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "demo-mesh: %s\n", err.why);
         return 2;
     }
+    if (d.conf.sidecars > 200) {
+        fprintf(stderr, "demo-mesh: --sidecars: at most 200\n");
+        return 2;
+    }
+    pods_scale(d.conf.sidecars);
     sigemptyset(&d.stop_signals);
     sigaddset(&d.stop_signals, SIGINT);
     sigaddset(&d.stop_signals, SIGTERM);

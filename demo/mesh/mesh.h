@@ -6,10 +6,11 @@
 #define DEMO_MESH_MESH_H
 
 #include "base/err.h"
+#include "demo/mesh/pods.h"
 #include "demo/mesh/proc.h"
 #include <stdint.h>
 
-enum { MESH_PROCS_MAX = 40 };
+enum { MESH_PROCS_MAX = 2 * PODS_MAX + 1 }; /* application and proxy, and the collector */
 
 struct mesh_conf {
     const char *net; /* "127.1.0": pods are NET.N */

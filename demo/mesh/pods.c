@@ -7,7 +7,7 @@
 #include "demo/mesh/pods.h"
 
 /* clang-format off */
-const struct pod_spec demo_pods[] = {
+static const struct pod_spec table[] = {
     { "gateway-v1", "gateway", "v1", "gateway", 2, POD_GATEWAY, 0, { NULL } },
     { "frontend-v1", "frontend", "v1", "frontend", 10, POD_SIDECAR, 9080, {
         "/home ms=1-3 size=1500",
@@ -42,7 +42,31 @@ const struct pod_spec demo_pods[] = {
         "/catalog ms=1-6 size=1000 fail=1,500" } },
 };
 /* clang-format on */
-const size_t demo_pods_len = NELEMS(demo_pods);
+
+#define FIRST_REPLICA 30 /* the table's numbers end before */
+
+const struct pod_spec *demo_pods = table;
+size_t demo_pods_len = NELEMS(table);
+
+void pods_scale(size_t sidecars)
+{
+    static struct pod_spec scaled[PODS_MAX];
+    size_t len = NELEMS(table), have = 0;
+    memcpy(scaled, table, sizeof(table));
+    for (size_t i = 0; i < len; i++)
+        have += table[i].kind == POD_SIDECAR;
+    unsigned number = FIRST_REPLICA;
+    for (size_t turn = 0; have < sidecars && len < PODS_MAX; turn++) {
+        const struct pod_spec *p = &table[turn % NELEMS(table)];
+        if (p->kind != POD_SIDECAR)
+            continue;
+        scaled[len] = *p;
+        scaled[len++].number = number++;
+        have++;
+    }
+    demo_pods = scaled;
+    demo_pods_len = len;
+}
 
 const struct pod_spec *pod_by_workload(struct sv workload)
 {

@@ -1,6 +1,6 @@
 /* pods.h - the demo's mesh as a table: who there is, with or without a sidecar, and what each does.
  *
- * Pods live on loopback addresses NET.N; Linux answers on all of 127/8. Constant. */
+ * Pods live on loopback addresses NET.N; Linux answers on all of 127/8. */
 #ifndef DEMO_MESH_PODS_H
 #define DEMO_MESH_PODS_H
 
@@ -25,8 +25,14 @@ struct pod_spec {
     const char *routes[POD_ROUTES_MAX]; /* see demo/app/route.h */
 };
 
-extern const struct pod_spec demo_pods[];
-extern const size_t demo_pods_len;
+/* Set once by pods_scale(), before anything else looks; constant from then on. */
+extern const struct pod_spec *demo_pods;
+extern size_t demo_pods_len;
+
+#define PODS_MAX 220 /* addresses NET.30 on are for more replicas, one octet in all */
+/* More replicas of the workloads that have a sidecar, in turn, until that many pods have one. Fewer than
+ * there are in the table: those of the table. */
+void pods_scale(size_t sidecars);
 
 #define GATEWAY_PORT 8080
 #define GATEWAY_HOST "shop.example.com"
