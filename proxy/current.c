@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/downstream.h"
+#include "proxy/tcp.h"
 #include "proxy/upstream/pool.h"
 
 static struct mesh *read_mesh(struct worker *w, struct err *err)
@@ -24,6 +25,7 @@ static struct mesh *read_mesh(struct worker *w, struct err *err)
         .ingress_https = o->ingress_https_port,
         .ingress_class = sv_z(o->ingress_class),
         .gateway_class = sv_z(o->gateway_class),
+        .wants_tcp = o->intercept || o->tcp_listen[0],
     };
     return mesh_load(&conf, err);
 }
@@ -86,7 +88,9 @@ static struct port *free_port(struct worker *w)
     return w->ports_len < WORKER_PORTS_MAX ? &w->ports[w->ports_len++] : NULL;
 }
 
-static int open_port(struct worker *w, enum side side, uint16_t number, struct err *err)
+/* host: whom what connects there is for; empty: requests say so. */
+static int open_tcp_port(struct worker *w, enum side side, uint16_t number, struct sv host,
+                         uint16_t port, struct err *err)
 {
     if (number == 0 || is_open(w, number))
         return 0;
@@ -94,7 +98,12 @@ static int open_port(struct worker *w, enum side side, uint16_t number, struct e
     if (!p)
         return err_set(err, ERR_LIMIT, "more than %d ports", WORKER_PORTS_MAX);
     *p = (struct port){
-        .worker = w, .side = side, .number = number, .app_port = addr_port(&w->opt->app_addr)
+        .worker = w,
+        .side = side,
+        .number = number,
+        .app_port = addr_port(&w->opt->app_addr),
+        .tcp_host = host,
+        .tcp_port = port,
     };
     struct listener_conf conf = { .host = sv_z(w->opt->listen),
                                   .port = number,
@@ -103,11 +112,39 @@ static int open_port(struct worker *w, enum side side, uint16_t number, struct e
     return p->listener ? 0 : ERR_IO;
 }
 
+static int open_port(struct worker *w, enum side side, uint16_t number, struct err *err)
+{
+    return open_tcp_port(w, side, number, SV_NONE, 0, err);
+}
+
+/* "3306=db:3306,6379=redis.cache:6379" */
+static int open_tcp_ports(struct worker *w, struct err *err)
+{
+    struct sv all = sv_z(w->opt->tcp_listen);
+    for (struct sv one; all.len && sv_cut(&all, ',', &one);) {
+        size_t eq = sv_index(one, '='), colon = sv_rindex(one, ':');
+        uint64_t number = 0, port = 0;
+        bool is_fine = eq < colon && colon < one.len && sv_to_u64(sv_sub(one, 0, eq), &number) &&
+                       sv_to_u64(sv_from(one, colon + 1), &port) && colon > eq + 1 && number &&
+                       number <= UINT16_MAX && port && port <= UINT16_MAX;
+        if (!is_fine)
+            return err_set(err, ERR_USAGE, "--tcp-listen: '%.*s' is not PORT=HOST:PORT",
+                           SV_ARG(one));
+        int rc = open_tcp_port(w, SIDE_OUTBOUND, (uint16_t)number,
+                               sv_sub(one, eq + 1, colon - eq - 1), (uint16_t)port, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 int current_open_ports(struct worker *w, struct err *err)
 {
     if (!w->opt->is_gateway) {
         int rc = open_port(w, SIDE_OUTBOUND, w->opt->outbound_port, err);
-        return rc < 0 ? rc : open_port(w, SIDE_INBOUND, w->opt->inbound_port, err);
+        if (rc == 0)
+            rc = open_port(w, SIDE_INBOUND, w->opt->inbound_port, err);
+        return rc < 0 ? rc : open_tcp_ports(w, err);
     }
     const struct gateway_port *list;
     size_t n = mesh_gateway_ports(w->mesh, &list);
@@ -153,7 +190,11 @@ static void refuse_plaintext(struct worker *w)
     LIST_EACH (it, after, &w->downs) {
         struct down *d = CONTAINER_OF(it, struct down, node);
         bool is_plain = d->port->side == SIDE_INBOUND && !d->is_sniffing && !conn_tls(d->conn);
-        if (is_plain && mesh_inbound_mtls(w->mesh, d->port->app_port) == MTLS_STRICT)
+        if (!is_plain || mesh_inbound_mtls(w->mesh, down_app_port(d)) != MTLS_STRICT)
+            continue;
+        if (d->tcp)
+            tcp_abort(d->tcp);
+        else
             down_end(d);
     }
 }
@@ -211,6 +252,7 @@ int current_take_secrets(struct worker *w, struct err *err)
     int rc = make_gateway_tls(w, w->mesh, &tls, err);
     if (rc == 0)
         use_gateway_tls(w, tls);
+    client_tls_done(&w->client_tls_tcp);
     client_tls_done(&w->client_tls); /* made anew when next needed */
     return rc;
 }

@@ -1,13 +1,15 @@
 /* downstream.c - callers' connections: is it TLS, is there a request, may another follow.
  *
- * On the inbound port the first byte decides: a ClientHello must become mutual TLS, anything else is
- * plaintext and welcome only under PERMISSIVE. Between requests a connection holds no buffer and no
+ * What is spoken is decided in sniff.c; what is no HTTP belongs to tcp.c from then on. Between requests a connection holds no buffer and no
  * stream. What a caller sends ahead waits in `in` until the current stream is done. */
 #include "proxy/downstream.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/down_h2.h"
+#include "proxy/original.h"
+#include "proxy/sniff.h"
 #include "proxy/stream.h"
+#include "proxy/tcp.h"
 #include <unistd.h>
 
 static void down_gone(struct defer *d)
@@ -25,9 +27,10 @@ void down_close(struct down *d, int64_t linger_ns)
     if (d->is_closed)
         return;
     d->is_closed = true;
-    INVARIANT(!d->stream && !d->streams_len);
+    INVARIANT(!d->stream && !d->streams_len && !d->tcp);
     if (d->h2 && linger_ns)
         down_h2_goodbye(d);
+    timer_stop(&d->sniff);
     list_remove(&d->node);
     w->downs_len--;
     tally_less(TALLY_DOWN_OPEN);
@@ -45,8 +48,7 @@ void down_close(struct down *d, int64_t linger_ns)
     loop_defer(w->loop, &d->later, down_gone);
 }
 
-/* Bytes of a request are there, or its end of stream: begin a stream if there is none. */
-static void read_request(struct down *d)
+void down_read_request(struct down *d)
 {
     if (!d->stream)
         d->stream = stream_new(d);
@@ -70,40 +72,9 @@ static void run_pipelined(struct defer *later)
         down_close(d, 0);
 }
 
-/* PeerAuthentication's answer for this port; without certificates nothing can be asked for. */
-static void sniff(struct down *d)
-{
-    struct worker *w = d->worker;
-    char first[16];
-    ssize_t n = conn_peek(d->conn, first, sizeof(first));
-    if (n == 0)
-        return;
-    if (n < 0) {
-        down_close(d, 0);
-        return;
-    }
-    d->is_sniffing = false;
-    bool is_hello = tls_looks_like_hello(sv_of(first, (size_t)n));
-    enum mtls_mode mode = mesh_inbound_mtls(w->mesh, d->port->app_port);
-    if (!is_hello && mode != MTLS_STRICT) {
-        read_request(d);
-        return;
-    }
-    if (is_hello && w->certs) {
-        if (conn_start_tls(d->conn, w->certs->server, NULL, w->opt->handshake_timeout_ns, NULL) < 0)
-            down_close(d, 0);
-        return;
-    }
-    tally(is_hello ? TALLY_DOWN_NO_CERTS : TALLY_DOWN_STRICT);
-    LOG_EVERY(10 * NS_PER_S, LOG_WARN, "inbound.refused", KV_SV("peer", d->peer_addr),
-              KV_STR("why", is_hello ? "TLS, but there are no certificates"
-                                     : "plaintext, but PeerAuthentication says STRICT"));
-    down_close(d, 0);
-}
-
 bool down_is_busy(const struct down *d)
 {
-    return d->stream || d->streams_len;
+    return d->stream || d->streams_len || d->tcp;
 }
 
 void down_end(struct down *d)
@@ -112,7 +83,7 @@ void down_end(struct down *d)
         down_h2_drain(d);
     else if (d->stream)
         d->is_last = true;
-    else
+    else if (!d->tcp)
         down_close(d, 0);
 }
 
@@ -122,6 +93,8 @@ void down_abort(struct down *d)
         down_h2_abort(d);
     else if (d->stream)
         stream_abort(d->stream);
+    else if (d->tcp)
+        tcp_abort(d->tcp);
     else
         down_close(d, 0);
 }
@@ -131,7 +104,9 @@ static void opened(struct down *d)
 {
     const struct tls_info *tls = conn_tls(d->conn);
     tally(TALLY_DOWN_TLS);
-    if (tls && sv_eq(tls->alpn, SV("h2")))
+    if (d->becomes_tcp)
+        tcp_begin(d, false, tls ? tls->sni : SV_NONE);
+    else if (tls && sv_eq(tls->alpn, SV("h2")))
         down_h2_begin(d, SV_NONE);
 }
 
@@ -150,15 +125,19 @@ static void on_event(void *owner, struct conn *c, enum conn_event ev)
 {
     struct down *d = owner;
     (void)c;
+    if (d->tcp) {
+        tcp_on_down(d->tcp, ev);
+        return;
+    }
     switch (ev) {
     case CONN_OPEN: opened(d); return;
     case CONN_READABLE:
         if (d->is_sniffing)
-            sniff(d);
+            sniff_run(d);
         else if (d->h2)
             down_h2_readable(d);
         else
-            read_request(d);
+            down_read_request(d);
         return;
     case CONN_DRAINED:
         if (d->h2) {
@@ -198,6 +177,11 @@ static void on_event(void *owner, struct conn *c, enum conn_event ev)
     }
 }
 
+uint16_t down_app_port(const struct down *d)
+{
+    return d->has_original ? addr_port(&d->original) : d->port->app_port;
+}
+
 void down_accept(void *port, struct listener *l, int fd, const struct addr *peer)
 {
     struct port *p = port;
@@ -214,7 +198,6 @@ void down_accept(void *port, struct listener *l, int fd, const struct addr *peer
     d->worker = w;
     d->port = p;
     d->conn = c;
-    d->is_sniffing = p->side == SIDE_INBOUND;
     d->peer_addr = addr_text(peer, d->peer_text);
     d->local_addr = addr_text(conn_local(c), d->local_text);
     list_add_tail(&w->downs, &d->node);
@@ -223,10 +206,12 @@ void down_accept(void *port, struct listener *l, int fd, const struct addr *peer
     tally(TALLY_DOWN_OPENED);
     tally(TALLY_DOWN_OPEN);
     conn_set_idle(c, w->opt->idle_ns);
-    struct tls_ctx *tls = p->side == SIDE_GATEWAY ? gateway_tls_port(w->gateway_tls, p->number)
-                                                  : NULL;
-    if (tls && conn_start_tls(c, tls, NULL, w->opt->handshake_timeout_ns, NULL) < 0)
+    if (!original_find(d)) {
+        tally(TALLY_DOWN_LOOP);
         down_close(d, 0);
+        return;
+    }
+    sniff_begin(d);
 }
 
 void down_stream_done(struct down *d, bool may_go_on, bool is_cut)

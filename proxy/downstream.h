@@ -18,6 +18,7 @@ struct down {
     struct port *port;
     struct conn *conn;
     struct stream *stream; /* the request in flight; NULL between requests */
+    struct tcp *tcp;       /* it is passed on as it is; then there are no requests */
     struct h1 h1;          /* its codec */
     struct buf in;         /* bytes of the next head */
     struct peer_cache peer;
@@ -25,11 +26,15 @@ struct down {
     struct h2 *h2;       /* it speaks HTTP/2: `stream`, `h1` and `in` are not used */
     struct list streams; /* of h2: down_node */
     size_t streams_len;
-    struct defer flush; /* of h2: what streams have written */
-    bool is_h2_due;     /* the preface came */
-    bool is_h2_over;    /* the engine takes nothing more */
-    bool is_aborting;   /* its streams are being ended */
-    bool is_sniffing;   /* inbound: the first bytes decide about TLS */
+    struct defer flush;   /* of h2: what streams have written */
+    bool is_h2_due;       /* the preface came */
+    bool is_h2_over;      /* the engine takes nothing more */
+    bool is_aborting;     /* its streams are being ended */
+    struct timer sniff;   /* how long the first bytes may take */
+    struct addr original; /* has_original: where the caller was going before it was taken over */
+    bool has_original;
+    bool is_sniffing; /* the first bytes decide (sniff.c) */
+    bool becomes_tcp; /* after the TLS handshake */
     bool is_closed;
     bool is_last; /* closes when the request in flight is over */
     uint64_t requests;
@@ -37,6 +42,13 @@ struct down {
     struct sv peer_addr, local_addr; /* into the above */
 };
 
+/* The application's port this is for, inbound. */
+uint16_t down_app_port(const struct down *d);
+/* Where the application is to be called from, so that what we send it is not taken over again; false:
+ * it does not matter. */
+bool down_app_source(const struct down *d, struct addr *ret);
+/* Bytes of a request are there, or its end of stream: begins a request if there is none. */
+void down_read_request(struct down *d);
 /* Takes fd. */
 void down_accept(void *port, struct listener *l, int fd, const struct addr *peer);
 /* The stream is over and gone. may_go_on: the connection can carry another request; is_cut: it must

@@ -24,6 +24,9 @@ static const struct flag rows[] = {
     { "listen",            FLAG_STR,    OFF(listen),               "127.0.0.1",     "address of every port", NULL },
     { "outbound-port",     FLAG_PORT,   OFF(outbound_port),        "15001",         "where the application sends its requests; 0 turns a port off", NULL },
     { "inbound-port",      FLAG_PORT,   OFF(inbound_port),         "15006",         "where requests for the application arrive", NULL },
+    { "tcp-listen",        FLAG_STR,    OFF(tcp_listen),           "",              "ports for what is no HTTP, PORT=HOST:PORT,...: what connects to PORT goes to that Service's port", NULL },
+    { "intercept",         FLAG_CHOICE, OFF(intercept_name),       "none",          "connections were taken over by the rules of tulle-proxy init: where they were going decides", "none|redirect|tproxy" },
+    { "outbound-traffic-policy", FLAG_CHOICE, OFF(outbound_policy), "ALLOW_ANY",    "connections that were taken over and go to nobody we know: pass them on, or refuse them", "ALLOW_ANY|REGISTRY_ONLY" },
     { "ingress-http-port", FLAG_PORT,  OFF(ingress_http_port),  "80",            "gateway: where Ingresses are served, if there are any", NULL },
     { "ingress-https-port", FLAG_PORT, OFF(ingress_https_port), "443",           "gateway: where those with tls are", NULL },
     { "ingress-class",     FLAG_STR,    OFF(ingress_class),        "",              "gateway: serve only Ingresses of this class; empty: every one", NULL },
@@ -41,6 +44,7 @@ static const struct flag rows[] = {
     { "metrics-expiry",    FLAG_NSEC,   OFF(metrics_expiry_ns),    "1h",            "a label set not used for this long goes; 0s: never", NULL },
     { "connect-timeout",   FLAG_NSEC,   OFF(connect_timeout_ns),   "10s",           "to connect upstream, TLS included, when the configuration names none", NULL },
     { "handshake-timeout", FLAG_NSEC,   OFF(handshake_timeout_ns), "10s",           "for a caller's TLS handshake", NULL },
+    { "protocol-detection-timeout", FLAG_NSEC, OFF(detection_timeout_ns), "500ms", "for a caller's first bytes where they decide what it speaks; silence is a protocol in which the server begins", NULL },
     { "head-timeout",      FLAG_NSEC,   OFF(head_timeout_ns),      "60s",           "for a caller to send a request's head", NULL },
     { "idle-timeout",      FLAG_NSEC,   OFF(idle_ns),              "1h",            "of a caller's connection between requests", NULL },
     { "upstream-idle-timeout", FLAG_NSEC, OFF(upstream_idle_ns),   "60s",           "of an upstream connection between requests", NULL },
@@ -80,6 +84,16 @@ static int check(struct options *o, struct err *err)
         err_context(err, "--listen");
         return ERR_USAGE;
     }
+    if (o->detection_timeout_ns <= 0)
+        return err_set(err, ERR_USAGE,
+                       "--protocol-detection-timeout must not be 0: where the server "
+                       "speaks first, both sides would wait for ever");
+    o->intercept = strcmp(o->intercept_name, "redirect") == 0 ? INTERCEPT_REDIRECT
+                   : strcmp(o->intercept_name, "tproxy") == 0 ? INTERCEPT_TPROXY
+                                                              : INTERCEPT_NONE;
+    o->allows_any = strcmp(o->outbound_policy, "ALLOW_ANY") == 0;
+    if (o->is_gateway && (o->intercept || o->tcp_listen[0]))
+        return err_set(err, ERR_USAGE, "--intercept and --tcp-listen are a sidecar's");
     if (o->max_head < 1024 || o->max_head > 1024 * 1024)
         return err_set(err, ERR_USAGE, "--max-head: %llu, want 1KiB to 1MiB",
                        (unsigned long long)o->max_head);

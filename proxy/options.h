@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "net/addr.h"
 
+enum intercept { INTERCEPT_NONE, INTERCEPT_REDIRECT, INTERCEPT_TPROXY };
+
 struct options {
     const char *config, *certs, *collector, *role;
     const char *workload, *namespace, *service_account, *service, *version, *cluster, *trust_domain;
@@ -16,9 +18,11 @@ struct options {
     uint16_t status_port;
     bool exit_with_app, waits_for_app;
     const char *secrets, *ingress_class, *gateway_class;
+    const char *tcp_listen, *intercept_name, *outbound_policy;
     uint16_t ingress_http_port, ingress_https_port;
     uint16_t outbound_port, inbound_port, admin_port, readiness_port, prometheus_port;
     int64_t connect_timeout_ns, handshake_timeout_ns, head_timeout_ns;
+    int64_t detection_timeout_ns;
     int64_t idle_ns, upstream_idle_ns, stream_idle_ns, drain_ns, handover_ns, reload_interval_ns;
     uint64_t max_head, max_connections, max_upstream, telemetry_queue;
     double trace_sampling;
@@ -29,6 +33,8 @@ struct options {
 
     /* worked out from the above */
     bool is_gateway;
+    enum intercept intercept;
+    bool allows_any; /* connections that were taken over may leave for addresses nobody knows */
     struct addr app_addr;
     enum log_level log_level;
 };

@@ -222,6 +222,8 @@ enum step_result reply_run(struct stream *s); /* ST_REPLY */
 
 /* who.c: source and destination, as far as headers and certificates tell. */
 void who_is_calling(struct stream *s);
+/* A peer by its certificate and its address alone. Views into both. */
+struct identity who_is_peer(const struct mesh *m, const struct conn *c);
 void who_has_answered(struct stream *s, const struct http_head *response);
 
 /* record.c */

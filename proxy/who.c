@@ -45,13 +45,25 @@ static bool take_claim(struct stream *s, struct peer_cache *cache, struct sv met
     return true;
 }
 
-static struct identity by_address(struct stream *s)
+static struct identity by_address(const struct mesh *m, const struct conn *c)
 {
     char text[ADDR_TEXT_SIZE];
-    const struct endpoint *e = mesh_endpoint_by_ip(s->mesh,
-                                                   addr_host(conn_peer(s->down->conn), text));
+    const struct endpoint *e = mesh_endpoint_by_ip(m, addr_host(conn_peer(c), text));
     struct identity who = e ? e->identity : identity_unknown();
     who.principal = IDENTITY_UNKNOWN; /* an address proves nothing */
+    return who;
+}
+
+struct identity who_is_peer(const struct mesh *m, const struct conn *c)
+{
+    const struct tls_info *tls = conn_tls(c);
+    struct identity who = by_address(m, c);
+    if (!tls || !tls->is_mutual)
+        return who;
+    struct identity proven = from_certificate(tls);
+    if (!sv_eq(who.namespace, proven.namespace))
+        return proven;
+    who.principal = proven.principal;
     return who;
 }
 
@@ -59,16 +71,10 @@ static struct identity inbound_caller(struct stream *s)
 {
     const struct tls_info *tls = conn_tls(s->down->conn);
     struct identity who;
-    if (!tls || !tls->is_mutual)
-        return by_address(s);
-    if (take_claim(s, &s->down->peer, s->seen[FIELD_METADATA], tls, s->down_h2 != NULL, &who))
+    if (tls && tls->is_mutual &&
+        take_claim(s, &s->down->peer, s->seen[FIELD_METADATA], tls, s->down_h2 != NULL, &who))
         return who;
-    struct identity proven = from_certificate(tls);
-    who = by_address(s);
-    if (!sv_eq(who.namespace, proven.namespace))
-        return proven;
-    who.principal = proven.principal;
-    return who;
+    return who_is_peer(s->mesh, s->down->conn);
 }
 
 void who_is_calling(struct stream *s)

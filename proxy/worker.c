@@ -19,6 +19,7 @@
 #include "proxy/mirror.h"
 #include "proxy/status.h"
 #include "proxy/stream.h"
+#include "proxy/tcp.h"
 #include "proxy/web.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -121,6 +122,7 @@ static void on_drain_timeout(struct timer *t);
 int worker_init(struct worker *w, const struct options *opt, struct err *err)
 {
     *w = (struct worker){ .opt = opt, .access_log_fd = -1, .started_ns = clock_mono_ns() };
+    w->client_tls_tcp.is_tcp = true;
     list_init(&w->downs);
     list_init(&w->ups);
     list_init(&w->copies);
@@ -233,7 +235,7 @@ static void begin_drain(struct worker *w, int64_t at_most_ns)
         bool is_meant = w->is_yielding || d->port->side != SIDE_OUTBOUND;
         if (is_meant && d->h2)
             down_end(d);
-        else if (is_meant && !d->stream)
+        else if (is_meant && !d->stream && !d->tcp)
             conn_set_idle(d->conn, worker_idle_ns(w));
     }
     timer_after(&w->drain_timer, at_most_ns);
@@ -320,6 +322,7 @@ void worker_done(struct worker *w)
     limiter_done(&w->limiter);
     breakers_done(&w->breakers);
     client_tls_done(&w->client_tls);
+    client_tls_done(&w->client_tls_tcp);
     if (w->mesh)
         w->mesh = mesh_unref(w->mesh);
     if (w->access_log_fd > STDERR_FILENO)

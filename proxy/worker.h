@@ -35,7 +35,7 @@ enum side {
 #define BODY_BYTES        65536 /* one read of a body, shared by all streams of the worker */
 #define SPARE_BLOCKS_MAX  32    /* kept for the next heads; the rest goes back to libc */
 #define SPARE_STREAMS_MAX 32
-#define WORKER_PORTS_MAX  16 /* a gateway's ports; a sidecar has two */
+#define WORKER_PORTS_MAX  64 /* a gateway's ports; a sidecar has two, and those of --tcp-listen */
 #define SERVICE_DOORS     4  /* admin, readiness, prometheus, status */
 
 struct worker;
@@ -48,7 +48,9 @@ struct port {
     size_t downs_len;
     enum side side;
     uint16_t number;
-    uint16_t app_port; /* inbound: what PeerAuthentication's ports mean */
+    uint16_t app_port;  /* inbound: what PeerAuthentication's ports mean */
+    struct sv tcp_host; /* of --tcp-listen: whom it is for; else empty */
+    uint16_t tcp_port;
 };
 
 struct worker {
@@ -59,7 +61,7 @@ struct worker {
     struct gateway_tls *gateway_tls; /* of a gateway's ports; NULL in a sidecar */
     struct limiter limiter;
     struct breakers breakers;
-    struct client_tls_cache client_tls;
+    struct client_tls_cache client_tls, client_tls_tcp;
     struct telemetry *telemetry;
     struct identity self;
     struct sv inbound_cluster;       /* "inbound|8080||" */
@@ -78,7 +80,7 @@ struct worker {
     struct map pools; /* key of pool.c to struct pool */
     uint32_t *active; /* requests in flight by endpoint id; see worker_loads() */
     uint32_t endpoints_len;
-    size_t streams_len;     /* in flight */
+    size_t streams_len;     /* in flight: requests, and connections passed on as they are */
     struct outlier outlier; /* endpoints that failed lately */
 
     struct buf spare_blocks[SPARE_BLOCKS_MAX];

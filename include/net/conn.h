@@ -33,6 +33,10 @@ struct conn *conn_accept(struct loop *l, int fd, const struct addr *peer, conn_f
  * file descriptors are out. timeout_ns covers connect and TLS handshake. */
 struct conn *conn_connect(struct loop *l, const struct addr *to, int64_t timeout_ns, conn_fn *fn,
                           void *owner, struct err *err) MUST_USE;
+/* The same from this local address (port 0: any); NULL: the system chooses. */
+struct conn *conn_connect_from(struct loop *l, const struct addr *to, const struct addr *from,
+                               int64_t timeout_ns, conn_fn *fn, void *owner, struct err *err)
+    MUST_USE;
 /* Server side: now, before any conn_read(); timeout_ns for the handshake. Client side: after
  * conn_connect(), before CONN_OPEN. Borrows client until CONN_OPEN or CONN_FAILED. Keeps a
  * reference to ctx. */
@@ -45,6 +49,9 @@ int conn_start_tls(struct conn *c, struct tls_ctx *ctx, const struct tls_client 
 ssize_t conn_read(struct conn *c, void *to, size_t max) MUST_USE;
 /* Looks at the first plain bytes without taking them; returns as conn_read(). Not with TLS. */
 ssize_t conn_peek(struct conn *c, void *to, size_t max) MUST_USE;
+/* CONN_READABLE only when so many bytes wait at the socket, or the end of the stream does; 1: as ever.
+ * For who has peeked and needs more. */
+void conn_want(struct conn *c, size_t bytes);
 /* Neither bytes nor an end of stream wait at the socket: asks the kernel, for connections that were
  * idle and are about to be used again. */
 bool conn_is_quiet(const struct conn *c);
@@ -80,6 +87,7 @@ void conn_close_gently(struct conn *c, int64_t linger_ns);
 const struct err *conn_error(const struct conn *c);
 const struct addr *conn_peer(const struct conn *c);
 const struct addr *conn_local(const struct conn *c); /* looked up once */
+int conn_fd(const struct conn *c); /* for the options of a socket that only its owner knows */
 /* The facts of the finished handshake; NULL on a plain connection. Valid as long as c. */
 const struct tls_info *conn_tls(const struct conn *c);
 

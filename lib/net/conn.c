@@ -269,6 +269,12 @@ struct conn *conn_accept(struct loop *l, int fd, const struct addr *peer, conn_f
 struct conn *conn_connect(struct loop *l, const struct addr *to, int64_t timeout_ns, conn_fn *fn,
                           void *owner, struct err *err)
 {
+    return conn_connect_from(l, to, NULL, timeout_ns, fn, owner, err);
+}
+
+struct conn *conn_connect_from(struct loop *l, const struct addr *to, const struct addr *from,
+                               int64_t timeout_ns, conn_fn *fn, void *owner, struct err *err)
+{
     int on = 1;
     int fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
@@ -282,7 +288,8 @@ struct conn *conn_connect(struct loop *l, const struct addr *to, int64_t timeout
     c->state = CONN_CONNECTING;
     if (timeout_ns)
         timer_after(&c->timer, timeout_ns);
-    if (connect(fd, &to->sa, addr_len(to)) != 0 && errno != EINPROGRESS) {
+    bool is_bound = !from || bind(fd, &from->sa, addr_len(from)) == 0;
+    if (!is_bound || (connect(fd, &to->sa, addr_len(to)) != 0 && errno != EINPROGRESS)) {
         (void)conn_broke(c, ERR_IO, "connect: %s", strerror(errno));
         c->is_failed_due = true;
         schedule(c);
@@ -322,6 +329,12 @@ void conn_resume(struct conn *c)
     if (c->is_read_due || (c->state == CONN_UP && c->has_tls && SSL_has_pending(c->tls.ssl)))
         conn_read_later(c);
     conn_watch(c);
+}
+
+void conn_want(struct conn *c, size_t bytes)
+{
+    int low = (int)bytes;
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low));
 }
 
 void conn_finish(struct conn *c)
@@ -434,6 +447,11 @@ const struct addr *conn_local(const struct conn *c)
         m->has_local = true;
     }
     return &c->local;
+}
+
+int conn_fd(const struct conn *c)
+{
+    return c->fd;
 }
 
 const struct tls_info *conn_tls(const struct conn *c)

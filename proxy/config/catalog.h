@@ -12,7 +12,9 @@
 #include "proxy/config/field.h"
 #include "proxy/config/ingress.h"
 #include "proxy/config/mesh.h"
+#include "proxy/detect.h"
 #include "proxy/route/action.h"
+#include "proxy/route/tcp.h"
 
 struct meta {
     struct sv name, namespace;
@@ -26,6 +28,11 @@ struct service_port {
     struct sv name, target_name; /* target_name: a container port's name, else empty */
     uint16_t port, target;
     bool is_http; /* by appProtocol or the name's prefix */
+    enum port_protocol protocol;
+};
+struct text_list {
+    const struct sv *list;
+    size_t len;
 };
 struct backends;
 struct service { /* or a host of a ServiceEntry */
@@ -33,6 +40,7 @@ struct service { /* or a host of a ServiceEntry */
     struct sv host;       /* of a ServiceEntry: its whole name; else empty */
     struct backends *own; /* a ServiceEntry's endpoints */
     struct labels selector;
+    struct text_list addresses; /* the Service's own: cluster IPs, or a ServiceEntry's */
     struct service_port *ports; /* TCP only */
     size_t ports_len;
     struct service *next;
@@ -65,10 +73,6 @@ struct pod {
     struct endpoint *self; /* port 0: who this address is */
 };
 
-struct text_list {
-    const struct sv *list;
-    size_t len;
-};
 struct destination {
     struct sv host, subset;
     uint16_t port; /* 0: the port of the request */
@@ -102,6 +106,18 @@ struct http_rule {
     const struct retry_policy *retry; /* NULL: nothing said */
     struct place place;
 };
+struct tcp_block { /* a match block of a tls or tcp rule */
+    struct tcp_match match;
+    struct labels source_labels;
+    struct sv source_namespace; /* empty: any */
+    struct text_list gateways;  /* empty: those of the VirtualService */
+};
+struct tcp_rule {
+    struct http_rule rule; /* its targets and place; the rest is not used */
+    bool is_tls;
+    const struct tcp_block *blocks; /* none: everything */
+    size_t blocks_len;
+};
 /* Of an HTTPRoute's parentRef: the listener it means; empty and 0: all. */
 struct parent_part {
     struct sv section;
@@ -115,6 +131,8 @@ struct virtual_service {
     struct text_list hosts, gateways, export_to;
     const struct http_rule *rules;
     size_t rules_len;
+    const struct tcp_rule *tcp; /* tls[], then tcp[] */
+    size_t tcp_len;
     struct virtual_service *next;
 };
 struct port_policy;
@@ -153,6 +171,7 @@ struct gateway_server {
     struct gateway_cert cert; /* of is_tls; hosts and namespace are filled in later */
     bool is_served;           /* this proxy opens it */
     bool redirects_plain;     /* httpsRedirect */
+    bool is_passed_on;        /* PASSTHROUGH: TLS is not ended here */
 };
 struct secret {
     struct meta meta;
@@ -266,6 +285,8 @@ void read_authorization_policy(struct catalog *c, struct node *root, const struc
 void read_rule_actions(struct catalog *c, struct reader *r, struct node *n, struct http_rule *to);
 void read_target_edits(struct reader *r, struct node *n, struct destination *to);
 void read_destination(struct reader *r, struct node *d, struct destination *to);
+void read_route_targets(struct reader *r, struct node *rule, struct http_rule *to);
+void read_tcp_rules(struct reader *r, struct node *spec, struct virtual_service *to);
 struct text_match read_string_match(struct catalog *c, struct reader *r, struct node *n);
 /* Limits annotated as tulle.io/..., for each rule of the object. */
 void read_object_limits(struct reader *r, struct node *root, struct sv kind,

@@ -213,16 +213,23 @@ static void add_server(struct resolve *r, const struct gateway *g, const struct 
                       s->port.number, d->port->is_tls ? "with" : "without");
         return;
     }
+    if (d->port->name.len && d->port->is_tcp != s->port.is_tcp) {
+        finding_place(&r->catalog->findings, false, &g->meta.place,
+                      "port %u is open for %s of another server: this one is not served",
+                      s->port.number, d->port->is_tcp ? "TCP" : "HTTP");
+        return;
+    }
     if (!d->port->name.len) {
         d->port->name = s->port.name;
         d->port->protocol = s->port.protocol;
+        d->port->is_tcp = s->port.is_tcp;
     }
     *link = (struct door_server){ g, s, NULL };
     struct door_server **at = &d->servers;
     while (*at)
         at = &(*at)->next;
     *at = link;
-    if (!s->port.is_tls)
+    if (!s->port.is_tls || s->is_passed_on)
         return;
     struct gateway_cert cert = s->cert;
     struct sv ns;

@@ -64,7 +64,7 @@ static struct endpoint *endpoint_of(struct resolve *r, struct sv ip, uint16_t po
     if (pod) {
         e->pod = resolve_name(r, pod->meta.name);
         e->identity = resolve_identity(r, pod);
-        e->has_sidecar = pod->has_sidecar;
+        e->has_sidecar = resolve_takes_mtls(r, pod, port);
     } else if (from) {
         e->identity.cluster = resolve_name(r, r->cluster);
         e->identity.namespace = resolve_name(r, from->meta.namespace);

@@ -71,11 +71,12 @@ static void resolve_all(struct resolve *r, const struct mesh_conf *conf)
     r->ingress_https = conf->ingress_https;
     r->ingress_class = conf->ingress_class;
     r->gateway_class = conf->gateway_class;
+    r->wants_tcp = conf->wants_tcp;
     r->trust_domain = or_else(conf->trust_domain, SV("cluster.local"));
     r->self_labels = parse_labels(r, conf->self_labels);
     static void (*const steps[])(struct resolve *) = {
-        resolve_pods,      resolve_services, resolve_rules,         resolve_doors,   resolve_routes,
-        resolve_ingresses, resolve_security, resolve_authorization, resolve_publish,
+        resolve_pods, resolve_services,  resolve_rules,    resolve_doors,         resolve_routes,
+        resolve_tcp,  resolve_ingresses, resolve_security, resolve_authorization, resolve_publish,
     };
     for (size_t i = 0; i < NELEMS(steps) && !r->catalog->findings.is_nomem; i++)
         steps[i](r);

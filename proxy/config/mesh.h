@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "model/identity.h"
+#include "proxy/detect.h"
 #include "wire/http_msg.h"
 #include <netinet/in.h>
 
@@ -18,6 +19,8 @@ struct authz;         /* proxy/authz/authz.h */
 struct route_actions; /* proxy/route/action.h */
 struct header_edits;
 struct hash_policy;
+struct tcp_service; /* proxy/route/tcp.h */
+struct ip;          /* proxy/authz/ip_block.h */
 struct mesh;
 
 /* The object, or the rule of one, from which something here was made; in the mesh's memory. */
@@ -149,6 +152,7 @@ struct mesh_conf {
     uint16_t ingress_http, ingress_https; /* where Ingresses are served; 0: not */
     struct sv ingress_class;              /* only Ingresses of this class; empty: every one */
     struct sv gateway_class;              /* the same of the Gateway API's Gateways */
+    bool wants_tcp; /* a sidecar that takes connections over: mesh_tcp_by_...() answer */
 };
 /* Gives a mesh with one reference; NULL with err "file:line:column: reason". */
 struct mesh *mesh_load(const struct mesh_conf *conf, struct err *err) MUST_USE;
@@ -192,6 +196,19 @@ struct sv mesh_explain_route(const struct mesh *m, const struct route_ask *ask, 
 /* Weighted choice; random is uniform over all 64 bits. The route must have targets. */
 const struct route_target *route_pick(const struct route *r, uint64_t random);
 
+/* Connections to a Service's port, by its name in any spelling, or by an address: the Service's own or
+ * an endpoint's. NULL when there is none, or it was not wanted. */
+const struct tcp_service *mesh_tcp_by_host(const struct mesh *m, struct sv host, uint16_t port);
+const struct tcp_service *mesh_tcp_by_name(const struct mesh *m, struct sv fqdn, uint16_t port);
+const struct tcp_service *mesh_tcp_by_address(const struct mesh *m, const struct ip *ip,
+                                              uint16_t port);
+/* A gateway's, of the port it listens on; without entries there are no such routes. */
+const struct tcp_service *mesh_gateway_tcp(const struct mesh *m, uint16_t listen);
+/* What the Services of this workload declare its port to speak. */
+enum port_protocol mesh_own_protocol(const struct mesh *m, uint16_t port);
+/* The host of the Service that has the one or the other port of this workload; empty: none. */
+struct sv mesh_own_service(const struct mesh *m, uint16_t port, uint16_t other);
+
 /* Who this workload is by its own Pod, whether a Service selects it or not; NULL without a Pod. */
 const struct identity *mesh_self(const struct mesh *m);
 /* Who has this address: a pod's identity, or NULL. ip: "10.0.0.7" or "::1". */
@@ -223,6 +240,7 @@ struct gateway_port {
     uint16_t listen;          /* ours: the Service's targetPort, else number */
     struct sv name, protocol; /* "HTTP" */
     bool is_tls;
+    bool is_tcp; /* no HTTP: routes of tcp[] decide */
     const struct gateway_cert *certs;
     size_t certs_len;
 };

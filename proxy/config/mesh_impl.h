@@ -7,6 +7,7 @@
 #include "proxy/config/mesh.h"
 #include "proxy/route/action.h"
 #include "proxy/route/hosts.h"
+#include "proxy/route/tcp.h"
 
 /* A Gateway's server behind a door. */
 struct door_server {
@@ -19,7 +20,20 @@ struct door {
     struct gateway_port *port; /* in mesh->gateway_ports */
     struct hosts hosts;        /* of VirtualServices bound to the servers */
     struct door_server *servers;
-    bool has_ingress; /* Ingresses are asked first */
+    bool has_ingress;       /* Ingresses are asked first */
+    struct tcp_service tcp; /* tls[] and tcp[] routes of VirtualServices bound to the servers */
+};
+
+struct tcp_address {
+    struct ip ip;
+    uint16_t port;
+    bool is_endpoint;
+    const struct tcp_service *service;
+};
+struct own_port {
+    struct sv host;
+    uint16_t port;
+    enum port_protocol protocol;
 };
 
 struct mesh {
@@ -42,6 +56,12 @@ struct mesh {
     size_t gateway_ports_len;
     struct door *doors; /* as many */
     size_t doors_len;
+    struct tcp_service *tcp; /* by host and port; empty unless they were wanted */
+    size_t tcp_len;
+    struct tcp_address *tcp_addresses; /* by address and port */
+    size_t tcp_addresses_len;
+    const struct own_port *own_ports;
+    size_t own_ports_len;
     struct hosts ingress;        /* hosts of Ingresses, behind each door that has them */
     struct route https_redirect; /* 301, as a Gateway's httpsRedirect has it */
     const struct sv *warnings;

@@ -41,6 +41,7 @@ static void read_service_port(struct reader *r, struct node *n, struct service *
     else
         p.target = field_port(r, n, "targetPort");
     p.is_http = names_http(app_protocol.len ? app_protocol : p.name);
+    p.protocol = port_protocol_of(app_protocol, p.name);
     if (!field_any(r, n, "port")) {
         finding_error(r->to, n, "port is missing");
         return;
@@ -48,6 +49,15 @@ static void read_service_port(struct reader *r, struct node *n, struct service *
     if (!target)
         p.target = p.port;
     s->ports[s->ports_len++] = p;
+}
+
+static struct text_list one_text(struct reader *r, struct sv text)
+{
+    struct sv *one = text.len ? read_array(r, 1, sizeof(*one)) : NULL;
+    if (!one)
+        return (struct text_list){ 0 };
+    *one = text;
+    return (struct text_list){ one, 1 };
 }
 
 void read_service(struct catalog *c, struct node *root, const struct meta *meta)
@@ -61,6 +71,9 @@ void read_service(struct catalog *c, struct node *root, const struct meta *meta)
     s->meta = *meta;
     s->selector = field_labels(&r, spec, "selector");
     s->ports = read_array(&r, (ports ? ports->len : 0) + 1, sizeof(*s->ports));
+    s->addresses = read_texts(&r, spec, "clusterIPs");
+    if (!s->addresses.len)
+        s->addresses = one_text(&r, field_text(&r, spec, "clusterIP"));
     struct sv type = field_text(&r, spec, "type");
     if (sv_eq(type, SV("ExternalName")))
         finding_warn(r.to, field_any(&r, spec, "type"),

@@ -2,16 +2,24 @@
  * read_gateway.c - networking.istio.io Gateway: which ports are open, for which hosts, with which TLS;
  * and Secrets, which may hold the certificates.
  *
- * HTTP is served without TLS, HTTPS and TLS with it ended here (SIMPLE, MUTUAL, OPTIONAL_MUTUAL). A
- * server that hands TLS on unopened (PASSTHROUGH, AUTO_PASSTHROUGH) is not opened and says so. */
+ * HTTP is served without TLS, HTTPS and TLS with it ended here (SIMPLE, MUTUAL, OPTIONAL_MUTUAL), or
+ * handed on unopened (PASSTHROUGH); TCP and the protocols on it are handed on as they are. What is not
+ * served yet (AUTO_PASSTHROUGH, ISTIO_MUTUAL) is not opened and says so. */
 #include "proxy/config/catalog.h"
 
-enum server_tls { SERVER_TLS_NONE, SERVER_SIMPLE, SERVER_MUTUAL, SERVER_OPTIONAL, SERVER_UNSERVED };
+enum server_tls {
+    SERVER_TLS_NONE,
+    SERVER_SIMPLE,
+    SERVER_MUTUAL,
+    SERVER_OPTIONAL,
+    SERVER_PASSTHROUGH,
+    SERVER_UNSERVED
+};
 static const struct choice tls_modes[] = {
     { "SIMPLE", SERVER_SIMPLE },
     { "MUTUAL", SERVER_MUTUAL },
     { "OPTIONAL_MUTUAL", SERVER_OPTIONAL },
-    { "PASSTHROUGH", SERVER_UNSERVED },
+    { "PASSTHROUGH", SERVER_PASSTHROUGH },
     { "AUTO_PASSTHROUGH", SERVER_UNSERVED },
     { "ISTIO_MUTUAL", SERVER_UNSERVED },
 };
@@ -46,28 +54,31 @@ static void read_server_tls(struct reader *r, struct node *n, struct gateway_ser
 {
     struct node *tls = field_map(r, n, "tls"), *mode = field_any(r, tls, "mode");
     bool is_http = sv_eq(to->port.protocol, SV("HTTP"));
+    bool is_plain = is_http || to->port.is_tcp;
     int kind = field_choice(r, tls, "mode", tls_modes, NELEMS(tls_modes),
-                            tls && !is_http ? SERVER_SIMPLE : SERVER_TLS_NONE);
+                            tls && !is_plain ? SERVER_SIMPLE : SERVER_TLS_NONE);
     to->redirects_plain = field_bool(r, tls, "httpsRedirect", false);
     read_certificate(r, tls, to);
     to->cert.is_mutual = kind == SERVER_MUTUAL;
     to->cert.may_be_mutual = kind == SERVER_OPTIONAL;
     to->port.is_tls = kind != SERVER_TLS_NONE;
+    to->is_passed_on = kind == SERVER_PASSTHROUGH;
     to->is_served = kind != SERVER_UNSERVED && to->port.number;
     if (kind == SERVER_UNSERVED)
         finding_warn(r->to, mode, "this mode is not served yet: this port is not opened");
-    else if (!is_http && !tls)
+    else if (!is_plain && !tls)
         finding_warn(r->to, n, "tls is missing: this port is not opened");
-    else if (to->port.is_tls && !to->cert.secret.len && !to->cert.cert_file.len)
+    else if (to->port.is_tls && !to->is_passed_on && !to->cert.secret.len &&
+             !to->cert.cert_file.len)
         finding_error(r->to, tls, "expected credentialName, or serverCertificate and privateKey");
-    to->is_served = to->is_served && (is_http || tls);
+    to->is_served = to->is_served && (is_plain || tls);
     fields_finish(r, tls, later_tls);
 }
 
 static bool is_protocol_served(struct sv protocol)
 {
     return sv_eq(protocol, SV("HTTP")) || sv_eq(protocol, SV("HTTPS")) ||
-           sv_eq(protocol, SV("TLS"));
+           sv_eq(protocol, SV("TLS")) || port_protocol_named(protocol) == PORT_TCP;
 }
 
 static void read_server(struct reader *r, struct node *n, struct gateway_server *to)
@@ -80,6 +91,7 @@ static void read_server(struct reader *r, struct node *n, struct gateway_server 
     to->port.number = field_port(r, port, "number");
     to->port.name = field_text(r, port, "name");
     to->port.protocol = field_text(r, port, "protocol");
+    to->port.is_tcp = port_protocol_named(to->port.protocol) == PORT_TCP;
     (void)field_any(r, port, "targetPort"); /* deprecated, means nothing */
     (void)field_any(r, n, "name");          /* of the server: for people */
     to->hosts = read_texts(r, n, "hosts");
@@ -90,7 +102,7 @@ static void read_server(struct reader *r, struct node *n, struct gateway_server 
     read_server_tls(r, n, to);
     if (port && !is_protocol_served(to->port.protocol)) {
         finding_warn(r->to, port,
-                     "only HTTP, HTTPS and TLS are served yet: this port is not opened");
+                     "only HTTP, HTTPS, TLS and TCP are served yet: this port is not opened");
         to->is_served = false;
     }
     fields_finish(r, port, NULL);

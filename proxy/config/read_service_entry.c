@@ -13,7 +13,7 @@ static const struct choice resolutions[] = {
     { "DNS_ROUND_ROBIN", RESOLVE_DNS }, { "DYNAMIC_DNS", RESOLVE_DNS },
 };
 static const struct choice locations[] = { { "MESH_EXTERNAL", 0 }, { "MESH_INTERNAL", 1 } };
-static const char *const later_spec[] = { "subjectAltNames", "addresses", NULL };
+static const char *const later_spec[] = { "subjectAltNames", NULL };
 static const char *const later_endpoint[] = { "network",        "locality", "weight",
                                               "serviceAccount", "labels",   NULL };
 
@@ -33,7 +33,9 @@ static void read_ports(struct reader *r, struct node *spec, struct service *to)
         p->name = field_text(r, n, "name");
         p->port = field_port(r, n, "number");
         p->target = field_port(r, n, "targetPort");
-        p->is_http = speaks_http(field_text(r, n, "protocol"));
+        struct sv protocol = field_text(r, n, "protocol");
+        p->is_http = speaks_http(protocol);
+        p->protocol = port_protocol_named(protocol);
         if (!p->target)
             p->target = p->port;
         if (p->port)
@@ -102,6 +104,16 @@ static void add_host(struct catalog *c, struct reader *r, struct node *spec, str
     CATALOG_ADD(&c->services, s);
 }
 
+/* Blocks of addresses stand for no one port's endpoints: only single ones are understood. */
+static void read_addresses(struct reader *r, struct node *spec, struct service *to)
+{
+    struct node *list = field_list(r, spec, "addresses");
+    to->addresses = read_texts(r, spec, "addresses");
+    for (struct node *n = list ? list->first : NULL; n; n = n->next)
+        if (!ip_of_text(n->text).is_known)
+            finding_warn(r->to, n, "only single addresses are supported, ignored");
+}
+
 void read_service_entry(struct catalog *c, struct node *root, const struct meta *meta)
 {
     struct reader r = { .to = &c->findings, .mem = c->scratch };
@@ -110,6 +122,7 @@ void read_service_entry(struct catalog *c, struct node *root, const struct meta 
     struct service like = { .meta = *meta };
     like.selector = field_labels(&r, selector, "labels");
     read_ports(&r, spec, &like);
+    read_addresses(&r, spec, &like);
     int how = field_choice(&r, spec, "resolution", resolutions, NELEMS(resolutions), RESOLVE_NONE);
     (void)field_choice(&r, spec, "location", locations, NELEMS(locations), 0);
     (void)read_texts(&r, spec, "exportTo");

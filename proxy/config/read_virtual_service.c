@@ -11,7 +11,6 @@
 
 #define WEIGHT_MAX 1000000 /* so that the sum of a rule's weights stays far from 32 bits */
 
-static const char *const later_spec[] = { "tcp", "tls", NULL };
 static const char *const later_match[] = { "statPrefix", NULL };
 
 const struct regex *read_regex(struct catalog *c, struct reader *r, const struct node *n,
@@ -175,7 +174,7 @@ static void read_target(struct reader *r, struct node *n, struct destination *to
 }
 
 /* A single destination gets everything whatever its weight; among several, 0 means none. */
-static void read_targets(struct reader *r, struct node *n, struct http_rule *to)
+void read_route_targets(struct reader *r, struct node *n, struct http_rule *to)
 {
     struct node *list = field_list(r, n, "route");
     struct destination *targets = list ? read_array(r, list->len + 1, sizeof(*targets)) : NULL;
@@ -221,7 +220,7 @@ static void read_rule(struct catalog *c, struct reader *r, struct node *n, struc
     for (struct node *at = matches ? list->first : NULL; at; at = at->next)
         read_match(c, r, at, &matches[to->matches_len++]);
     to->matches = matches;
-    read_targets(r, n, to);
+    read_route_targets(r, n, to);
     read_rule_actions(c, r, n, to);
     check_rule(r, n, to);
     fields_finish(r, n, NULL);
@@ -262,6 +261,7 @@ void read_virtual_service(struct catalog *c, struct node *root, const struct met
         read_rule(c, &r, n, &rules[v->rules_len++]);
     v->rules = rules;
     read_object_limits(&r, root, SV("virtualservice"), meta, rules, v->rules_len);
-    fields_finish(&r, spec, later_spec);
+    read_tcp_rules(&r, spec, v);
+    fields_finish(&r, spec, NULL);
     CATALOG_ADD(&c->virtual_services, v);
 }

@@ -2,7 +2,7 @@
  *
  * Order: resolve_pods, resolve_services (endpoints), resolve_rules (DestinationRules by host),
  * resolve_doors (ports of a gateway), resolve_routes (virtual hosts; makes clusters on demand),
- * resolve_ingresses, resolve_security, resolve_authorization, resolve_publish.
+ * resolve_tcp (connections), resolve_ingresses, resolve_security, resolve_authorization, resolve_publish.
  * Running out of memory is latched in the findings; everything else becomes a warning. */
 #ifndef PROXY_CONFIG_RESOLVE_H
 #define PROXY_CONFIG_RESOLVE_H
@@ -52,6 +52,7 @@ struct resolve {
     size_t doors_max;
     uint16_t ingress_http, ingress_https;
     struct sv ingress_class, gateway_class;
+    bool wants_tcp; /* connections are taken over: every port of every Service can be asked for */
     struct map services;   /* fqdn -> service_entry */
     struct map names;      /* interned text -> its copy in the mesh's arena */
     struct map addresses;  /* "ip:port" -> endpoint */
@@ -69,6 +70,7 @@ void resolve_services(struct resolve *r);
 void resolve_rules(struct resolve *r);
 void resolve_doors(struct resolve *r);
 void resolve_routes(struct resolve *r);
+void resolve_tcp(struct resolve *r);
 void resolve_ingresses(struct resolve *r);
 void resolve_security(struct resolve *r);
 void resolve_authorization(struct resolve *r);
@@ -87,6 +89,8 @@ void resolve_put(struct resolve *r, struct map *m, struct sv key, void *value);
 struct sv resolve_host(struct resolve *r, struct sv host, struct sv namespace);
 /* The identity of a pod, as its own sidecar and Istio would tell it; parts are interned. */
 struct identity resolve_identity(struct resolve *r, const struct pod *p);
+/* Does the pod take mutual TLS at its port: has it a sidecar whose PeerAuthentication is not DISABLE? */
+bool resolve_takes_mtls(struct resolve *r, const struct pod *p, uint16_t port);
 /* The entry of a full name; made without object when there is none. */
 struct service_entry *resolve_entry(struct resolve *r, struct sv fqdn);
 /* The port a request takes when none is named; 0 when the entry has none. */
@@ -115,6 +119,10 @@ struct sv resolve_lower(struct resolve *r, struct sv host);
  * names are meant, only its meta is looked at. */
 bool resolve_rule(struct resolve *r, const struct virtual_service *v, const struct http_rule *rule,
                   const struct http_match *m, struct route_entry *to) MUST_USE;
+/* The targets of a rule, as connections or requests for this port (0: unknown) mean them; NULL when
+ * memory is out. */
+const struct route *resolve_route(struct resolve *r, const struct virtual_service *v,
+                                  const struct http_rule *rule, struct sv name, uint16_t port);
 /* Sorts the entries of hosts that go by precedence (HTTPRoute). */
 void resolve_precedence(struct resolve *r, struct hosts *h);
 /* Is the Service one through which others reach this very workload? */

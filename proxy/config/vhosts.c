@@ -168,6 +168,14 @@ static const struct route *make_route(struct resolve *r, const struct virtual_se
     return route;
 }
 
+const struct route *resolve_route(struct resolve *r, const struct virtual_service *v,
+                                  const struct http_rule *rule, struct sv name, uint16_t port)
+{
+    struct route_id id = { name,
+                           rule->place.file ? resolve_origin(r, &v->meta, &rule->place) : NULL };
+    return make_route(r, v, rule, NULL, id, port);
+}
+
 /* The ports for which the rule means different clusters; at least one, the default first. */
 static size_t ports_of(struct resolve *r, const struct virtual_service *v,
                        const struct http_rule *rule, uint16_t ports[PORTS_MAX])

@@ -22,6 +22,7 @@ static const struct names known_names[] = {
 /* Istio's client list: an Istio server recognises mutual TLS of the mesh by it. A server must not
  * offer "istio" itself. */
 #define CLIENT_ALPN "istio-http/1.1,istio,http/1.1"
+#define TCP_ALPN    "istio"
 #define SERVER_ALPN "h2,http/1.1"
 
 struct paths {
@@ -71,7 +72,10 @@ struct certs *certs_new(const char *dir, struct err *err)
     conf.alpn = CLIENT_ALPN;
     if (c->server)
         c->client = tls_ctx_new(&conf, err);
-    if (!c->client) {
+    conf.alpn = TCP_ALPN;
+    if (c->client)
+        c->client_tcp = tls_ctx_new(&conf, err);
+    if (!c->client_tcp) {
         err_context(err, "%.100s", dir);
         return certs_free(c);
     }
@@ -86,5 +90,6 @@ struct certs *certs_free(struct certs *c)
         return NULL;
     tls_ctx_unref(c->server);
     tls_ctx_unref(c->client);
+    tls_ctx_unref(c->client_tcp);
     return mem_free(c);
 }

@@ -6,10 +6,11 @@
 
 /* Immutable; a rotation makes another set, and connections keep the contexts they began with. */
 struct certs {
-    struct tls_ctx *server; /* for callers: mutual TLS 1.3 */
-    struct tls_ctx *client; /* for endpoints of the mesh */
-    struct sv spiffe;       /* our own id; lies in server */
-    int64_t not_after_ns;   /* wall time */
+    struct tls_ctx *server;     /* for callers: mutual TLS 1.3 */
+    struct tls_ctx *client;     /* for endpoints of the mesh */
+    struct tls_ctx *client_tcp; /* the same, for what is no HTTP */
+    struct sv spiffe;           /* our own id; lies in server */
+    int64_t not_after_ns;       /* wall time */
 };
 
 /* dir holds cert-chain.pem, key.pem, root-cert.pem, or tls.crt, tls.key, ca.crt. Gives; NULL with err

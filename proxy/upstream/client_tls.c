@@ -39,11 +39,11 @@ static const char *secret_file(struct arena *mem, const char *secrets, const str
 }
 
 static struct tls_ctx *make(const struct client_tls *t, bool is_mutual, const char *secrets,
-                            struct err *err)
+                            const char *alpn, struct err *err)
 {
     AUTO_DONE(arena) mem = { 0 };
     struct tls_conf conf = { .peer = t->trusts_anybody ? TLS_PEER_NONE : TLS_PEER_REQUIRE,
-                             .alpn = ALPN };
+                             .alpn = alpn };
     bool is_in_folder = t->secret.len && !t->cert.len && !t->ca.len && secrets && secrets[0] &&
                         sv_index(t->secret, '/') == t->secret.len && t->secret.p[0] != '.';
     if (is_in_folder) {
@@ -81,7 +81,7 @@ struct tls_ctx *client_tls_get(struct client_tls_cache *c, const struct client_t
     struct tls_ctx *ctx = key.failed ? NULL : map_get(&c->contexts, buf_sv(&key));
     if (ctx)
         return ctx;
-    ctx = make(want, is_mutual, secrets, err);
+    ctx = make(want, is_mutual, secrets, c->is_tcp ? NULL : ALPN, err);
     if (ctx && (key.failed || map_put(&c->contexts, buf_sv(&key), ctx, NULL) < 0)) {
         err_set(err, ERR_NOMEM, "TLS context");
         ctx = tls_ctx_unref(ctx);

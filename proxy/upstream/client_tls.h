@@ -10,6 +10,7 @@
 
 struct client_tls_cache {
     struct map contexts; /* text of files and secret to struct tls_ctx */
+    bool is_tcp;         /* no HTTP follows: no ALPN is offered */
 };
 
 void client_tls_done(struct client_tls_cache *c);

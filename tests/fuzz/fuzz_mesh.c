@@ -2,6 +2,7 @@
  * is the same twice. */
 #include "proxy/config/mesh.h"
 #include "proxy/route/action.h"
+#include "proxy/route/tcp.h"
 
 static const char *const hosts[] = {
     "reviews", "app", "ratings:9080", "example.com", "api.example.com", "a.b.default", "*", ""
@@ -39,6 +40,20 @@ static void check_route(const struct mesh *m, const struct route *r)
     INVARIANT(route_pick(r, 0) && route_pick(r, UINT64_MAX));
 }
 
+static const char *const names[] = { "a.test", "x.pass.test", "" };
+
+static void check_connections(const struct mesh *m, const struct tcp_service *s)
+{
+    for (size_t i = 0; s && i < NELEMS(names); i++) {
+        struct tcp_ask ask = { .is_tls = i % 2 == 0, .sni = sv_z(names[i]), .port = s->port };
+        ask.destination = ip_of_text(SV("10.96.0.5"));
+        const struct route *r = tcp_route(s, &ask);
+        INVARIANT(r || !s->host.len); /* a Service takes what is left */
+        if (r)
+            check_route(m, r);
+    }
+}
+
 static bool same_texts(size_t a_len, const struct sv *a, size_t b_len, const struct sv *b)
 {
     for (size_t i = 0; i < a_len && i < b_len; i++)
@@ -72,6 +87,12 @@ static void compare(const struct mesh *a, const struct mesh *b)
                         route_pick(two, i << 58)->cluster->name));
         (void)mesh_service_fqdn(a, req.authority);
     }
+    for (size_t i = 0; i < NELEMS(hosts); i++)
+        check_connections(a, mesh_tcp_by_host(a, sv_z(hosts[i]), i % 2 ? 9080 : 80));
+    for (unsigned port = 9000; port < 9004; port++)
+        check_connections(a, mesh_gateway_tcp(a, (uint16_t)port));
+    struct ip ip = ip_of_text(SV("10.96.0.5"));
+    check_connections(a, mesh_tcp_by_address(a, &ip, 80));
     for (unsigned port = 0; port <= 65535; port += 4369)
         INVARIANT(mesh_inbound_mtls(a, (uint16_t)port) == mesh_inbound_mtls(b, (uint16_t)port));
 }
@@ -92,6 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
     struct mesh_conf conf = { .self = identity_unknown() };
     conf.self_labels = SV("istio=ingressgateway,app=x");
+    conf.wants_tcp = true;
     conf.ingress_http = 80;
     conf.ingress_https = 443;
     for (int role = 0; role < 2; role++) {

@@ -163,6 +163,9 @@ static const char gateways[] = SERVICE("a") SERVICE(
          "credentialName: m, minProtocolVersion: TLSV1_3}}\n"
          "  - {port: {number: 9444, name: p, protocol: TLS}, hosts: ['*'], tls: {mode: "
          "PASSTHROUGH}}\n"
+         "  - {port: {number: 9445, name: q, protocol: TLS}, hosts: ['*'], tls: {mode: "
+         "AUTO_PASSTHROUGH}}\n"
+         "  - {port: {number: 9446, name: t, protocol: TCP}, hosts: ['*']}\n"
          "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: "
          "v}\nspec:\n"
          "  hosts: ['*.test', x.w.test]\n  gateways: [g]\n  http:\n  - route: [{destination: "
@@ -174,7 +177,9 @@ static void test_gateways(void **state)
     struct mesh *m = load(gateways, NULL);
     (void)state;
     assert_non_null(m);
-    assert_int_equal(mesh_gateway_ports(m, &ports), 3);
+    assert_int_equal(mesh_gateway_ports(m, &ports), 5);
+    assert_true(ports[3].is_tls && ports[3].certs_len == 0);
+    assert_true(ports[4].is_tcp && !ports[4].is_tls);
     assert_true(ports[2].certs[0].is_mutual && ports[2].certs[0].tls_min == 0x0304);
     assert_true(sv_eq(ports[2].certs[0].hosts[0], SV("m.test")));
     ask(m, "a.test", "/", false, "-> 301");

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tcp.c - the first entry that fits a connection. */
+#include "proxy/route/tcp.h"
+
+/* "*.com" stands for a.com and for a.b.com. */
+static bool name_fits(struct sv pattern, struct sv sni)
+{
+    if (sv_eq(pattern, SV("*")))
+        return true;
+    if (!sv_starts(pattern, SV("*.")))
+        return sv_eq(pattern, sni);
+    return sni.len > pattern.len - 1 && sv_ends(sni, sv_from(pattern, 1));
+}
+
+static bool some_name_fits(const struct tcp_match *m, struct sv sni)
+{
+    for (size_t i = 0; i < m->sni_len; i++)
+        if (name_fits(m->sni_hosts[i], sni))
+            return true;
+    return m->sni_len == 0;
+}
+
+static bool some_subnet_has(const struct tcp_match *m, const struct ip *ip)
+{
+    for (size_t i = 0; i < m->subnets_len; i++)
+        if (ip_block_has(&m->subnets[i], ip))
+            return true;
+    return m->subnets_len == 0;
+}
+
+const struct route *tcp_route(const struct tcp_service *s, const struct tcp_ask *ask)
+{
+    for (size_t i = 0; i < s->entries_len; i++) {
+        const struct tcp_entry *e = &s->entries[i];
+        const struct tcp_match *m = &e->match;
+        if ((!e->is_tls || ask->is_tls) && (!m->port || !ask->port || m->port == ask->port) &&
+            some_name_fits(m, ask->sni) && some_subnet_has(m, &ask->destination))
+            return e->route;
+    }
+    return NULL;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tcp_connect.c - from a caller's connection to an endpoint's.
+ *
+ * In front of an application there is one place to go: where the caller meant, or --app. Elsewhere the
+ * Service's routes decide. A connection that was taken over and is for nobody we know goes where it
+ * was going (PassthroughCluster), unless only what is registered may be reached (BlackHoleCluster). */
+#include "base/clock.h"
+#include "proxy/sniff.h"
+#include "proxy/stream.h"
+#include "proxy/tcp.h"
+
+static const struct cluster passthrough = { .name = { "PassthroughCluster", 18 },
+                                            .host = { "PassthroughCluster", 18 } };
+static const struct cluster black_hole = { .name = { "BlackHoleCluster", 16 },
+                                           .host = { "BlackHoleCluster", 16 } };
+
+uint32_t *tcp_load(const struct tcp *t)
+{
+    uint32_t *loads = worker_loads(t->worker, t->mesh);
+    bool is_counted = t->endpoint && loads && t->endpoint->id < t->worker->endpoints_len;
+    return is_counted ? &loads[t->endpoint->id] : NULL;
+}
+
+static bool refuse(struct tcp *t, const char *flag, const char *details)
+{
+    t->flag = flag;
+    snprintf(t->details, sizeof(t->details), "%s", details);
+    return false;
+}
+
+static bool find_own(struct tcp *t)
+{
+    const struct down *d = t->down;
+    t->target = d->has_original ? d->original : t->worker->opt->app_addr;
+    int n = snprintf(t->cluster_text, sizeof(t->cluster_text), "inbound|%u||", down_app_port(d));
+    t->cluster_name = sv_of(t->cluster_text, n > 0 ? (size_t)n : 0);
+    return true;
+}
+
+static bool find_passthrough(struct tcp *t)
+{
+    bool is_open = t->worker->opt->allows_any;
+    t->cluster = is_open ? &passthrough : &black_hole;
+    t->cluster_name = t->cluster->name;
+    t->target = t->down->original;
+    return is_open || refuse(t, "UH", "no_healthy_upstream");
+}
+
+bool tcp_find(struct tcp *t)
+{
+    const struct down *d = t->down;
+    if (t->side == SIDE_INBOUND)
+        return find_own(t);
+    const struct tcp_service *s = sniff_service(d);
+    const struct addr *meant = d->has_original ? &d->original : conn_local(d->conn);
+    struct tcp_ask ask = { .is_tls = t->is_tls,
+                           .sni = sv_z(t->sni),
+                           .destination = ip_of_addr(meant),
+                           .port = s ? s->port : 0 };
+    if (!s && d->has_original)
+        return find_passthrough(t);
+    t->route = s ? tcp_route(s, &ask) : NULL;
+    if (!t->route)
+        return refuse(t, "NR", s ? "route_not_found" : "filter_chain_not_found");
+    t->cluster = route_pick(t->route, random_u64())->cluster;
+    t->cluster_name = t->cluster->name;
+    return true;
+}
+
+static void describe(const struct tcp *t, struct authz_request *q)
+{
+    const struct down *d = t->down;
+    const struct tls_info *tls = conn_tls(d->conn);
+    *q = (struct authz_request){
+        .sni = sv_z(t->sni),
+        .source_ip = ip_of_addr(conn_peer(d->conn)),
+        .remote_ip = ip_of_addr(conn_peer(d->conn)),
+        .destination_ip = ip_of_addr(d->has_original ? &d->original : conn_local(d->conn)),
+        .port = t->side == SIDE_INBOUND ? down_app_port(d) : d->port->number,
+    };
+    if (tls && tls->is_mutual &&
+        spiffe_parse(tls->peer_spiffe, &q->trust_domain, &q->namespace, &q->account))
+        q->principal = sv_from(tls->peer_spiffe, SV("spiffe://").len);
+}
+
+bool tcp_is_allowed(struct tcp *t)
+{
+    const struct authz *policies = mesh_authz(t->mesh);
+    struct authz_request q;
+    if (t->side == SIDE_OUTBOUND || !policies)
+        return true;
+    describe(t, &q);
+    authz_decide(policies, &q, &t->authz);
+    if (t->authz.audit.len)
+        tally(TALLY_AUTHZ_AUDITED);
+    if (t->authz.would_deny.len || (t->authz.has_allow_dry_run && !t->authz.would_allow.len))
+        tally(TALLY_AUTHZ_WOULD_DENY);
+    if (t->authz.is_allowed)
+        return true;
+    tally(TALLY_AUTHZ_DENIED);
+    snprintf(t->details, sizeof(t->details), "rbac_access_denied_matched_policy[%.*s]",
+             SV_ARG(t->authz.rule.len ? t->authz.rule : SV("none")));
+    return false;
+}
+
+static const struct endpoint *pick(struct tcp *t)
+{
+    struct worker *w = t->worker;
+    struct balance_ask ask = {
+        .active = worker_loads(w, t->mesh),
+        .outlier = &w->outlier,
+        .now_ns = loop_now_ns(w->loop),
+        .random = random_u64(),
+        .cursor = t->seat.use ? &t->seat.use->cursor : NULL,
+        .tried = t->tried,
+        .tried_len = MIN(t->tried_len, (size_t)TCP_TRIES),
+    };
+    return balance_pick(t->cluster, &ask);
+}
+
+/* What is spoken to the endpoint; NULL with err when it cannot be. *ret_ctx NULL: plaintext. */
+static int choose_tls(struct tcp *t, struct tls_ctx **ret_ctx, struct tls_client *want,
+                      struct err *err)
+{
+    struct worker *w = t->worker;
+    const struct cluster *c = t->cluster;
+    const struct client_tls *own = c->client_tls;
+    const struct endpoint *e = t->endpoint;
+    bool is_named = e->identity.principal.len && !sv_eq(e->identity.principal, IDENTITY_UNKNOWN);
+    *ret_ctx = NULL;
+    switch (c->tls) {
+    case TLS_MODE_DISABLE: return 0;
+    case TLS_MODE_AUTO:
+        if (!e->has_sidecar || !w->certs)
+            return 0;
+        break;
+    case TLS_MODE_ISTIO_MUTUAL: break;
+    case TLS_MODE_SIMPLE:
+    case TLS_MODE_MUTUAL:
+        *ret_ctx = client_tls_get(&w->client_tls_tcp, own, c->tls == TLS_MODE_MUTUAL,
+                                  w->opt->secrets, err);
+        want->sni = own->sni.len ? own->sni : c->host;
+        if (!own->trusts_anybody)
+            want->dns_name = own->names.len ? own->names : want->sni;
+        return *ret_ctx ? 0 : ERR_TLS;
+    }
+    if (!w->certs)
+        return err_set(err, ERR_TLS, "mutual TLS asked for, but there are no --certs");
+    *ret_ctx = w->certs->client_tcp;
+    want->sni = c->sni;
+    want->spiffe = is_named ? e->identity.principal : SV_NONE;
+    t->is_up_mesh = true;
+    return 0;
+}
+
+static bool take_place(struct tcp *t)
+{
+    if (t->seat.use || !t->cluster || t->cluster == &passthrough)
+        return true;
+    if (breaker_begin(&t->worker->breakers, &t->seat, t->cluster) &&
+        breaker_connect(&t->seat) == BREAKER_GO)
+        return true;
+    return refuse(t, "UO", "upstream_reset_before_response_started{overflow}");
+}
+
+static bool open_up(struct tcp *t, conn_fn *on_up, int64_t timeout_ns, struct err *err)
+{
+    struct worker *w = t->worker;
+    struct tls_client want = { .session = NULL };
+    struct tls_ctx *ctx = NULL;
+    struct addr from;
+    if (t->endpoint && choose_tls(t, &ctx, &want, err) < 0)
+        return false;
+    bool is_marked = t->side == SIDE_INBOUND && down_app_source(t->down, &from);
+    t->up = conn_connect_from(w->loop, &t->target, is_marked ? &from : NULL, timeout_ns, on_up, t,
+                              err);
+    if (!t->up)
+        return false;
+    tally(TALLY_UP_OPENED);
+    tally(TALLY_UP_OPEN);
+    uint32_t *load = tcp_load(t);
+    if (load)
+        ++*load;
+    return !ctx || conn_start_tls(t->up, ctx, &want, 0, err) == 0;
+}
+
+/* The next endpoint as t->target; false when there is none, or no try is left. */
+static bool next_target(struct tcp *t, struct err *err)
+{
+    bool is_by_endpoint = t->side != SIDE_INBOUND && t->cluster != &passthrough;
+    size_t tries = is_by_endpoint ? MIN((size_t)TCP_TRIES, t->cluster->endpoints_len) : 1;
+    if (t->tried_len && t->tried_len >= tries)
+        return false;
+    if (is_by_endpoint) {
+        t->endpoint = pick(t);
+        if (!t->endpoint)
+            return refuse(t, "UH", "no_healthy_upstream");
+        if (addr_parse(t->endpoint->address, t->endpoint->port, &t->target, err) < 0)
+            return refuse(t, "UF", "the endpoint's address is none");
+    }
+    t->tried[t->tried_len++] = t->endpoint;
+    return true;
+}
+
+bool tcp_connect(struct tcp *t, conn_fn *on_up)
+{
+    struct err err = { 0 };
+    int64_t timeout_ns = t->cluster && t->cluster->connect_timeout_ns
+                             ? t->cluster->connect_timeout_ns
+                             : t->worker->opt->connect_timeout_ns;
+    if (!take_place(t) || !next_target(t, &err))
+        return false;
+    if (open_up(t, on_up, timeout_ns, &err))
+        return true;
+    snprintf(t->failure, sizeof(t->failure), "%s", err.why);
+    return refuse(t, "UF", "upstream_reset_before_response_started{remote_connection_failure}");
+}

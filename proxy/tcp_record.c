@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tcp_record.c - a finished connection as exchanges for telemetry.
+ *
+ * One record when it ends: who, how many bytes each way, for how long, and a flag when it failed (a
+ * flag is an error on an edge; an idle connection closed, or a caller that broke off, is none). A
+ * gateway is the end of one hop and the begin of another, and records both. */
+#include "base/clock.h"
+#include "proxy/stream.h"
+#include "proxy/tcp.h"
+
+/* The host in "outbound_.3306_._.db.default.svc.cluster.local", which mesh clients ask for. */
+static struct sv service_of_sni(struct sv sni)
+{
+    struct sv rest = sv_starts(sni, SV("outbound_.")) ? sni : SV_NONE;
+    for (int i = 0; i < 3 && rest.len; i++) {
+        size_t at = 0;
+        while (at + 1 < rest.len && !(rest.p[at] == '_' && rest.p[at + 1] == '.'))
+            at++;
+        rest = at + 1 < rest.len ? sv_from(rest, at + 2) : SV_NONE;
+    }
+    return rest;
+}
+
+static void put_common(struct tcp *t, struct exchange *x)
+{
+    struct call *c = &x->call;
+    c->protocol = PROTOCOL_TCP;
+    c->start_ns = t->started_wall_ns;
+    c->duration_ns = MAX(clock_mono_ns() - t->started_ns, 0);
+    c->bytes_received = t->from_down;
+    c->bytes_sent = t->from_up;
+    c->grpc_status = -1;
+    c->response_flags = t->flag ? sv_z(t->flag) : SV_NONE;
+    c->response_code_details = sv_z(t->details);
+    c->route_name = t->route ? t->route->name : SV_NONE;
+    x->connection_termination_details = sv_z(t->details);
+    x->requested_server_name = sv_z(t->sni);
+    x->downstream_local_address = t->down->local_addr;
+    x->downstream_remote_address = t->down->peer_addr;
+    x->upstream_service_time_ns = -1;
+}
+
+static void put_upstream(struct tcp *t, struct exchange *x)
+{
+    x->upstream_cluster = t->cluster_name;
+    x->upstream_transport_failure_reason = sv_z(t->failure);
+    if (t->tried_len)
+        x->call.upstream_host = addr_text(&t->target, t->target_text);
+    if (t->up)
+        x->upstream_local_address = addr_text(conn_local(t->up), t->local_text);
+}
+
+static void put_tls(const struct tls_info *tls, struct call *c)
+{
+    c->tls = !tls ? TLS_PLAINTEXT : tls->is_mutual ? TLS_MUTUAL : TLS_ONE_WAY;
+    if (!tls)
+        return;
+    c->tls_version = tls->version;
+    c->tls_cipher = tls->cipher;
+    c->peer_cert_expiry_ns = tls->peer_not_after_ns;
+}
+
+static void record_caller_hop(struct tcp *t)
+{
+    struct exchange x = { .authz = &t->authz };
+    struct call *c = &x.call;
+    const struct worker *w = t->worker;
+    const struct tls_info *tls = conn_tls(t->down->conn);
+    put_common(t, &x);
+    c->reporter = REPORTER_DESTINATION;
+    c->destination = w->self;
+    put_tls(tls, c);
+    /* TLS that is passed on is the application's: it was not ours to judge. */
+    if (t->is_tls && !tls)
+        c->tls = TLS_UNKNOWN;
+    if (tls)
+        c->source_principal_seen = tls->peer_spiffe;
+    if (t->side == SIDE_INBOUND) {
+        c->source = who_is_peer(t->mesh, t->down->conn);
+        c->destination_service = service_of_sni(sv_z(t->sni));
+        if (!c->destination_service.len)
+            c->destination_service = mesh_own_service(t->mesh, down_app_port(t->down),
+                                                      t->down->port->number);
+        put_upstream(t, &x);
+        if (tls && tls->is_mutual && w->certs)
+            c->destination_principal_seen = c->destination.principal = w->certs->spiffe;
+    } else {
+        c->source = identity_unknown();
+        c->destination_service = sv_z(t->sni);
+    }
+    telemetry_record(w->telemetry, &x);
+}
+
+static void record_upstream_hop(struct tcp *t)
+{
+    struct exchange x = { .call = { .reporter = REPORTER_SOURCE } };
+    struct call *c = &x.call;
+    const struct worker *w = t->worker;
+    const struct tls_info *tls = t->up ? conn_tls(t->up) : NULL;
+    char text[ADDR_TEXT_SIZE];
+    put_common(t, &x);
+    c->source = w->self;
+    const struct endpoint *e = t->endpoint
+                                   ? t->endpoint
+                                   : mesh_endpoint_by_ip(t->mesh, addr_host(&t->target, text));
+    c->destination = e ? e->identity : identity_unknown();
+    c->destination.principal = IDENTITY_UNKNOWN; /* until proven */
+    if (t->is_up_open)
+        put_tls(tls, c);
+    if (t->is_up_open && t->is_tls && !tls)
+        c->tls = TLS_UNKNOWN;
+    if (tls && tls->is_mutual && w->certs && t->is_up_mesh) {
+        c->source.principal = c->source_principal_seen = w->certs->spiffe;
+        c->destination.principal = c->destination_principal_seen = tls->peer_spiffe;
+    }
+    c->destination_service = t->cluster ? t->cluster->host : t->down->port->tcp_host;
+    put_upstream(t, &x);
+    x.resends = t->tried_len > 1 ? (unsigned)t->tried_len - 1 : 0;
+    telemetry_record(w->telemetry, &x);
+}
+
+static void count(const struct tcp *t)
+{
+    static const struct {
+        const char *flag;
+        enum tally_id id;
+    } flags[] = {
+        { "NR", TALLY_TCP_NR }, { "UH", TALLY_TCP_UH }, { "UF", TALLY_TCP_UF },
+        { "UO", TALLY_TCP_UO }, { "UC", TALLY_TCP_UC },
+    };
+    for (size_t i = 0; t->flag && i < NELEMS(flags); i++)
+        if (strcmp(t->flag, flags[i].flag) == 0)
+            tally(flags[i].id);
+    tally_cell_add(&proxy_tallies.cells[TALLY_TCP_RECEIVED], t->from_down);
+    tally_cell_add(&proxy_tallies.cells[TALLY_TCP_SENT], t->from_up);
+}
+
+void tcp_record(struct tcp *t)
+{
+    count(t);
+    if (t->side != SIDE_OUTBOUND)
+        record_caller_hop(t);
+    if (t->side == SIDE_OUTBOUND || (t->side == SIDE_GATEWAY && t->cluster))
+        record_upstream_hop(t);
+}
