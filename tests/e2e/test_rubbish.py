@@ -49,13 +49,24 @@ def throw(host, port, data):
     return got
 
 
+def is_h2_refusal(answer):
+    """Frames of a server that was asked nothing: SETTINGS and perhaps why it ends, but no response."""
+    types, at = [], 0
+    while at + 9 <= len(answer):
+        types.append(answer[at + 3])
+        at += 9 + int.from_bytes(answer[at:at + 3], "big")
+    SETTINGS, GOAWAY = 4, 7
+    return at == len(answer) and types[:1] == [SETTINGS] and set(types) <= {SETTINGS, GOAWAY}
+
+
 def throw_everything(name, host, port, still_well):
     for kind, make in KINDS:
         for _ in range(3):
             answer = throw(host, port, make())
             line = answer.split(b"\r\n")[0]
             is_tls_alert = answer[:1] == b"\x15"
-            check(not answer or is_tls_alert or line.split(b" ")[1:2] and line.split(b" ")[1][:1] in b"45",
+            is_refused = kind == "HTTP/2" and is_h2_refusal(answer)
+            check(not answer or is_tls_alert or is_refused or line.split(b" ")[1:2] and line.split(b" ")[1][:1] in b"45",
                   f"{name}, {kind}: answered {answer[:200]!r}")
         check(still_well(), f"{name} does not answer any more after: {kind}")
     print(f"{name}: fine")
