@@ -1,6 +1,6 @@
 /* gzip.h - whole-body compression with a bound on what comes out (RFC 1950, 1951, 1952).
  *
- * Thread-safe; nothing is kept between calls, except in a struct gzip_writer. */
+ * Thread-safe; nothing is kept between calls. */
 #ifndef BASE_GZIP_H
 #define BASE_GZIP_H
 
@@ -22,12 +22,5 @@ int gzip_inflate(struct sv in, enum gzip_format format, size_t max_bytes, struct
 
 /* Appends one gzip member. level 1 (fast) .. 12 (small); 6 is zlib's default trade. ERR_NOMEM. */
 int gzip_compress(struct sv in, int level, struct buf *out, struct err *err) MUST_USE;
-
-/* A compressor to use again and again: allocating its tables costs as much as compressing a batch
- * does. Of one thread at a time. gzip_write() is gzip_compress() with it. */
-struct gzip_writer;
-struct gzip_writer *gzip_writer_new(int level) MUST_USE; /* NULL when memory is out */
-struct gzip_writer *gzip_writer_free(struct gzip_writer *w);
-int gzip_write(struct gzip_writer *w, struct sv in, struct buf *out, struct err *err) MUST_USE;
 
 #endif

@@ -104,36 +104,17 @@ int gzip_inflate(struct sv in, enum gzip_format format, size_t max_bytes, struct
     return rc;
 }
 
-/* libdeflate's own type, under a name of ours. */
-struct gzip_writer *gzip_writer_new(int level)
+int gzip_compress(struct sv in, int level, struct buf *out, struct err *err)
 {
-    return (struct gzip_writer *)(void *)libdeflate_alloc_compressor(level);
-}
-
-struct gzip_writer *gzip_writer_free(struct gzip_writer *w)
-{
-    libdeflate_free_compressor((struct libdeflate_compressor *)(void *)w);
-    return NULL;
-}
-
-int gzip_write(struct gzip_writer *w, struct sv in, struct buf *out, struct err *err)
-{
-    struct libdeflate_compressor *c = (struct libdeflate_compressor *)(void *)w;
+    struct libdeflate_compressor *c = libdeflate_alloc_compressor(level);
+    if (!c)
+        return err_set(err, ERR_NOMEM, "compressor of level %d", level);
     size_t room = libdeflate_gzip_compress_bound(c, in.len), made = 0;
     char *to = buf_reserve(out, room);
     if (to) {
         made = libdeflate_gzip_compress(c, in.p, in.len, to, room);
         buf_commit(out, made);
     }
+    libdeflate_free_compressor(c);
     return made ? 0 : err_set(err, ERR_NOMEM, "%zu bytes to compress into", room);
-}
-
-int gzip_compress(struct sv in, int level, struct buf *out, struct err *err)
-{
-    struct gzip_writer *w = gzip_writer_new(level);
-    if (!w)
-        return err_set(err, ERR_NOMEM, "compressor of level %d", level);
-    int rc = gzip_write(w, in, out, err);
-    gzip_writer_free(w);
-    return rc;
 }

@@ -10,7 +10,7 @@
  * some minutes of a busy sidecar while its collector is away. */
 #include "proxy/telemetry/telemetry.h"
 #include "base/clock.h"
-#include "base/gzip.h"
+#include "base/gzip_quick.h"
 #include "base/mem.h"
 #include "proxy/telemetry/access_log.h"
 #include "proxy/telemetry/exporter.h"
@@ -22,7 +22,6 @@
 #define SEAL_BYTES   ((size_t)96 * 1024) /* with its copy it stays in the second-level cache */
 #define FLUSH_NS     NS_PER_S
 #define LOG_BYTES    ((size_t)256 * 1024)
-#define GZIP_LEVEL   1  /* records repeat each other: level 6 is a fifth smaller, thrice the CPU */
 #define BUSY_RECORDS 64 /* fewer in a batch: the memory for batches is given back */
 
 struct telemetry {
@@ -37,7 +36,7 @@ struct telemetry {
     struct exporter *exporter; /* NULL: no collector */
     struct open_batch open[OTLP_SIGNALS_LEN];
     struct buf request, packed; /* of the batch being sealed; kept while busy */
-    struct gzip_writer *gzip;   /* likewise; NULL between */
+    struct gzip_quick *gzip;    /* likewise; NULL between */
     struct timer flush, drain;
     telemetry_drained_fn *drained;
     void *drained_arg;
@@ -87,10 +86,10 @@ static int pack(struct telemetry *t, enum otlp_signal signal)
     buf_clear(&t->packed);
     open_batch_take(&t->open[signal], t->resource, &t->request);
     if (!t->gzip)
-        t->gzip = gzip_writer_new(GZIP_LEVEL);
+        t->gzip = gzip_quick_new();
     if (t->request.failed || !t->gzip)
         return ERR_NOMEM;
-    return gzip_write(t->gzip, buf_sv(&t->request), &t->packed, NULL);
+    return gzip_quick_write(t->gzip, buf_sv(&t->request), &t->packed, NULL);
 }
 
 static struct batch_out *make_batch(struct telemetry *t, enum otlp_signal signal, uint32_t records)
@@ -115,7 +114,7 @@ static void give_back(struct telemetry *t)
             open_batch_done(&t->open[s]);
     buf_done(&t->request);
     buf_done(&t->packed);
-    t->gzip = gzip_writer_free(t->gzip);
+    t->gzip = gzip_quick_free(t->gzip);
 }
 
 static void seal(struct telemetry *t, enum otlp_signal signal)
