@@ -86,9 +86,16 @@ static inline bool sv_same(struct sv a, struct sv b)
     return true;
 }
 
-bool sv_eq_nocase(struct sv a, struct sv b); /* ASCII only */
-int sv_cmp(struct sv a, struct sv b);        /* bytewise, shorter first: <0, 0, >0 */
-bool sv_starts(struct sv s, struct sv prefix);
+bool sv_same_nocase(const char *a, const char *b, size_t len); /* use sv_eq_nocase() */
+static inline bool sv_eq_nocase(struct sv a, struct sv b)      /* ASCII only */
+{
+    return a.len == b.len && sv_same_nocase(a.p, b.p, a.len);
+}
+int sv_cmp(struct sv a, struct sv b); /* bytewise, shorter first: <0, 0, >0 */
+static inline bool sv_starts(struct sv s, struct sv prefix)
+{
+    return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.p, prefix.p, prefix.len) == 0);
+}
 bool sv_ends(struct sv s, struct sv suffix);
 bool sv_contains(struct sv s, struct sv part);
 /* Index of the first c, or s.len when there is none. */
@@ -96,8 +103,16 @@ size_t sv_index(struct sv s, char c);
 /* The last c, or s.len when there is none. */
 size_t sv_rindex(struct sv s, char c);
 /* At most len bytes from offset at; clipped to s. */
-struct sv sv_sub(struct sv s, size_t at, size_t len);
-struct sv sv_from(struct sv s, size_t at);
+static inline struct sv sv_sub(struct sv s, size_t at, size_t len)
+{
+    if (at >= s.len)
+        return SV_NONE;
+    return sv_of(s.p + at, len < s.len - at ? len : s.len - at);
+}
+static inline struct sv sv_from(struct sv s, size_t at)
+{
+    return sv_sub(s, at, s.len);
+}
 /* Without spaces, tabs, CR and LF at both ends. */
 struct sv sv_trim(struct sv s);
 /* Takes the text up to sep off the front of *rest (all of it when sep is missing) into *ret_part;

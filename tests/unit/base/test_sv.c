@@ -39,6 +39,17 @@ static void test_compare_and_search(void **state)
     assert_int_equal(sv_cmp(SV_NONE, SV("")), 0);
     assert_true(sv_eq_nocase(SV("Content-Type"), SV("content-type")));
     assert_false(sv_eq_nocase(SV("ab"), SV("abc")));
+    assert_true(sv_eq_nocase(SV("X-Request-ID: 0123"), SV("x-rEQUEST-id: 0123")));
+    /* Pairs that differ in the bit between the cases and are no letters, at each place of a word. */
+    static const char *const apart[] = { "@`", "[{", "\\|", "]}", "^~", "_\x7f", "0\x10", "Ab" };
+    for (size_t i = 0; i < NELEMS(apart); i++)
+        for (size_t at = 0; at < 19; at++) {
+            char a[20] = "abcdefghijklmnopqrs", b[20] = "ABCDEFGHIJKLMNOPQRS";
+            assert_true(sv_eq_nocase(sv_z(a), sv_z(b)));
+            a[at] = apart[i][0];
+            b[at] = apart[i][1];
+            assert_false(sv_eq_nocase(sv_z(a), sv_z(b)));
+        }
     assert_true(sv_starts(SV("abc"), SV("ab")) && sv_ends(SV("abc"), SV("bc")));
     assert_false(sv_starts(SV("a"), SV("ab")) || sv_ends(SV("b"), SV("ab")));
     assert_true(sv_contains(SV("abc"), SV("b")) && sv_contains(SV(""), SV("")));
