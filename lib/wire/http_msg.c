@@ -21,13 +21,32 @@ bool http_list_has(struct sv value, struct sv token)
     return false;
 }
 
+static bool is_field_char(unsigned char c)
+{
+    return (c >= 0x20 && c != 0x7f) || c == '\t';
+}
+
+/* Whether one of eight bytes may be below 0x20 or is 0x7f: each test leaves its borrow in the top bit
+ * of a byte, and only where there is such a byte. */
+static bool has_control(uint64_t x)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+    uint64_t del = x ^ (ones * 0x7f);
+    return ((((x - ones * 0x20) & ~x) | ((del - ones) & ~del)) & tops) != 0;
+}
+
 bool http_is_field_value(struct sv value)
 {
-    for (size_t i = 0; i < value.len; i++) {
-        unsigned char c = (unsigned char)value.p[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return false;
+    size_t i = 0;
+    for (uint64_t x; value.len - i >= sizeof(x); i += sizeof(x)) {
+        memcpy(&x, value.p + i, sizeof(x));
+        for (size_t k = 0; has_control(x) && k < sizeof(x); k++)
+            if (!is_field_char((unsigned char)value.p[i + k]))
+                return false;
     }
+    for (; i < value.len; i++)
+        if (!is_field_char((unsigned char)value.p[i]))
+            return false;
     return true;
 }
 
