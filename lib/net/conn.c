@@ -136,7 +136,7 @@ static int handshake_error(struct conn *c, int rc)
 
 static void shake_hands(struct conn *c)
 {
-    ERR_clear_error();
+    tls_forget_failures();
     errno = 0;
     int rc = SSL_do_handshake(c->tls.ssl);
     if (rc != 1) {

@@ -53,7 +53,7 @@ static ssize_t read_tls(struct conn *c, char *to, size_t max)
     c->read_wants_write = false;
     while (have < max) {
         size_t n = 0;
-        ERR_clear_error();
+        tls_forget_failures();
         errno = 0;
         int rc = SSL_read_ex(c->tls.ssl, to + have, max - have, &n);
         if (rc != 1) {
@@ -140,7 +140,7 @@ static int send_tls_bytes(struct conn *c, const char *p, size_t bytes, size_t *r
     *ret_sent = 0;
     while (*ret_sent < bytes) {
         size_t n = 0;
-        ERR_clear_error();
+        tls_forget_failures();
         errno = 0;
         int rc = SSL_write_ex(c->tls.ssl, p + *ret_sent, bytes - *ret_sent, &n);
         if (rc != 1) {
