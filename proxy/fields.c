@@ -1,7 +1,7 @@
 /* fields.c - names to enum field.
  *
- * Twenty names against every header of every request: so a bit set of the lengths that occur
- * answers most of them, and only names of equal length are compared. */
+ * Twenty names against every header of every request: so the table is ordered
+ * by length, and only names of equal length are compared. */
 #include "proxy/fields.h"
 
 /* clang-format off */
@@ -26,20 +26,26 @@ static const struct {
     { { "transfer-encoding", 17 },            FIELD_TRANSFER_ENCODING },
     { { "x-forwarded-proto", 17 },            FIELD_XFP },
     { { "x-envoy-peer-metadata", 21 },        FIELD_METADATA },
-    { { "x-envoy-peer-metadata-id", 24 },     FIELD_METADATA_ID },
     { { "x-forwarded-client-cert", 23 },      FIELD_XFCC },
+    { { "x-envoy-peer-metadata-id", 24 },     FIELD_METADATA_ID },
 };
-#define BIT(n) (UINT64_C(1) << (n))
-static const uint64_t lengths = BIT(2) | BIT(4) | BIT(7) | BIT(10) | BIT(11) | BIT(12) | BIT(14) |
-                                BIT(15) | BIT(16) | BIT(17) | BIT(21) | BIT(23) | BIT(24);
+/* Where the names of a length begin, and how many there are. */
+static const struct {
+    uint8_t at, len;
+} by_length[] = {
+    [2] = { 0, 1 },   [4] = { 1, 1 },   [7] = { 2, 1 },   [10] = { 3, 4 },  [11] = { 7, 2 },
+    [12] = { 9, 1 },  [14] = { 10, 2 }, [15] = { 12, 1 }, [16] = { 13, 1 }, [17] = { 14, 2 },
+    [21] = { 16, 1 }, [23] = { 17, 1 }, [24] = { 18, 1 },
+};
 /* clang-format on */
 
 enum field field_of(struct sv name)
 {
-    if (name.len > 24 || !(lengths & BIT(name.len)))
+    if (name.len >= NELEMS(by_length))
         return FIELD_OTHER;
-    for (size_t i = 0; i < NELEMS(known); i++)
-        if (known[i].name.len == name.len && sv_eq_nocase(known[i].name, name))
-            return known[i].field;
+    size_t at = by_length[name.len].at, end = at + by_length[name.len].len;
+    for (; at < end; at++)
+        if (sv_eq_nocase(known[at].name, name))
+            return known[at].field;
     return FIELD_OTHER;
 }

@@ -6,9 +6,9 @@
  * pointers and no copy, and keeps every error's offset relative to the whole body.
  * pb.h holds the short ways, this file the rest. */
 #include "wire/pb.h"
+#include "base/varint.h"
 
-#define FIELD_MAX        ((UINT32_C(1) << 29) - 1)
-#define VARINT_BYTES_MAX 10
+#define FIELD_MAX ((UINT32_C(1) << 29) - 1)
 
 bool pb_next_slow(struct rd *r, struct pb_tag *ret_tag)
 {
@@ -84,38 +84,40 @@ void pb_skip(struct rd *r, struct pb_tag t)
     }
 }
 
-static size_t varint_encode(uint8_t out[VARINT_BYTES_MAX], uint64_t v)
-{
-    size_t n = 0;
-    for (; v >= 0x80; v >>= 7)
-        out[n++] = (uint8_t)(v | 0x80);
-    out[n++] = (uint8_t)v;
-    return n;
-}
-
 void pb_put_raw_varint(struct buf *to, uint64_t v)
 {
-    uint8_t bytes[VARINT_BYTES_MAX];
-    buf_append(to, bytes, varint_encode(bytes, v));
+    buf_put_varint(to, v);
 }
 
-static void put_tag(struct buf *to, uint32_t field, enum pb_wire wire)
+/* The tag at the end of `to`, with room for `bytes` behind it; NULL when memory is out. What is written
+ * there is committed by the caller, up to where it ends. */
+static inline uint8_t *put_tag(struct buf *to, uint32_t field, enum pb_wire wire, size_t bytes)
 {
-    pb_put_raw_varint(to, (uint64_t)field << 3 | (unsigned)wire);
+    uint8_t *at = buf_room(to, VARINT_MAX_BYTES + bytes);
+    return at ? at + varint_write(at, (uint64_t)field << 3 | (unsigned)wire) : NULL;
 }
 
-static void put_le(struct buf *to, uint64_t v, size_t bytes)
+static inline void commit(struct buf *to, const uint8_t *end)
 {
-    uint8_t le[8];
+    to->len = (size_t)((const char *)end - (to->mem + to->from));
+}
+
+static inline void put_le(struct buf *to, uint32_t field, enum pb_wire wire, uint64_t v,
+                          size_t bytes)
+{
+    uint8_t *at = put_tag(to, field, wire, bytes);
+    if (!at)
+        return;
     for (size_t i = 0; i < bytes; i++)
-        le[i] = (uint8_t)(v >> (8 * i));
-    buf_append(to, le, bytes);
+        at[i] = (uint8_t)(v >> (8 * i));
+    commit(to, at + bytes);
 }
 
 void pb_put_varint(struct buf *to, uint32_t field, uint64_t v)
 {
-    put_tag(to, field, PB_VARINT);
-    pb_put_raw_varint(to, v);
+    uint8_t *at = put_tag(to, field, PB_VARINT, VARINT_MAX_BYTES);
+    if (at)
+        commit(to, at + varint_write(at, v));
 }
 
 void pb_put_i64(struct buf *to, uint32_t field, int64_t v)
@@ -130,14 +132,12 @@ void pb_put_bool(struct buf *to, uint32_t field, bool v)
 
 void pb_put_fixed32(struct buf *to, uint32_t field, uint32_t v)
 {
-    put_tag(to, field, PB_FIXED32);
-    put_le(to, v, 4);
+    put_le(to, field, PB_FIXED32, v, 4);
 }
 
 void pb_put_fixed64(struct buf *to, uint32_t field, uint64_t v)
 {
-    put_tag(to, field, PB_FIXED64);
-    put_le(to, v, 8);
+    put_le(to, field, PB_FIXED64, v, 8);
 }
 
 void pb_put_double(struct buf *to, uint32_t field, double v)
@@ -149,15 +149,22 @@ void pb_put_double(struct buf *to, uint32_t field, double v)
 
 void pb_put_bytes(struct buf *to, uint32_t field, struct sv v)
 {
-    put_tag(to, field, PB_BYTES);
-    pb_put_raw_varint(to, v.len);
-    buf_put(to, v);
+    uint8_t *at = put_tag(to, field, PB_BYTES, VARINT_MAX_BYTES + v.len);
+    if (!at)
+        return;
+    at += varint_write(at, v.len);
+    if (v.len)
+        memcpy(at, v.p, v.len);
+    commit(to, at + v.len);
 }
 
 size_t pb_open(struct buf *to, uint32_t field)
 {
-    put_tag(to, field, PB_BYTES);
-    buf_putc(to, 0); /* the length, if it fits in one byte */
+    uint8_t *at = put_tag(to, field, PB_BYTES, 1);
+    if (at) {
+        *at = 0; /* the length, if it fits in one byte */
+        commit(to, at + 1);
+    }
     return to->len;
 }
 
@@ -167,8 +174,8 @@ void pb_close(struct buf *to, size_t mark)
         return;
     INVARIANT(mark > 0 && mark <= to->len);
     size_t len = to->len - mark;
-    uint8_t prefix[VARINT_BYTES_MAX];
-    size_t prefix_len = varint_encode(prefix, len), more = prefix_len - 1;
+    uint8_t prefix[VARINT_MAX_BYTES];
+    size_t prefix_len = varint_write(prefix, len), more = prefix_len - 1;
     if (more) {
         if (!buf_reserve(to, more))
             return;

@@ -3,10 +3,8 @@
  *
  * Keys come from access_attrs.def, which the collector reads with too. What is the same for the
  * requests of an edge is an attribute of the scope, see open_batch.c. */
-#include "proxy/telemetry/otlp_out.h"
+#include "proxy/telemetry/otlp_attr.h"
 #include "tulle_version.h"
-#include "wire/otlp_fields.h"
-#include "wire/pb.h"
 #include <stddef.h>
 
 enum { SEVERITY_INFO = 9, SEVERITY_ERROR = 17 };
@@ -112,14 +110,14 @@ void otlp_put_scope(struct buf *to, const struct call *shared)
     pb_close(to, scope);
 }
 
-static void text(struct buf *to, enum access_attr attr, struct sv value)
+OTLP_INLINE void text(struct buf *to, enum access_attr attr, struct sv value)
 {
-    otlp_put_text(to, OTLP_LOG_ATTRIBUTES, keys[attr], value);
+    otlp_attr_text(to, OTLP_LOG_ATTRIBUTES, keys[attr], value);
 }
 
-static void number(struct buf *to, enum access_attr attr, int64_t value)
+OTLP_INLINE void number(struct buf *to, enum access_attr attr, int64_t value)
 {
-    otlp_put_int(to, OTLP_LOG_ATTRIBUTES, keys[attr], value);
+    otlp_attr_int(to, OTLP_LOG_ATTRIBUTES, keys[attr], value);
 }
 
 static void put_own(struct buf *to, const struct call *c)

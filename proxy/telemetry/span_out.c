@@ -6,22 +6,20 @@
  * cover carries the names of the access record (tls_state, source_principal ...) or Envoy's
  * (response_flags, upstream_cluster.name). A request without an answer, with 5xx, or with a gRPC
  * status other than OK is an error, the same rule that edges are counted by. */
-#include "proxy/telemetry/otlp_out.h"
-#include "wire/otlp_fields.h"
-#include "wire/pb.h"
+#include "proxy/telemetry/otlp_attr.h"
 #include <stdio.h>
 
 /* Trace flags: the parent's remoteness is known and true, beside the sampled bit. */
 enum { FLAG_SAMPLED = 0x01, FLAG_HAS_REMOTE = 0x100, FLAG_IS_REMOTE = 0x200 };
 
-static void text(struct buf *to, const char *key, struct sv value)
+OTLP_INLINE void text(struct buf *to, struct sv key, struct sv value)
 {
-    otlp_put_text(to, OTLP_SPAN_ATTRIBUTES, sv_z(key), value);
+    otlp_attr_text(to, OTLP_SPAN_ATTRIBUTES, key, value);
 }
 
-static void number(struct buf *to, const char *key, int64_t value)
+OTLP_INLINE void number(struct buf *to, struct sv key, int64_t value)
 {
-    otlp_put_int(to, OTLP_SPAN_ATTRIBUTES, sv_z(key), value);
+    otlp_attr_int(to, OTLP_SPAN_ATTRIBUTES, key, value);
 }
 
 /* Host and port of "127.0.0.1:80", "[::1]:80", "name" (then port is empty). */
@@ -80,24 +78,24 @@ static void put_http(struct buf *to, const struct exchange *x)
     if (sv_starts(version, SV("HTTP/")))
         version = sv_from(version, 5);
     split_host(c->authority, &host, &port);
-    text(to, "http.request.method", c->method);
-    text(to, "url.scheme", SV("http"));
-    text(to, "url.path", sv_sub(c->path, 0, question));
-    text(to, "url.query", sv_from(c->path, question + 1));
-    text(to, "server.address", host);
+    text(to, SV("http.request.method"), c->method);
+    text(to, SV("url.scheme"), SV("http"));
+    text(to, SV("url.path"), sv_sub(c->path, 0, question));
+    text(to, SV("url.query"), sv_from(c->path, question + 1));
+    text(to, SV("server.address"), host);
     if (sv_to_u64(port.len ? port : cluster_port(x->upstream_cluster), &port_number))
-        number(to, "server.port", (int64_t)port_number);
+        number(to, SV("server.port"), (int64_t)port_number);
     if (c->response_code)
-        number(to, "http.response.status_code", c->response_code);
-    number(to, "http.request.body.size", (int64_t)c->bytes_received);
-    number(to, "http.response.body.size", (int64_t)c->bytes_sent);
+        number(to, SV("http.response.status_code"), c->response_code);
+    number(to, SV("http.request.body.size"), (int64_t)c->bytes_received);
+    number(to, SV("http.response.body.size"), (int64_t)c->bytes_sent);
     if (c->protocol == PROTOCOL_GRPC && c->grpc_status >= 0)
-        number(to, "rpc.grpc.status_code", c->grpc_status);
+        number(to, SV("rpc.grpc.status_code"), c->grpc_status);
     if (x->resends)
-        number(to, "http.request.resend_count", x->resends);
-    text(to, "network.protocol.version", version);
-    text(to, "user_agent.original", c->user_agent);
-    text(to, "guid:x-request-id", c->request_id);
+        number(to, SV("http.request.resend_count"), x->resends);
+    text(to, SV("network.protocol.version"), version);
+    text(to, SV("user_agent.original"), c->user_agent);
+    text(to, SV("guid:x-request-id"), c->request_id);
 }
 
 static void put_peer(struct buf *to, const struct exchange *x)
@@ -107,28 +105,28 @@ static void put_peer(struct buf *to, const struct exchange *x)
     struct sv peer = is_client ? c->upstream_host : x->downstream_remote_address, host, port;
     uint64_t port_number;
     split_host(peer, &host, &port);
-    text(to, "network.peer.address", host);
+    text(to, SV("network.peer.address"), host);
     if (sv_to_u64(port, &port_number))
-        number(to, "network.peer.port", (int64_t)port_number);
-    text(to, "upstream_cluster.name", x->upstream_cluster);
-    text(to, "tls_state", sv_z(tls_state_name(c->tls)));
-    text(to, "tls_version", c->tls_version);
-    text(to, "tls_cipher", c->tls_cipher);
-    text(to, "source_principal", c->source_principal_seen);
-    text(to, "destination_principal", c->destination_principal_seen);
+        number(to, SV("network.peer.port"), (int64_t)port_number);
+    text(to, SV("upstream_cluster.name"), x->upstream_cluster);
+    text(to, SV("tls_state"), sv_z(tls_state_name(c->tls)));
+    text(to, SV("tls_version"), c->tls_version);
+    text(to, SV("tls_cipher"), c->tls_cipher);
+    text(to, SV("source_principal"), c->source_principal_seen);
+    text(to, SV("destination_principal"), c->destination_principal_seen);
 }
 
 static void put_outcome(struct buf *to, const struct exchange *x)
 {
     const struct call *c = &x->call;
     char code[8];
-    text(to, "component", SV("proxy"));
-    text(to, "response_flags", c->response_flags);
-    text(to, "response_code_details", c->response_code_details);
+    text(to, SV("component"), SV("proxy"));
+    text(to, SV("response_flags"), c->response_flags);
+    text(to, SV("response_code_details"), c->response_code_details);
     if (!call_is_error(c))
         return;
     int n = snprintf(code, sizeof(code), "%u", c->response_code);
-    text(to, "error.type",
+    text(to, SV("error.type"),
          c->response_code >= 400 ? sv_of(code, (size_t)n)
          : c->response_flags.len ? c->response_flags
                                  : SV("_OTHER"));

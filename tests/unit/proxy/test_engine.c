@@ -29,6 +29,9 @@ static void test_fields(void **state)
         { "x-envoy-peer-metadata", FIELD_METADATA },  { "x-envoy-peer-metadata-id", FIELD_METADATA_ID },
         { "x-forwarded-proto", FIELD_XFP },           { "x-forwarded-for", FIELD_XFF },
         { "user-agent", FIELD_USER_AGENT },           { "accept", FIELD_OTHER },
+        { "tracestate", FIELD_TRACESTATE },           { "grpc-status", FIELD_GRPC_STATUS },
+        { "HTTP2-Settings", FIELD_HOP },              { "x-forwarded-client-cern", FIELD_OTHER },
+        { "x-envoy-peer-metadata-ie", FIELD_OTHER },  { "hos\x34", FIELD_OTHER },
         { "hosts", FIELD_OTHER },                     { "", FIELD_OTHER },
         { "x-something-that-is-rather-long-and-ours-to-pass-on-without-a-look-at-it-or-so", FIELD_OTHER },
     };
