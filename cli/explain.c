@@ -7,9 +7,8 @@
  * the proxy's own code. */
 #include "proxy/explain/explain.h"
 #include "cli/cli.h"
-#include "proxy/route/path.h"
+#include "proxy/explain/request.h"
 
-#define HEADERS_MAX   100
 #define WORKLOADS_MAX 32 /* inbound sides told of one request */
 
 /* clang-format off */
@@ -31,78 +30,6 @@ static const struct flag rows[] = {
 };
 /* clang-format on */
 
-/* What was asked on the command line, taken apart. */
-struct request {
-    struct http_head head;
-    struct http_header slots[HEADERS_MAX];
-    bool is_https;
-    uint16_t port; /* in the URL, 0: none */
-};
-
-static int parse_headers(struct request *q, struct sv lines, struct err *err)
-{
-    for (struct sv line; lines.len && sv_cut(&lines, '\n', &line);) {
-        size_t colon = sv_index(line, ':');
-        struct sv name = sv_trim(sv_sub(line, 0, colon));
-        if (colon == line.len || !name.len)
-            return err_set(err, ERR_USAGE, "-H '%.*s': expected 'name: value'",
-                           (int)MIN(line.len, (size_t)100), line.p);
-        if (q->head.headers_len == HEADERS_MAX)
-            return err_set(err, ERR_USAGE, "more than %d fields", HEADERS_MAX);
-        struct sv value = sv_trim(sv_from(line, colon + 1));
-        if (sv_eq_nocase(name, SV("host")))
-            q->head.authority = value;
-        else
-            q->slots[q->head.headers_len++] = (struct http_header){ name, value };
-    }
-    q->head.headers = q->slots;
-    return 0;
-}
-
-static int parse_port(struct request *q, struct err *err)
-{
-    struct sv host = q->head.authority;
-    uint64_t port = 0;
-    size_t colon = sv_rindex(host, ':');
-    if (colon == host.len || sv_ends(host, SV("]")))
-        return 0;
-    if (!sv_to_u64(sv_from(host, colon + 1), &port) || port == 0 || port > 65535)
-        return err_set(err, ERR_USAGE, "'%.*s': no port", (int)MIN(host.len, (size_t)100), host.p);
-    q->port = (uint16_t)port;
-    return 0;
-}
-
-/* "[METHOD ]http[s]://host[:port][/path]", or a path alone with -H 'host: ...'. */
-static int parse_request(struct request *q, struct sv text, struct sv headers, struct arena *mem,
-                         struct err *err)
-{
-    size_t blank = sv_index(text, ' ');
-    struct sv url = sv_trim(blank < text.len ? sv_from(text, blank + 1) : text);
-    q->head.method = blank < text.len ? sv_sub(text, 0, blank) : SV("GET");
-    q->is_https = sv_starts(url, SV("https://"));
-    size_t scheme = q->is_https ? 8 : sv_starts(url, SV("http://")) ? 7 : 0;
-    if (!scheme && !sv_starts(url, SV("/")))
-        return err_set(err, ERR_USAGE,
-                       "'%.*s': expected '[METHOD] http://HOST[:PORT]/PATH', or a path and -H host",
-                       (int)MIN(text.len, (size_t)100), text.p);
-    struct sv rest = sv_from(url, scheme);
-    size_t slash = scheme ? sv_index(rest, '/') : 0;
-    q->head.authority = sv_sub(rest, 0, slash);
-    struct sv path = slash < rest.len ? sv_from(rest, slash) : SV("/");
-    char *copy = arena_alloc(mem, path.len);
-    if (!copy)
-        return err_set(err, ERR_NOMEM, "out of memory");
-    memcpy(copy, path.p, path.len);
-    q->head.path = sv_of(copy, path_normalize(copy, path.len));
-    q->head.target = q->head.path;
-    q->head.minor = 1;
-    int rc = parse_headers(q, headers, err);
-    if (rc == 0 && (!q->head.authority.len || !http_is_authority(q->head.authority)))
-        rc = err_set(err, ERR_USAGE, "no host, or none that can be sent: '%.*s'",
-                     (int)MIN(q->head.authority.len, (size_t)100), q->head.authority.p);
-    return rc < 0 ? rc : parse_port(q, err);
-}
-
 /* --- the walk --- */
 
 struct answer {
@@ -115,7 +42,7 @@ struct walk {
     const struct cli *cli;
     struct arena *mem;
     struct telling *tell;
-    struct request request;
+    struct explain_request request;
     struct err *err;
     struct answer answers[WORKLOADS_MAX + 1];
     size_t answers_len;
@@ -196,7 +123,7 @@ static bool is_told(const struct walk *w, const struct identity *who)
 }
 
 /* The sidecar of each workload behind a cluster; a workload is told once. */
-static int explain_cluster(struct walk *w, const struct cluster *c, const struct http_head *head)
+static int explain_behind(struct walk *w, const struct cluster *c, const struct http_head *head)
 {
     int rc = 0;
     for (size_t i = 0; i < c->endpoints_len && rc == 0; i++) {
@@ -266,7 +193,7 @@ static int explain_departure(struct walk *w, const struct identity *self)
     for (size_t i = 0; out.is_passed_on && rc == 0 && i < out.route->targets_len; i++) {
         const struct route_target *t = &out.route->targets[i];
         if (t->weight || out.route->targets_len == 1)
-            rc = explain_cluster(w, t->cluster, &head);
+            rc = explain_behind(w, t->cluster, &head);
     }
     if (out.is_passed_on && !w->answers_len)
         note(w, &(struct identity){ .workload = SV("no sidecar"), .namespace = SV("there") }, &out);
@@ -343,7 +270,7 @@ static int run_explain(const struct cli *c)
         buf_printf(&words, "%s%s", i ? " " : "", c->operands[i]);
     int rc = check_usage(c, &err);
     if (rc == 0)
-        rc = parse_request(&w.request, buf_sv(&words), sv_z(c->headers), &mem, &err);
+        rc = explain_parse(&w.request, buf_sv(&words), sv_z(c->headers), &mem, &err);
     if (rc < 0) {
         fprintf(stderr, "tulle explain: %s\nTry: tulle explain --help\n", err.why);
         return EXIT_USAGE;

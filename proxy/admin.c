@@ -1,15 +1,16 @@
-/* admin.c - the pages behind the readiness, Prometheus and admin ports.
+/* admin.c - the doors for operators: readiness, Prometheus and admin, and what they share.
  *
- * Paths and the shape of /clusters, /ready and /server_info are Envoy's, so that probes, scrapers
- * and habits work on. Everything is written from the worker's own state on its own thread. */
+ * Paths and shapes are Envoy's where it has them, so that probes, scrapers and habits work on. Everything
+ * is written from the worker's own state on its own thread. */
 #include "proxy/admin.h"
 #include "base/clock.h"
 #include "base/json_out.h"
+#include "proxy/admin_pages.h"
 #include "proxy/status.h"
 #include "proxy/tallies.h"
 #include "tulle_version.h"
 
-static unsigned ready(void *to, struct buf *body)
+unsigned admin_ready(void *to, struct buf *body)
 {
     const struct worker *w = to;
     bool is_ready = worker_is_ready(w);
@@ -44,7 +45,7 @@ static const struct {
 };
 /* clang-format on */
 
-static unsigned metrics(void *to, struct buf *body)
+unsigned admin_metrics(void *to, struct buf *body)
 {
     struct worker *w = to;
     struct telemetry_stats st = telemetry_stats(w->telemetry);
@@ -74,86 +75,7 @@ static unsigned metrics(void *to, struct buf *body)
     return 200;
 }
 
-static void put_health(struct worker *w, const struct cluster *c, const struct endpoint *e,
-                       struct buf *body)
-{
-    int64_t out_ns = c->outlier ? outlier_out_ns(&w->outlier, e, loop_now_ns(w->loop)) : 0;
-    buf_printf(body, "%.*s::%.*s::health_flags::%s\n", SV_ARG(c->name), SV_ARG(e->text),
-               out_ns ? "/failed_outlier_check" : "healthy");
-    if (out_ns)
-        buf_printf(body, "%.*s::%.*s::ejected_for_ms::%lld\n", SV_ARG(c->name), SV_ARG(e->text),
-                   (long long)(out_ns / NS_PER_MS));
-}
-
-/* Envoy's text: cluster::address::key::value */
-static unsigned clusters(void *to, struct buf *body)
-{
-    struct worker *w = to;
-    const struct cluster *const *list;
-    size_t n = mesh_clusters(w->mesh, &list);
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < list[i]->endpoints_len; j++) {
-            const struct endpoint *e = list[i]->endpoints[j];
-            buf_printf(body, "%.*s::%.*s:%u::rq_active::%u\n", SV_ARG(list[i]->name),
-                       SV_ARG(e->address), e->port,
-                       e->id < w->endpoints_len ? w->active[e->id] : 0);
-            buf_printf(body, "%.*s::%.*s:%u::tls_mode::%s\n", SV_ARG(list[i]->name),
-                       SV_ARG(e->address), e->port, e->has_sidecar ? "istio" : "disabled");
-            put_health(w, list[i], e, body);
-        }
-    if (n == 0)
-        buf_put(body, SV("no clusters\n"));
-    return 200;
-}
-
-static void put_cluster(struct json_out *j, const struct cluster *c)
-{
-    json_open(j, '{');
-    json_kv_str(j, "name", c->name);
-    json_kv_str(j, "host", c->host);
-    json_kv_u64(j, "port", c->port);
-    json_kv_str(j, "sni", c->sni);
-    json_kv_open(j, "endpoints", '[');
-    for (size_t i = 0; i < c->endpoints_len; i++) {
-        const struct endpoint *e = c->endpoints[i];
-        json_open(j, '{');
-        json_kv_str(j, "address", e->address);
-        json_kv_u64(j, "port", e->port);
-        json_kv_str(j, "workload", e->identity.workload);
-        json_kv_str(j, "version", e->identity.version);
-        json_kv_str(j, "principal", e->identity.principal);
-        json_kv_bool(j, "mutual_tls", e->has_sidecar);
-        json_close(j);
-    }
-    json_close(j);
-    json_close(j);
-}
-
-static unsigned config_dump(void *to, struct buf *body)
-{
-    const struct worker *w = to;
-    struct json_out j = json_out_of(body);
-    const struct cluster *const *list;
-    const struct sv *warnings;
-    char at[CLOCK_RFC3339_SIZE];
-    json_open(&j, '{');
-    json_kv_str(&j, "in_force_since", sv_z(clock_rfc3339(w->reload.config_at_ns, at)));
-    json_kv_str(&j, "refused_since_then", sv_z(w->reload.config_refused.why));
-    json_kv_open(&j, "warnings", '[');
-    size_t n = mesh_warnings(w->mesh, &warnings);
-    for (size_t i = 0; i < n; i++)
-        json_str(&j, warnings[i]);
-    json_close(&j);
-    json_kv_open(&j, "clusters", '[');
-    n = mesh_clusters(w->mesh, &list);
-    for (size_t i = 0; i < n; i++)
-        put_cluster(&j, list[i]);
-    json_close(&j);
-    json_close(&j);
-    return 200;
-}
-
-static unsigned server_info(void *to, struct buf *body)
+unsigned admin_server_info(void *to, struct buf *body)
 {
     const struct worker *w = to;
     struct json_out j = json_out_of(body);
@@ -175,22 +97,14 @@ static unsigned server_info(void *to, struct buf *body)
 }
 
 #define TEXT "text/plain; charset=utf-8"
-#define JSON "application/json"
 #define PROM "text/plain; version=0.0.4; charset=utf-8"
 /* clang-format off */
-static const struct web_route admin_routes[] = {
-    { .path = "/ready",            .content_type = TEXT, .answer = ready },
-    { .path = "/clusters",         .content_type = TEXT, .answer = clusters },
-    { .path = "/config_dump",      .content_type = JSON, .answer = config_dump },
-    { .path = "/server_info",      .content_type = JSON, .answer = server_info },
-    { .path = "/stats/prometheus", .content_type = PROM, .answer = metrics },
-};
 static const struct web_route readiness_routes[] = {
-    { .path = "/healthz/ready", .content_type = TEXT, .answer = ready },
+    { .path = "/healthz/ready", .content_type = TEXT, .answer = admin_ready },
 };
 static const struct web_route prometheus_routes[] = {
-    { .path = "/stats/prometheus", .content_type = PROM, .answer = metrics },
-    { .path = "/metrics",          .content_type = PROM, .answer = metrics },
+    { .path = "/stats/prometheus", .content_type = PROM, .answer = admin_metrics },
+    { .path = "/metrics",          .content_type = PROM, .answer = admin_metrics },
 };
 /* clang-format on */
 
@@ -201,7 +115,7 @@ int admin_open(struct worker *w, struct err *err)
         uint16_t port;
         struct web_routes routes;
     } doors[SERVICE_DOORS] = {
-        { "admin", w->opt->admin_port, { admin_routes, NELEMS(admin_routes) } },
+        { "admin", w->opt->admin_port, admin_pages() },
         { "readiness", w->opt->readiness_port, { readiness_routes, NELEMS(readiness_routes) } },
         { "prometheus", w->opt->prometheus_port, { prometheus_routes, NELEMS(prometheus_routes) } },
         { "status", w->opt->status_port, status_routes() },

@@ -32,7 +32,7 @@ static const struct flag rows[] = {
     { "ingress-class",     FLAG_STR,    OFF(ingress_class),        "",              "gateway: serve only Ingresses of this class; empty: every one", NULL },
     { "gateway-class",     FLAG_STR,    OFF(gateway_class),        "",              "gateway: serve only the Gateway API's Gateways of this class; empty: every one", NULL },
     { "secrets",           FLAG_STR,    OFF(secrets),              "",              "gateway: folder of mounted Secrets, NAMESPACE/NAME/tls.crt and tls.key", NULL },
-    { "admin-port",        FLAG_PORT,   OFF(admin_port),           "15000",         "/ready, /clusters, /config_dump, /server_info", NULL },
+    { "admin-port",        FLAG_PORT,   OFF(admin_port),           "15000",         "for operators: / lists the pages", NULL },
     { "readiness-port",    FLAG_PORT,   OFF(readiness_port),       "15021",         "/healthz/ready", NULL },
     { "prometheus-port",   FLAG_PORT,   OFF(prometheus_port),      "15090",         "/stats/prometheus", NULL },
     { "app",               FLAG_STR,    OFF(app),                  "127.0.0.1:8080","HOST:PORT of the application", NULL },

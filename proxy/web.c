@@ -89,7 +89,10 @@ static bool is_from_here(const struct web_conn *c)
 
 static void ask_later(struct web_conn *c, const struct web_route *r, struct sv path)
 {
-    const struct web_ask ask = { .path = path, .is_from_here = is_from_here(c) };
+    struct sv whole = c->h1.head.path;
+    const struct web_ask ask = { .path = path,
+                                 .query = sv_from(whole, path.len + 1),
+                                 .is_from_here = is_from_here(c) };
     struct web_reply *reply = mem_zalloc(sizeof(*reply));
     if (!reply) {
         web_conn_close(c, false);

@@ -11,6 +11,7 @@ struct web;
 /* A request, valid until the answer() or later() it is given to returns. */
 struct web_ask {
     struct sv path;    /* without query */
+    struct sv query;   /* behind the question mark, as sent */
     bool is_from_here; /* the caller is on this machine or in this Pod */
 };
 struct web_reply;

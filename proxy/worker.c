@@ -160,7 +160,8 @@ void worker_run(struct worker *w)
 
 bool worker_is_ready(const struct worker *w)
 {
-    return !w->is_draining || w->is_yielding; /* whoever asks us then means our successor */
+    return !w->is_unready &&
+           (!w->is_draining || w->is_yielding); /* whoever asks us then means our successor */
 }
 
 static void on_flushed(void *arg, bool is_empty)
@@ -260,6 +261,18 @@ void worker_drain(struct worker *w)
         if (w->ports[i].side != SIDE_OUTBOUND)
             w->ports[i].listener = listener_close(w->ports[i].listener);
     begin_drain(w, w->opt->drain_ns);
+}
+
+void worker_unready(struct worker *w, bool is_unready)
+{
+    w->is_unready = is_unready;
+    LOG_INFO(is_unready ? "proxy.unready" : "proxy.ready_again",
+             KV_UINT("requests_active", w->streams_len));
+    LIST_EACH (it, after, &w->downs) {
+        struct down *d = CONTAINER_OF(it, struct down, node);
+        if (is_unready && !d->stream && d->port->side != SIDE_OUTBOUND)
+            conn_set_idle(d->conn, DRAIN_IDLE_NS);
+    }
 }
 
 void worker_end(struct worker *w, const char *why)

@@ -93,6 +93,7 @@ struct worker {
 
     int64_t started_ns;
     bool is_draining, is_flushing;
+    bool is_unready;  /* somebody has said so */
     bool is_yielding; /* draining because a successor serves */
     struct handover handover;
     struct companion companion;
@@ -118,6 +119,9 @@ void worker_resume(struct worker *w); /* the successor is gone: takes worker_yie
 /* How long a caller's connection may rest between requests now. */
 int64_t worker_idle_ns(const struct worker *w);
 void worker_done(struct worker *w);
+/* Asks others to send nobody here (or again), while requests go on being served: readiness fails, and
+ * connections of callers that rest are closed. */
+void worker_unready(struct worker *w, bool is_unready);
 /* All ports listen and nothing drains. */
 bool worker_is_ready(const struct worker *w);
 

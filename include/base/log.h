@@ -33,6 +33,8 @@ struct log_kv {
 #define KV_DOUBLE(k, v) ((struct log_kv){ .key = (k), .type = LOG_KV_DOUBLE, .d = (v) })
 
 void log_set_level(enum log_level level);
+enum log_level log_level_now(void);
+const char *log_level_name(enum log_level level);
 /* "error", "warn", "info", "debug"; false on another name. */
 bool log_level_from_sv(struct sv name, enum log_level *ret_level);
 void log_write(enum log_level level, const char *event, const struct log_kv *kv, size_t n);

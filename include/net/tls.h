@@ -36,6 +36,18 @@ struct tls_ctx *tls_ctx_unref(struct tls_ctx *c);      /* NULL is fine; returns 
 struct sv tls_ctx_spiffe(const struct tls_ctx *c);     /* our own id, empty when there is none */
 int64_t tls_ctx_not_after_ns(const struct tls_ctx *c); /* wall time; 0 without a certificate */
 
+/* A certificate of a context, for people. Text is the visitor's until it returns. */
+struct tls_cert_text {
+    bool is_root;      /* of those that peers must chain to; else of our chain, leaf first */
+    struct sv subject; /* RFC 2253 */
+    struct sv serial;  /* hexadecimal */
+    struct sv spiffe;  /* empty: it has none, or several */
+    int64_t not_before_ns, not_after_ns;
+};
+typedef void tls_cert_fn(void *to, const struct tls_cert_text *cert);
+/* Our chain, then the roots. */
+void tls_ctx_each_cert(const struct tls_ctx *c, tls_cert_fn *each, void *to);
+
 /* Server side, before the first connection: callers who ask for host ("a.b", "*.b", "*") get `to`
  * instead. The first one of a host stays. A caller who asks for no name gets "*", else the first
  * name's; one who asks for another is refused. Keeps a reference to `to`. */

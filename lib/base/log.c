@@ -24,6 +24,16 @@ void log_set_level(enum log_level level)
     atomic_store(&level_now, (int)level);
 }
 
+enum log_level log_level_now(void)
+{
+    return (enum log_level)atomic_load(&level_now);
+}
+
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
+}
+
 bool log_level_from_sv(struct sv name, enum log_level *ret_level)
 {
     for (size_t i = 0; i < NELEMS(level_names); i++) {

@@ -75,3 +75,23 @@ struct sv mesh_explain_route(const struct mesh *m, const struct route_ask *ask, 
     }
     return w.host;
 }
+
+static void each_host(const struct hosts *h, uint16_t listen, mesh_host_fn *each, void *to)
+{
+    const struct map *maps[] = { &h->exact, &h->suffixes };
+    struct sv key;
+    void *value;
+    for (size_t k = 0; k < NELEMS(maps); k++)
+        for (size_t i = 0; map_next(maps[k], &i, &key, &value);)
+            each(to, listen, key, value);
+    if (h->any)
+        each(to, listen, SV("*"), h->any);
+}
+
+void mesh_each_host(const struct mesh *m, mesh_host_fn *each, void *to)
+{
+    each_host(&m->hosts, 0, each, to);
+    each_host(&m->ingress, 0, each, to);
+    for (size_t i = 0; i < m->doors_len; i++)
+        each_host(&m->doors[i].hosts, m->doors[i].port->listen, each, to);
+}

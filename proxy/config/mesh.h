@@ -193,6 +193,10 @@ typedef void mesh_miss_fn(void *to, const struct mesh_miss *miss);
  * view lives as long as the mesh. */
 struct sv mesh_explain_route(const struct mesh *m, const struct route_ask *ask, bool is_gateway,
                              uint16_t port, mesh_miss_fn *each, void *to);
+/* Every virtual host, for people. listen: of a gateway, 0 in a sidecar and for Ingresses. */
+struct vhost; /* proxy/route/hosts.h */
+typedef void mesh_host_fn(void *to, uint16_t listen, struct sv host, const struct vhost *v);
+void mesh_each_host(const struct mesh *m, mesh_host_fn *each, void *to);
 /* Weighted choice; random is uniform over all 64 bits. The route must have targets. */
 const struct route_target *route_pick(const struct route *r, uint64_t random);
 

@@ -43,6 +43,12 @@ bool explain_is_mutual(const struct cluster *c, const struct endpoint *e);
 
 /* "reviews" as an object, or a line: "VirtualService default/reviews, routes.yaml:9:5". */
 void explain_origin(struct telling *t, const char *key, const struct origin *o);
+/* routing.c: what a route does, as fields; a cluster, as an element of a list. share: of 100, below 0 is not
+ * told. */
+void explain_route(struct telling *t, const struct route *r);
+void explain_cluster(struct telling *t, const struct cluster *c, double share);
+/* policies.c: every policy with its rules and conditions, as elements of a list. */
+void explain_all_policies(struct telling *t, const struct authz *a);
 /* policies.c: false when the request is denied; ret->why says by whom. */
 bool explain_policies(const struct explain_ask *q, struct telling *t, struct explain_outcome *ret);
 /* routing.c: the virtual host, what was passed over, the route and its destinations. */

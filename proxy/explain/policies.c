@@ -7,6 +7,10 @@
 #include "proxy/explain/explain.h"
 #include <arpa/inet.h>
 
+static const char *const action_names[] = {
+    [AUTHZ_AUDIT] = "AUDIT", [AUTHZ_DENY] = "DENY", [AUTHZ_ALLOW] = "ALLOW"
+};
+
 static const char *attr_name(enum authz_attr attr)
 {
     static const char *const names[] = {
@@ -137,13 +141,10 @@ static void tell_rule(const struct authz_policy *p, size_t index, const struct a
 static void tell_policy(const struct authz_policy *p, const struct authz_request *q,
                         struct telling *t)
 {
-    static const char *const actions[] = {
-        [AUTHZ_AUDIT] = "AUDIT", [AUTHZ_DENY] = "DENY", [AUTHZ_ALLOW] = "ALLOW"
-    };
     bool any = false;
     tell_open(t, NULL, '{');
     tell_str(t, "policy", p->id);
-    tell_str(t, "action", sv_z(actions[p->action]));
+    tell_str(t, "action", sv_z(action_names[p->action]));
     if (p->is_dry_run)
         tell_bool(t, "dry_run", true);
     explain_origin(t, "written_in", p->origin);
@@ -169,6 +170,66 @@ static void tell_decision(const struct authz_decision *d, struct telling *t)
         tell_str(t, "dry_run_deny", d->would_deny.len ? d->would_deny : SV("would not deny"));
     if (d->has_allow_dry_run)
         tell_str(t, "dry_run_allow", d->would_allow.len ? d->would_allow : SV("would deny"));
+}
+
+static void tell_conditions(struct telling *t, const char *part, const struct authz_block *b)
+{
+    AUTO_DONE(buf) text = { 0 };
+    for (size_t i = 0; i < b->len; i++) {
+        const struct authz_cond *c = &b->conds[i];
+        const struct authz_matches *lists[] = { &c->any, &c->none };
+        for (size_t k = 0; k < 2; k++) {
+            if (!lists[k]->len)
+                continue;
+            buf_printf(&text, "%s%s%s%.*s %s ", text.len ? " and " : "", attr_name(c->attr),
+                       c->header.len ? " " : "", SV_ARG(c->header), k ? "is not" : "is");
+            for (size_t m = 0; m < lists[k]->len; m++) {
+                if (m)
+                    buf_put(&text, SV(" or "));
+                put_match(&text, &lists[k]->list[m]);
+            }
+        }
+    }
+    tell_str(t, part, text.len ? buf_sv(&text) : SV("anything"));
+}
+
+static void tell_blocks(struct telling *t, const char *key, const struct authz_block *list,
+                        size_t len)
+{
+    tell_open(t, key, '[');
+    for (size_t i = 0; i < len; i++)
+        tell_conditions(t, NULL, &list[i]);
+    tell_close(t);
+}
+
+static void tell_written(struct telling *t, const struct authz_policy *p)
+{
+    tell_open(t, NULL, '{');
+    tell_str(t, "policy", p->id);
+    tell_str(t, "action", sv_z(action_names[p->action]));
+    tell_bool(t, "dry_run", p->is_dry_run);
+    explain_origin(t, "written_in", p->origin);
+    tell_open(t, "rules", '[');
+    for (size_t i = 0; i < p->rules_len; i++) {
+        const struct authz_rule *r = &p->rules[i];
+        tell_open(t, NULL, '{');
+        if (r->is_dropped)
+            tell_bool(t, "never_matches", true);
+        tell_blocks(t, "from", r->from, r->from_len);
+        tell_blocks(t, "to", r->to, r->to_len);
+        if (r->when.len)
+            tell_conditions(t, "when", &r->when);
+        tell_close(t);
+    }
+    tell_close(t);
+    tell_close(t);
+}
+
+void explain_all_policies(struct telling *t, const struct authz *a)
+{
+    for (size_t i = 0; a && i < (size_t)AUTHZ_ACTIONS_LEN * 2; i++)
+        for (const struct authz_policy *p = a->lists[i / 2][i % 2].first; p; p = p->next)
+            tell_written(t, p);
 }
 
 static void describe(const struct explain_ask *q, struct authz_request *to)

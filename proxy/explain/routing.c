@@ -190,20 +190,17 @@ static void tell_outlier(const struct outlier_policy *o, struct telling *t)
     tell_close(t);
 }
 
-static void tell_target(const struct route *r, const struct route_target *target, struct telling *t)
+void explain_cluster(struct telling *t, const struct cluster *c, double share)
 {
     static const struct sv names[] = {
         [LB_LEAST_REQUEST] = { "least request", 13 },
         [LB_ROUND_ROBIN] = { "round robin", 11 },
         [LB_RANDOM] = { "random", 6 },
     };
-    const struct cluster *c = target->cluster;
-    double share = r->targets_len == 1  ? 100
-                   : r->weight_sum == 0 ? 0
-                                        : 100.0 * target->weight / r->weight_sum;
     tell_open(t, NULL, '{');
     tell_str(t, "cluster", c->name);
-    tell_double(t, "percent", share);
+    if (share >= 0)
+        tell_double(t, "percent", share);
     tell_str(t, "load_balancing", c->hash ? SV("consistent hash") : names[c->lb]);
     tell_ns(t, "connect_timeout", c->connect_timeout_ns);
     if (c->outlier)
@@ -215,6 +212,38 @@ static void tell_target(const struct route *r, const struct route_target *target
         explain_origin(t, NULL, c->rules[i]);
     tell_close(t);
     tell_endpoints(c, t);
+    tell_close(t);
+}
+
+static double share_of(const struct route *r, const struct route_target *target)
+{
+    return r->targets_len == 1  ? 100
+           : r->weight_sum == 0 ? 0
+                                : 100.0 * target->weight / r->weight_sum;
+}
+
+void explain_route(struct telling *t, const struct route *r)
+{
+    const struct route_actions *a = r->actions;
+    tell_str(t, "route", r->name);
+    explain_origin(t, "written_in", r->origin);
+    if (a && a->redirect)
+        tell_u64(t, "redirects", a->redirect->status);
+    if (a && a->direct)
+        tell_u64(t, "answers", a->direct->status);
+    if (a)
+        tell_actions(a, t);
+    if (r->timeout_ns)
+        tell_ns(t, "timeout", r->timeout_ns);
+    if (r->targets_len)
+        tell_retries(r->retry, t);
+    tell_open(t, "destinations", '[');
+    for (size_t i = 0; i < r->targets_len; i++) {
+        tell_open(t, NULL, '{');
+        tell_str(t, "cluster", r->targets[i].cluster->name);
+        tell_double(t, "percent", share_of(r, &r->targets[i]));
+        tell_close(t);
+    }
     tell_close(t);
 }
 
@@ -294,7 +323,7 @@ static void tell_route(const struct explain_ask *q, const struct route *r, struc
     tell_retries(r->retry, t);
     tell_open(t, "destinations", '[');
     for (size_t i = 0; i < r->targets_len; i++) {
-        tell_target(r, &r->targets[i], t);
+        explain_cluster(t, r->targets[i].cluster, share_of(r, &r->targets[i]));
         has_endpoint = has_endpoint || r->targets[i].cluster->endpoints_len;
     }
     tell_close(t);
