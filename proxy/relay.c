@@ -187,6 +187,8 @@ static bool is_untouched(const struct stream *s)
 static enum step_result upstream_gone(struct stream *s)
 {
     const struct err *e = conn_error(s->up->conn);
+    if (is_untouched(s))
+        pool_note_stale(s->up);
     if (is_untouched(s) && s->is_idempotent && !s->is_body_lost && !s->is_fresh_wanted) {
         tally(TALLY_UP_STALE);
         s->is_fresh_wanted = true;

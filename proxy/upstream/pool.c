@@ -46,8 +46,11 @@ static void on_event(void *owner, struct conn *c, enum conn_event ev)
     if (!s) {
         /* Waiting: TLS may have something to say (a ticket); anything else is the end. */
         char byte;
-        bool is_harmless = ev == CONN_READABLE && conn_read(c, &byte, 1) == 0;
-        if (!is_harmless)
+        ssize_t n = ev == CONN_READABLE ? conn_read(c, &byte, 1) : 1;
+        int64_t now_ns = loop_now_ns(up->worker->loop);
+        if (n == ERR_CLOSED && up->requests)
+            rest_closed(&up->pool->rest, now_ns - up->since_ns, now_ns);
+        if (n != 0)
             up_close(up);
         return;
     }
@@ -153,6 +156,9 @@ static struct up *take_idle(struct pool *p, struct stream *s, bool is_checked)
         struct up *up = LIST_FIRST(&p->idle, struct up, node);
         if (!up)
             return NULL;
+        int64_t now_ns = loop_now_ns(s->worker->loop), waited_ns = now_ns - up->since_ns;
+        if (is_checked && !rest_is_short(&p->rest, waited_ns, now_ns))
+            return NULL; /* the others have waited longer */
         if (is_checked && !conn_is_quiet(up->conn)) {
             up_close(up);
             continue;
@@ -160,6 +166,7 @@ static struct up *take_idle(struct pool *p, struct stream *s, bool is_checked)
         list_remove(&up->node);
         p->idle_len--;
         up->stream = s;
+        up->since_ns = waited_ns;
         conn_set_idle(up->conn, 0);
         tally(TALLY_UP_REUSED);
         return up;
@@ -220,11 +227,18 @@ void pool_put(struct up *up, bool may_wait)
         up_close(up);
         return;
     }
-    up->requests++;
+    if (up->requests++)
+        rest_served(&up->pool->rest, up->since_ns);
+    up->since_ns = loop_now_ns(up->worker->loop);
     conn_resume(up->conn);
     conn_set_idle(up->conn, up->idle_ns);
     list_add_head(&up->pool->idle, &up->node);
     up->pool->idle_len++;
+}
+
+void pool_note_stale(struct up *up)
+{
+    rest_closed(&up->pool->rest, up->since_ns, loop_now_ns(up->worker->loop));
 }
 
 void pools_retire(struct worker *w)

@@ -7,6 +7,7 @@
 
 #include "net/conn.h"
 #include "proxy/telemetry/peer_metadata.h"
+#include "proxy/upstream/rest.h"
 #include "proxy/worker.h"
 #include "wire/h1.h"
 
@@ -21,6 +22,7 @@ struct pool {
     struct arena mem;
     struct tls_session session;
     size_t conns, idle_len; /* all, and those waiting */
+    struct rest rest;       /* how long the server lets one wait */
 };
 
 struct up {
@@ -36,6 +38,7 @@ struct up {
     char local_text_mem[ADDR_TEXT_SIZE];
     struct sv local_text;
     int64_t idle_ns;   /* how long it may wait */
+    int64_t since_ns;  /* waits since; while it carries a request: how long it waited before */
     uint64_t requests; /* served before the current one */
     bool is_open;      /* connected, handshake done */
     bool is_closed;
@@ -57,7 +60,7 @@ struct target {
 
 enum pool_use {
     POOL_ANY,     /* the request can be repeated if the connection turns out to be closed */
-    POOL_CHECKED, /* it cannot: ask the kernel first */
+    POOL_CHECKED, /* it cannot: ask the kernel first, and none that its server is about to close */
     POOL_FRESH,   /* only a new connection */
 };
 /* A connection for s: a waiting one (is_open at once) or a new one that will run s when it is open
@@ -66,6 +69,8 @@ int pool_get(struct worker *w, const struct target *t, enum pool_use use, struct
              struct up **ret_up, struct err *err) MUST_USE;
 /* The request is over. may_wait: the connection can carry another. Takes up. */
 void pool_put(struct up *up, bool may_wait);
+/* The server closed a reused connection unread: what it waited before was too long. */
+void pool_note_stale(struct up *up);
 /* Our certificates changed: connections that wait are closed, those in use carry no further request,
  * and no session of before is resumed. */
 void pools_retire(struct worker *w);

@@ -5,6 +5,7 @@
 #include "mesh_fixture.h"
 #include "proxy/upstream/balance.h"
 #include "proxy/upstream/outlier.h"
+#include "proxy/upstream/rest.h"
 #include "proxy/upstream/retry.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -380,9 +381,41 @@ static void test_outlier_from_yaml(void **state)
     mesh_unref(m);
 }
 
+/* A server's idle timeout is learned from two closes alike, kept low, and given up when it is wrong. */
+static void test_rest(void **state)
+{
+    (void)state;
+    struct rest r = { 0 };
+    const int64_t now = 1000 * NS_PER_S;
+    assert_true(rest_is_short(&r, INT64_MAX / 2, now));
+    rest_closed(&r, 5 * NS_PER_S, now);
+    assert_true(rest_is_short(&r, 5 * NS_PER_S, now)); /* one says nothing */
+    rest_closed(&r, NS_PER_S, now);
+    assert_true(rest_is_short(&r, 5 * NS_PER_S, now)); /* two that differ: the server ended */
+    rest_closed(&r, 5 * NS_PER_S, now);
+    rest_closed(&r, 5 * NS_PER_S + 200 * NS_PER_MS, now);
+    assert_true(rest_is_short(&r, 2499 * NS_PER_MS, now));
+    assert_false(rest_is_short(&r, 2500 * NS_PER_MS, now));
+    rest_closed(&r, 8 * NS_PER_S, now);
+    rest_closed(&r, 8 * NS_PER_S, now); /* a busy server is late: the shortest counts */
+    assert_false(rest_is_short(&r, 2500 * NS_PER_MS, now));
+    rest_served(&r, 9 * NS_PER_S);
+    assert_false(rest_is_short(&r, 2500 * NS_PER_MS, now));
+    assert_true(rest_is_short(&r, 2500 * NS_PER_MS, now + 601 * NS_PER_S)); /* forgotten */
+    rest_served(&r, 11 * NS_PER_S);                                         /* contradicted */
+    assert_true(rest_is_short(&r, 60 * NS_PER_S, now));
+    rest_closed(&r, 0, now);
+    rest_closed(&r, 0, now);
+    assert_true(rest_is_short(&r, 60 * NS_PER_S, now)); /* closed at once: no rest at all */
+    rest_closed(&r, 1, now);
+    rest_closed(&r, 1, now);
+    assert_false(rest_is_short(&r, 1, now));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rest),
         cmocka_unit_test(test_retry_failures),
         cmocka_unit_test(test_retry_responses),
         cmocka_unit_test(test_retry_bodies_and_methods),
