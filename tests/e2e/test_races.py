@@ -13,8 +13,8 @@ from support import check, http, wait_until
 
 PROXY = sys.argv[1]
 net = Net("127.1.87")
-IDLE_MS = 20
-CALLERS, SECONDS = 40, 4
+IDLE_MS = 120  # a busy machine is late by some ten
+CALLERS, SECONDS = 150, 5
 
 
 def counter(p, name):
@@ -40,7 +40,7 @@ class Caller(threading.Thread):
             self.asked += 1
             if r.status != 200:
                 self.wrong.append(text)
-            time.sleep(IDLE_MS / 1000 + random.uniform(-0.002, 0.001))
+            time.sleep(IDLE_MS / 1000 + random.uniform(-0.006, 0.002))
 
 
 def race(p, port, app, method, body):
