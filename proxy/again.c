@@ -9,6 +9,7 @@
 #include "proxy/stream.h"
 #include "proxy/upstream/outlier.h"
 #include "proxy/upstream/retry.h"
+#include "wire/grpc.h"
 
 static void on_try_timer(struct timer *t)
 {
@@ -72,9 +73,8 @@ static void remember_tried(struct stream *s)
 static bool begin_again(struct stream *s, enum retry_cause cause)
 {
     static const enum tally_id counts[RETRY_CAUSES_LEN] = {
-        [RETRY_CONNECT] = TALLY_RETRY_CONNECT,
-        [RETRY_RESET] = TALLY_RETRY_RESET,
-        [RETRY_TIMEOUT] = TALLY_RETRY_TIMEOUT,
+        [RETRY_CONNECT] = TALLY_RETRY_CONNECT,   [RETRY_RESET] = TALLY_RETRY_RESET,
+        [RETRY_REFUSED] = TALLY_RETRY_REFUSED,   [RETRY_TIMEOUT] = TALLY_RETRY_TIMEOUT,
         [RETRY_RESPONSE] = TALLY_RETRY_RESPONSE,
     };
     if (!may_repeat(s)) {
@@ -110,9 +110,25 @@ bool again_after_response(struct stream *s, unsigned status)
 {
     timer_stop(&s->try_timer); /* what has begun may take as long as the route's timeout */
     s->is_try_over = false;
-    again_judge(s, outlier_sign_of(status));
+    uint64_t grpc_status;
+    if (!s->is_grpc || status != 200)
+        again_judge(s, outlier_sign_of(status));
+    else if (sv_to_u64(s->grpc_status, &grpc_status))
+        again_judge(s, outlier_sign_of(grpc_status_as_http(grpc_status)));
     return has_policy(s) && retry_wants_response(policy_of(s), status, s->grpc_status) &&
            begin_again(s, RETRY_RESPONSE);
+}
+
+void again_after_trailers(struct stream *s, const struct http_header *list, size_t len)
+{
+    uint64_t grpc_status;
+    if (!s->is_grpc || s->grpc_status.len)
+        return;
+    for (size_t i = 0; i < len; i++)
+        if (sv_eq_nocase(list[i].name, SV("grpc-status")))
+            s->grpc_status = list[i].value;
+    if (sv_to_u64(s->grpc_status, &grpc_status))
+        again_judge(s, outlier_sign_of(grpc_status_as_http(grpc_status)));
 }
 
 void again_on_try_timeout(struct stream *s)
@@ -135,9 +151,7 @@ enum step_result again_wait(struct stream *s)
 
 void again_choose_keeping(struct stream *s)
 {
-    struct sv type = http_get(s->req, SV("content-type"));
-    bool is_grpc = sv_starts(type, SV("application/grpc"));
-    s->is_body_kept = has_policy(s) && retry_needs_body(policy_of(s), is_grpc);
+    s->is_body_kept = has_policy(s) && retry_needs_body(policy_of(s), s->is_grpc);
 }
 
 void again_forbid(struct stream *s)

@@ -56,7 +56,7 @@ static int use_mesh_tls(struct stream *s, struct target *t, struct err *err)
     if (!s->worker->certs)
         return err_set(err, ERR_TLS, "mutual TLS asked for, but there are no --certs");
     t->is_mtls = true;
-    t->tls = s->worker->certs->client;
+    t->tls = t->is_h2 ? s->worker->certs->client_h2 : s->worker->certs->client;
     t->sni = s->cluster->sni;
     t->spiffe = is_named ? e->identity.principal : SV_NONE;
     return 0;
@@ -69,7 +69,8 @@ static int use_own_tls(struct stream *s, struct target *t, struct err *err)
     bool is_mutual = s->cluster->tls == TLS_MODE_MUTUAL;
     struct sv host = s->traffic.authority.p ? s->traffic.authority : s->req->authority;
     size_t colon = sv_rindex(host, ':');
-    t->tls = client_tls_get(&s->worker->client_tls, c, is_mutual, s->worker->opt->secrets, err);
+    t->tls = client_tls_get(&s->worker->client_tls, c, is_mutual, t->is_h2, s->worker->opt->secrets,
+                            err);
     if (!t->tls)
         return ERR_TLS;
     t->sni = c->sni.len ? c->sni : sv_sub(host, 0, colon);
@@ -91,13 +92,34 @@ static int use_tls(struct stream *s, struct target *t, struct err *err)
     return 0;
 }
 
+/* What the port is declared to speak, or the DestinationRule says of it; what nobody says is as the caller does.
+ * A protocol that is upgraded to begins with HTTP/1. */
+static bool wants_h2(const struct stream *s)
+{
+    const struct pool_limits *l = s->cluster ? s->cluster->limits : NULL;
+    enum port_protocol p = s->cluster ? s->cluster->protocol
+                                      : mesh_own_protocol(s->mesh, down_app_port(s->down));
+    if (s->upgrade.len)
+        return false;
+    if (p == PORT_HTTP2 || p == PORT_GRPC || (l && l->upgrades_h2))
+        return true;
+    bool follows = (p == PORT_UNNAMED && !(l && l->stays_h1)) || (l && l->follows_caller);
+    return follows && s->down_h2;
+}
+
 /* Which address, and how to speak to it. STEP_WAIT: go on; else the stream has failed. */
 static enum step_result choose_target(struct stream *s, struct target *t)
 {
     struct worker *w = s->worker;
     struct err err = { 0 };
     *t = (struct target){ .addr = &w->opt->app_addr,
+                          .is_h2 = s->wants_h2,
                           .connect_timeout_ns = w->opt->connect_timeout_ns };
+    const struct pool_limits *limits = s->cluster ? s->cluster->limits : NULL;
+    if (limits) {
+        t->streams_max = limits->streams_max;
+        t->requests_max = limits->per_connection_max;
+    }
     if (s->side == SIDE_INBOUND)
         return STEP_WAIT;
     s->endpoint = pick(s);
@@ -133,6 +155,8 @@ static enum breaker_answer take_place(struct stream *s)
         return BREAKER_FULL;
     }
     s->is_counted = true;
+    if (s->wants_h2)
+        return BREAKER_GO; /* connections are shared: http2MaxRequests is the bound */
     enum breaker_answer answer = breaker_connect(&s->seat);
     if (answer == BREAKER_FULL)
         overflow(s, "http1MaxPendingRequests");
@@ -143,6 +167,7 @@ static enum step_result begin_connect(struct stream *s)
 {
     struct target t;
     struct err err = { 0 };
+    s->wants_h2 = wants_h2(s);
     enum breaker_answer place = take_place(s);
     if (place == BREAKER_WAIT)
         return STEP_WAIT;

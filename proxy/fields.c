@@ -18,6 +18,8 @@ static const struct {
     { { "user-agent", 10 },                   FIELD_USER_AGENT },
     { { "traceparent", 11 },                  FIELD_TRACEPARENT },
     { { "grpc-status", 11 },                  FIELD_GRPC_STATUS },
+    { { "grpc-timeout", 12 },                 FIELD_GRPC_TIMEOUT },
+    { { "content-type", 12 },                 FIELD_CONTENT_TYPE },
     { { "x-request-id", 12 },                 FIELD_REQUEST_ID },
     { { "http2-settings", 14 },               FIELD_HOP },
     { { "content-length", 14 },               FIELD_CONTENT_LENGTH },

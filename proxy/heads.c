@@ -5,6 +5,7 @@
  * Trust: peer metadata and client certificates in headers come from a mutual TLS peer or not at
  * all; a gateway believes nothing about the caller. */
 #include "proxy/stream.h"
+#include "wire/grpc.h"
 
 static const struct http_head *request_of(const struct stream *s)
 {
@@ -107,13 +108,28 @@ static void put_trace(struct stream *s, struct buf *to)
     h1_put_field(to, SV("x-request-id"), s->request_id);
 }
 
+/* The deadline that is left goes on, not the one that came. */
+static bool tells_time_left(const struct stream *s)
+{
+    return s->is_grpc && s->seen[FIELD_GRPC_TIMEOUT].len && timer_is_set(&s->timer);
+}
+
+static void put_time_left(struct stream *s, struct buf *to)
+{
+    char text[GRPC_TIMEOUT_SIZE];
+    int64_t left_ns = s->timer.due_ns - loop_now_ns(s->worker->loop);
+    h1_put_field(to, SV("grpc-timeout"), grpc_timeout_format(left_ns, text));
+}
+
 /* Whether a request field goes on as it is. */
 static bool is_passed_up(const struct stream *s, enum field f)
 {
     switch (f) {
     case FIELD_OTHER:
     case FIELD_USER_AGENT:
+    case FIELD_CONTENT_TYPE:
     case FIELD_GRPC_STATUS: return true;
+    case FIELD_GRPC_TIMEOUT: return !tells_time_left(s);
     case FIELD_XFF:
     case FIELD_XFP: return s->side != SIDE_GATEWAY;
     case FIELD_XFCC: return s->side == SIDE_OUTBOUND;
@@ -139,6 +155,8 @@ void head_for_upstream(struct stream *s, struct buf *to)
     put_framing(req, s->is_req_chunked, to);
     if (s->upgrade.len)
         put_upgrade(s->upgrade, to);
+    if (tells_time_left(s))
+        put_time_left(s, to);
     put_forwarded(s, to);
     traffic_put_request(s, to);
     put_trace(s, to);

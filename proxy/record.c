@@ -9,7 +9,7 @@ static void put_request(const struct stream *s, struct exchange *x)
 {
     const struct http_head *h = s->req;
     struct call *c = &x->call;
-    c->protocol = PROTOCOL_HTTP;
+    c->protocol = s->is_grpc ? PROTOCOL_GRPC : PROTOCOL_HTTP;
     c->start_ns = s->started_wall_ns;
     c->duration_ns = MAX(clock_mono_ns() - s->started_ns, 0);
     c->bytes_received = s->req_bytes;

@@ -6,6 +6,7 @@
  * drained. So a body of any size costs the same memory. Framing is written anew for the next hop:
  * chunked in, chunked out; a body that ends with its connection becomes chunked for HTTP/1.1. */
 #include "proxy/stream.h"
+#include "proxy/upstream/up_h2.h"
 
 #define INTERIMS_MAX 32 /* 1xx heads before the answer; an upstream may not send them for ever */
 
@@ -87,23 +88,33 @@ static bool is_upgrade_hidden(const struct stream *s)
     return traffic_hides(s, SV("upgrade")) || traffic_hides(s, SV("connection"));
 }
 
-/* The head goes, and what was kept of the body when this is not the first try. */
-static void begin_sending(struct stream *s, struct sink *o)
-{
-    struct worker *w = s->worker;
-    sink_init(o, s->up->conn, NULL, s->is_req_chunked);
-    h1_begin(&s->up->h1, H1_RESPONSE, s->resp_slots, HEADERS_MAX, w->opt->max_head);
-    if (s->is_head_request)
-        h1_expect_no_body(&s->up->h1);
-    sink_head(o, buf_sv(&w->head), false);
-}
-
 static void request_trailers(const struct stream *s, const struct http_header **ret_list,
                              size_t *ret_len)
 {
     const struct h1 *h = &s->down->h1;
     *ret_list = s->down_h2 ? s->down_h2->trailers : h->trailers;
     *ret_len = s->down_h2 ? s->down_h2->trailers_len : h->trailers_len;
+}
+
+/* The head goes. False: the connection takes no more requests. */
+static bool begin_sending(struct stream *s, struct sink *o)
+{
+    struct worker *w = s->worker;
+    const struct http_header *trailers;
+    size_t trailers_len;
+    request_trailers(s, &trailers, &trailers_len);
+    if (s->up->h2) {
+        bool is_end = s->is_req_read && !s->kept.len && !trailers_len;
+        bool is_sent = up_h2_send_head(s, buf_sv(&w->head), is_end);
+        sink_init(o, s->up->conn, s->up_h2, s->is_req_chunked);
+        return is_sent;
+    }
+    sink_init(o, s->up->conn, NULL, s->is_req_chunked);
+    h1_begin(&s->up->h1, H1_RESPONSE, s->resp_slots, HEADERS_MAX, w->opt->max_head);
+    if (s->is_head_request)
+        h1_expect_no_body(&s->up->h1);
+    sink_head(o, buf_sv(&w->head), false);
+    return true;
 }
 
 /* What was kept of an earlier try. */
@@ -131,8 +142,9 @@ enum step_result relay_send(struct stream *s)
     head_for_upstream(s, &w->head);
     if (w->head.failed)
         return stream_fail(s, 503, TALLY_REPLIES_LOCAL, "OM", "overload_manager_out_of_memory");
-    begin_sending(s, &o);
     s->state = ST_RELAY;
+    if (!begin_sending(s, &o))
+        return upstream_gone(s);
     s->is_req_started = true;
     s->sent_ns = clock_mono_ns();
     if (s->upgrade.len)
@@ -174,11 +186,23 @@ static enum step_result pump_request(struct stream *s)
     return s->state == ST_RELAY ? sent(s, &o) : r;
 }
 
-/* Nothing of the response has come: neither bytes nor an interim head. */
+/* Nothing of the response has come: neither bytes nor an interim head; and the connection had been used before,
+ * or (HTTP/2) has ended with all its streams. */
 static bool is_untouched(const struct stream *s)
 {
+    if (s->up->h2)
+        return s->up->is_retired && !s->is_resp_started && !s->interims && !s->is_up_head_due;
     return s->up->requests > 0 && s->up->h1.scanned == 0 && s->resp_block.len == 0 &&
            !s->is_resp_started && !s->interims;
+}
+
+/* Why the upstream ended before its time. */
+static struct err failure_of(const struct stream *s)
+{
+    struct err e = *conn_error(s->up->conn);
+    if (!e.code && s->up_h2 && s->up_h2->code)
+        err_set(&e, ERR_CLOSED, "stream reset with %s", h2_code_name(s->up_h2->code));
+    return e;
 }
 
 /* The upstream connection ended too early. A reused one that was closed before it said anything has
@@ -186,20 +210,20 @@ static bool is_untouched(const struct stream *s)
  * left our hands. The rest is for the route's policy. */
 static enum step_result upstream_gone(struct stream *s)
 {
-    const struct err *e = conn_error(s->up->conn);
-    if (is_untouched(s))
+    const struct err why = failure_of(s), *e = &why; /* the connection may go now */
+    bool is_unsent = s->up->h2 && (!s->up_h2 || s->up_h2->is_refused) && !s->is_resp_started;
+    bool is_stale = is_unsent || (is_untouched(s) && s->is_idempotent);
+    if (is_untouched(s) && !s->up->h2)
         pool_note_stale(s->up);
-    if (is_untouched(s) && s->is_idempotent && !s->is_body_lost && !s->is_fresh_wanted) {
+    if (is_stale && !s->is_body_lost && !s->is_fresh_wanted) {
         tally(TALLY_UP_STALE);
         s->is_fresh_wanted = true;
         stream_drop_up(s, false);
         s->state = ST_CONNECT;
         return STEP_AGAIN;
     }
-    const struct err why = *e; /* the connection may go now */
-    if (again_after_failure(s, RETRY_RESET))
+    if (again_after_failure(s, is_unsent ? RETRY_REFUSED : RETRY_RESET))
         return STEP_AGAIN;
-    e = &why;
     if (e->code)
         snprintf(s->failure, sizeof(s->failure), "%s", e->why);
     snprintf(s->why, sizeof(s->why), "upstream closed the connection%s%s", e->code ? ": " : "",
@@ -228,7 +252,9 @@ static void begin_response(struct stream *s, struct sink *o)
     who_has_answered(s, h);
     head_for_caller(s, h, &s->worker->head);
     o->is_chunked = s->is_resp_chunked;
-    sink_head(o, buf_sv(&s->worker->head), !has_body);
+    bool is_empty = h->has_length &&
+                    h->content_length == 0; /* gRPC: a status is told so, without trailers */
+    sink_head(o, buf_sv(&s->worker->head), !has_body || is_empty);
     s->is_resp_started = true;
 }
 
@@ -278,6 +304,7 @@ static void end_response(struct stream *s, struct sv *in, struct sink *o)
         return;
     }
     sink_end(o, h->trailers, h->trailers_len);
+    again_after_trailers(s, h->trailers, h->trailers_len);
     s->is_resp_read = true;
     s->is_up_reusable = h->head.is_keep_alive && in->len == 0 && !announces_a_body(&h->head);
 }
@@ -356,23 +383,61 @@ static enum step_result read_response(struct stream *s, struct sink *o)
     return r;
 }
 
+static enum step_result bad_response_h2(struct stream *s)
+{
+    again_judge(s, OUTLIER_GATEWAY_ERROR);
+    snprintf(s->failure, sizeof(s->failure), "%s", s->up_h2->err.why);
+    snprintf(s->why, sizeof(s->why), "upstream's response: %.100s", s->up_h2->err.why);
+    return stream_fail(s, 502, TALLY_REPLIES_UPE, "UPE", "upstream_protocol_error");
+}
+
+/* The same of a stream of HTTP/2: what its peer has sent waits in it. */
+static enum step_result read_response_h2(struct stream *s, struct sink *o)
+{
+    struct h2_stream *st = s->up_h2;
+    if (s->is_up_head_due) {
+        s->is_up_head_due = false;
+        if (st->bad_status)
+            return bad_response_h2(s);
+        (void)on_response_head(s, SV_NONE, o);
+    }
+    if (s->state != ST_RELAY || !s->is_resp_started)
+        return STEP_AGAIN;
+    struct sv body = h2_body(st);
+    if (body.len) {
+        s->resp_bytes += body.len;
+        sink_body(o, body);
+    }
+    sink_flush(o);
+    if (body.len)
+        h2_consume(st, body.len);
+    if (st->is_ended) {
+        sink_end(o, st->trailers, st->trailers_len);
+        again_after_trailers(s, st->trailers, st->trailers_len);
+        s->is_resp_read = s->is_up_reusable = true;
+    }
+    return STEP_AGAIN;
+}
+
 static enum step_result pump_response(struct stream *s)
 {
     struct sink o;
     sink_init(&o, s->down->conn, s->down_h2, s->is_resp_chunked);
     s->can_read_up = false;
     if (sink_is_full(&o)) {
-        conn_pause(s->up->conn);
+        if (!s->up_h2)
+            conn_pause(s->up->conn);
         return STEP_WAIT;
     }
-    conn_resume(s->up->conn);
-    enum step_result r = read_response(s, &o);
+    if (!s->up_h2)
+        conn_resume(s->up->conn);
+    enum step_result r = s->up_h2 ? read_response_h2(s, &o) : read_response(s, &o);
     if (s->state != ST_RELAY)
         return r;
     if (o.is_broken)
         return stream_fail(s, 0, TALLY_REPLIES_DC, "DC", "downstream_remote_disconnect");
     stream_touch(s);
-    if (!s->is_resp_read && sink_is_full(&o))
+    if (!s->is_resp_read && !s->up_h2 && sink_is_full(&o))
         conn_pause(s->up->conn);
     return r;
 }

@@ -5,6 +5,28 @@
  * again. A request whose body was not read to its end cannot be followed by another one on the
  * connection. */
 #include "proxy/stream.h"
+#include "wire/grpc.h"
+
+#define GRPC_STATUS_SIZE 8
+
+/* A caller of gRPC understands only its own statuses: "trailers-only", a head that says it all. */
+static void put_grpc(struct stream *s, struct buf *to)
+{
+    char *text = arena_alloc(&s->mem, GRPC_STATUS_SIZE);
+    bool is_late = s->flag && sv_starts(sv_z(s->flag), SV("UT"));
+    unsigned status = is_late ? GRPC_DEADLINE_EXCEEDED : grpc_status_of_http(s->status);
+    h1_put_status_line(to, 200, SV_NONE);
+    h1_put_field(to, SV("content-type"), SV("application/grpc"));
+    if (!sv_contains(s->traffic.fields, SV("grpc-status: "))) {
+        int n = text ? snprintf(text, GRPC_STATUS_SIZE, "%u", status) : 0;
+        s->grpc_status = text ? sv_of(text, (size_t)MAX(n, 0)) : SV("2");
+        h1_put_field(to, SV("grpc-status"), s->grpc_status);
+    }
+    buf_put(to, SV("grpc-message: "));
+    grpc_message_put(to, s->own_body.len ? s->own_body : sv_z(s->why[0] ? s->why : s->details));
+    buf_put(to, SV("\r\n"));
+    s->status = 200;
+}
 
 enum step_result reply_run(struct stream *s)
 {
@@ -18,10 +40,15 @@ enum step_result reply_run(struct stream *s)
                                    : sv_of(body, MIN((size_t)MAX(n, 0), sizeof(body) - 1));
     s->is_down_reusable = s->is_req_read && s->req->is_keep_alive && !s->worker->is_draining;
     buf_clear(to);
-    bool has_body = !h1_status_has_no_body(s->status);
+    bool is_grpc = s->is_grpc && s->down_h2 &&
+                   (s->status >= 400 || sv_contains(s->traffic.fields, SV("grpc-status: ")));
+    bool has_body = !is_grpc && !h1_status_has_no_body(s->status);
     if (!has_body)
         text = SV_NONE;
-    h1_put_status_line(to, s->status, SV_NONE);
+    if (is_grpc)
+        put_grpc(s, to);
+    else
+        h1_put_status_line(to, s->status, SV_NONE);
     if (has_body) {
         buf_put(to, SV("content-type: text/plain\r\ncontent-length: "));
         buf_put_u64(to, text.len);

@@ -39,6 +39,12 @@ void sink_head(struct sink *o, struct sv text, bool is_end)
         o->is_broken = true;
 }
 
+/* An upstream that has answered in full may stop reading the request (RFC 9113 section 8.1). */
+static bool is_answered(const struct sink *o)
+{
+    return o->keeper && o->h2->is_ended;
+}
+
 void sink_body(struct sink *o, struct sv body)
 {
     if (o->keeper) {
@@ -47,7 +53,7 @@ void sink_body(struct sink *o, struct sv body)
     }
     if (o->h2) {
         if (!o->is_broken && h2_write(o->h2, body) < 0)
-            o->is_broken = true;
+            o->is_broken = !is_answered(o);
         return;
     }
     if (!o->is_chunked) {
@@ -82,7 +88,7 @@ void sink_end(struct sink *o, const struct http_header *trailers, size_t trailer
         mirror_end(o->keeper);
     if (o->h2) {
         if (!o->is_broken && h2_end(o->h2, trailers, trailers_len) < 0)
-            o->is_broken = true;
+            o->is_broken = !is_answered(o);
         return;
     }
     if (o->is_chunked)

@@ -12,6 +12,8 @@
 #include "base/mem.h"
 #include "proxy/down_h2.h"
 #include "proxy/upgrade.h"
+#include "proxy/upstream/up_h2.h"
+#include "wire/grpc.h"
 #include <stdarg.h>
 
 static void on_idle(struct timer *t)
@@ -110,13 +112,18 @@ void stream_drop_up(struct stream *s, bool may_wait)
         --*load;
     if (s->up) {
         const struct pool_limits *limits = s->cluster ? s->cluster->limits : NULL;
-        bool is_used_up = limits && s->up->requests + 1 >= limits->per_connection_max;
+        uint64_t requests = s->up->requests + !s->up->h2; /* with this one */
+        bool is_used_up = limits && requests >= limits->per_connection_max;
         s->up->idle_ns = limits && limits->idle_ns ? limits->idle_ns
                                                    : s->worker->opt->upstream_idle_ns;
-        pool_put(TAKE(s->up), may_wait && !is_used_up);
+        if (s->up->h2)
+            up_h2_detach(s);
+        bool is_kept = (may_wait || s->up->h2) && !is_used_up;
+        pool_put(TAKE(s->up), is_kept);
     }
     breaker_disconnect(&s->seat, s->worker->loop, connect_turn);
-    s->can_read_up = s->is_up_failed = false;
+    s->can_read_up = s->is_up_failed = s->is_up_head_due = false;
+    s->grpc_status = SV_NONE; /* it lay in the response's head */
     worker_give_block(s->worker, &s->resp_block);
 }
 
@@ -160,6 +167,7 @@ static void look_at_fields(struct stream *s)
     s->is_head_request = sv_eq(h->method, SV("HEAD"));
     s->is_idempotent = retry_is_idempotent(h->method);
     s->is_req_chunked = h->is_chunked;
+    s->is_grpc = grpc_is_content_type(s->seen[FIELD_CONTENT_TYPE]);
     s->upgrade = upgrade_wanted(h);
 }
 
@@ -341,8 +349,10 @@ static enum step_result on_route(struct stream *s)
 {
     const struct http_head *h = s->req;
     s->state = ST_CONNECT;
-    if (s->side == SIDE_INBOUND)
+    if (s->side == SIDE_INBOUND) {
+        traffic_set_timeout(s, 0);
         return STEP_AGAIN;
+    }
     if (is_misdirected(s)) {
         snprintf(s->why, sizeof(s->why), "the handshake was for another host");
         return stream_fail(s, 421, TALLY_REPLIES_NR, "NR", "misdirected_request");
@@ -457,6 +467,15 @@ static void stream_end(struct stream *s)
     worker_check_drained(w);
 }
 
+/* What was written to a connection that is shared leaves at the end of the turn. */
+static void flush_later(struct stream *s)
+{
+    if (s->down_h2)
+        down_h2_later(s->down);
+    if (s->up_h2)
+        up_h2_later(s->up);
+}
+
 void stream_run(struct stream *s)
 {
     enum step_result r;
@@ -467,8 +486,8 @@ void stream_run(struct stream *s)
     } while (r == STEP_AGAIN);
     if (r == STEP_DONE)
         stream_end(s);
-    else if (s->down_h2)
-        down_h2_later(s->down);
+    else
+        flush_later(s);
 }
 
 void stream_abort(struct stream *s)

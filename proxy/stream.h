@@ -64,6 +64,7 @@ struct stream {
     bool is_fresh_wanted; /* a reused connection was closed under us */
     bool is_unrecorded;   /* no head ever came: nothing to tell */
     bool is_cut;          /* the caller cannot be told: its connection just ends */
+    bool wants_h2;        /* upstream; decided in ST_CONNECT */
     bool is_up_head_due;  /* HTTP/2: a head came that nobody has looked at */
 
     /* request */
@@ -78,6 +79,7 @@ struct stream {
     bool is_body_kept;   /* body bytes go into `kept` as they are sent */
     bool is_body_lost;   /* some are gone from our hands: no retry */
     bool is_idempotent;  /* by its method */
+    bool is_grpc;        /* by its content-type */
     struct buf kept;     /* the body's bytes */
     bool is_head_request;
     struct sv upgrade; /* the protocol asked for, if we carry it */
@@ -170,6 +172,8 @@ void head_for_caller(struct stream *s, const struct http_head *from, struct buf 
 enum step_result authorize_run(struct stream *s); /* ST_AUTHZ */
 
 /* traffic.c */
+/* Arms the timer with the route's timeout and the caller's own (gRPC), whichever is shorter. */
+void traffic_set_timeout(struct stream *s, int64_t route_ns);
 /* ST_ROUTE's second half: s->route is found; answers, delays, or leaves ST_CONNECT behind. */
 enum step_result traffic_begin(struct stream *s);
 enum step_result traffic_wait(struct stream *s); /* ST_DELAY */
@@ -209,6 +213,8 @@ void again_judge(struct stream *s, enum outlier_sign sign);
  * if there were no retries; is_exhausted says whether there was one too few. */
 bool again_after_failure(struct stream *s, enum retry_cause cause);
 bool again_after_response(struct stream *s, unsigned status);
+/* The response is whole: gRPC tells there how it went. */
+void again_after_trailers(struct stream *s, const struct http_header *list, size_t len);
 void again_on_try_timeout(struct stream *s);
 enum step_result again_wait(struct stream *s); /* ST_BACKOFF */
 /* Whether the body will be kept; before any of it is sent. */

@@ -137,7 +137,7 @@ static int choose_tls(struct tcp *t, struct tls_ctx **ret_ctx, struct tls_client
     case TLS_MODE_ISTIO_MUTUAL: break;
     case TLS_MODE_SIMPLE:
     case TLS_MODE_MUTUAL:
-        *ret_ctx = client_tls_get(&w->client_tls_tcp, own, c->tls == TLS_MODE_MUTUAL,
+        *ret_ctx = client_tls_get(&w->client_tls_tcp, own, c->tls == TLS_MODE_MUTUAL, false,
                                   w->opt->secrets, err);
         want->sni = own->sni.len ? own->sni : c->host;
         if (!own->trusts_anybody)

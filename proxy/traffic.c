@@ -8,6 +8,7 @@
  * once for each. */
 #include "base/hash.h"
 #include "proxy/stream.h"
+#include "wire/grpc.h"
 
 static const struct http_head *request_of(const struct stream *s)
 {
@@ -227,6 +228,7 @@ static enum step_result abort_by_fault(struct stream *s, const struct fault *f)
         char text[8];
         int n = snprintf(text, sizeof(text), "%d", f->grpc_status);
         answer_field(s, SV("grpc-status"), sv_of(text, (size_t)MAX(n, 0)));
+        s->grpc_status = arena_copy(&s->mem, sv_of(text, (size_t)MAX(n, 0)));
         s->own_body = SV("");
     }
     return stream_fail(s, f->status, TALLY_REPLIES_FI, s->traffic.was_delayed ? "DI,FI" : "FI",
@@ -316,6 +318,16 @@ static bool rewrite(struct stream *s, const struct route_actions *a)
     return true;
 }
 
+void traffic_set_timeout(struct stream *s, int64_t route_ns)
+{
+    int64_t caller_ns = 0;
+    bool has_own = s->is_grpc && grpc_timeout_parse(s->seen[FIELD_GRPC_TIMEOUT], &caller_ns);
+    if (has_own && (!route_ns || caller_ns < route_ns))
+        route_ns = MAX(caller_ns, 1);
+    if (route_ns && route_ns < INT64_MAX / 2)
+        timer_after(&s->timer, route_ns);
+}
+
 /* The request will be sent: where to, and within which time. */
 static enum step_result choose_cluster(struct stream *s)
 {
@@ -329,8 +341,7 @@ static enum step_result choose_cluster(struct stream *s)
     const struct hash_policy *h = a && a->hash ? a->hash : t->cluster->hash;
     if (h)
         choose_hash(s, h);
-    if (s->route->timeout_ns)
-        timer_after(&s->timer, s->route->timeout_ns);
+    traffic_set_timeout(s, s->route->timeout_ns);
     if (!s->is_req_read)
         again_choose_keeping(s);
     s->state = ST_CONNECT;

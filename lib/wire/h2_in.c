@@ -212,8 +212,11 @@ static void note_framing(struct h2_stream *st)
     h->is_chunked = !h->has_length && !has_no_body;
     bool means_a_body = sv_eq(st->method, SV("POST")) || sv_eq(st->method, SV("PUT")) ||
                         sv_eq(st->method, SV("PATCH"));
-    if (st->is_ended && means_a_body)
-        h->has_length = true; /* some servers of HTTP/1 want to be told */
+    bool could_have = st->h2->conf.side == H2_SERVER
+                          ? means_a_body /* some servers of HTTP/1 want to be told */
+                          : !h1_status_has_no_body(h->status) && !st->is_head_request;
+    if (st->is_ended && could_have)
+        h->has_length = true;
 }
 
 bool h2_head_complete(struct h2_stream *st)

@@ -289,6 +289,9 @@ static struct cluster_entry *make(struct resolve *r, struct service_entry *e, ui
     c->subset = resolve_name(r, subset);
     c->port = port;
     name_cluster(r, c);
+    for (size_t i = 0; e->object && i < e->object->ports_len; i++)
+        if (e->object->ports[i].port == port)
+            c->protocol = e->object->ports[i].protocol;
     c->tls = t->tls >= 0 ? (enum tls_mode)t->tls : TLS_MODE_AUTO;
     c->client_tls = t->client ? resolve_client_tls(r, t->client) : NULL;
     c->lb = t->lb >= 0 ? (enum lb_kind)t->lb : LB_LEAST_REQUEST;

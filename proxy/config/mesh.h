@@ -101,17 +101,22 @@ struct pool_limits {
     uint32_t pending_max;     /* requests that wait for one of these */
     uint32_t requests_max, retries_max;
     uint32_t per_connection_max;         /* requests, then it is closed */
+    uint32_t streams_max;                /* of a connection that speaks HTTP/2 */
+    bool upgrades_h2;                    /* HTTP/2 though the port does not say so */
+    bool stays_h1;                       /* HTTP/1 unless the port says HTTP/2 */
+    bool follows_caller;                 /* the version the caller speaks */
     int64_t connect_timeout_ns, idle_ns; /* 0: not said */
 };
 
 /* A service port, or a subset of it: where a route may send. */
 struct cluster {
-    struct sv name;    /* "outbound|9080|v1|reviews.default.svc.cluster.local" */
-    struct sv host;    /* FQDN */
-    struct sv subset;  /* empty for all endpoints */
-    struct sv sni;     /* "outbound_.9080_.v1_.reviews.default.svc.cluster.local" */
-    uint16_t port;     /* the Service port */
-    enum tls_mode tls; /* DestinationRule trafficPolicy.tls, else AUTO: by endpoint */
+    struct sv name;              /* "outbound|9080|v1|reviews.default.svc.cluster.local" */
+    struct sv host;              /* FQDN */
+    struct sv subset;            /* empty for all endpoints */
+    struct sv sni;               /* "outbound_.9080_.v1_.reviews.default.svc.cluster.local" */
+    uint16_t port;               /* the Service port */
+    enum port_protocol protocol; /* what that is declared to speak */
+    enum tls_mode tls;           /* DestinationRule trafficPolicy.tls, else AUTO: by endpoint */
     int64_t connect_timeout_ns;
     const struct outlier_policy *outlier; /* NULL: nobody is ever left out */
     const struct client_tls *client_tls;  /* of SIMPLE and MUTUAL */

@@ -11,8 +11,6 @@
 static const char *const later_traffic[] = { "tunnel", "proxyProtocol", "retryBudget", NULL };
 static const char *const later_balancer[] = { "localityLbSetting", "warmup", "warmupDurationSecs",
                                               NULL };
-static const char *const later_http[] = { "h2UpgradePolicy", "useClientProtocol",
-                                          "maxConcurrentStreams", NULL };
 static const char *const later_tcp[] = { "tcpKeepalive", "maxConnectionDuration", "idleTimeout",
                                          NULL };
 static const char *const later_tls[] = { "caCrl", NULL };
@@ -22,6 +20,12 @@ static const struct choice tls_modes[] = {
     { "SIMPLE", TLS_MODE_SIMPLE },
     { "MUTUAL", TLS_MODE_MUTUAL },
     { "ISTIO_MUTUAL", TLS_MODE_ISTIO_MUTUAL },
+};
+enum { H2_DEFAULT, H2_DO_NOT_UPGRADE, H2_UPGRADE };
+static const struct choice h2_policies[] = {
+    { "DEFAULT", H2_DEFAULT },
+    { "DO_NOT_UPGRADE", H2_DO_NOT_UPGRADE },
+    { "UPGRADE", H2_UPGRADE },
 };
 #define LB_PASSTHROUGH (-2)
 static const struct choice balancers[] = {
@@ -137,9 +141,14 @@ static void read_pool(struct reader *r, struct node *policy, struct traffic_poli
     p->retries_max = read_bound(r, http, "maxRetries");
     p->per_connection_max = read_bound(r, http, "maxRequestsPerConnection");
     p->idle_ns = field_duration(r, http, "idleTimeout", 0);
+    p->streams_max = read_bound(r, http, "maxConcurrentStreams");
+    p->follows_caller = field_bool(r, http, "useClientProtocol", false);
+    int upgrade = field_choice(r, http, "h2UpgradePolicy", h2_policies, NELEMS(h2_policies), 0);
+    p->upgrades_h2 = upgrade == H2_UPGRADE;
+    p->stays_h1 = upgrade == H2_DO_NOT_UPGRADE;
     to->pool = p;
     fields_finish(r, tcp, later_tcp);
-    fields_finish(r, http, later_http);
+    fields_finish(r, http, NULL);
     fields_finish(r, n, NULL);
 }
 

@@ -40,8 +40,8 @@ static void read_service_port(struct reader *r, struct node *n, struct service *
         p.target_name = node_text(r, target);
     else
         p.target = field_port(r, n, "targetPort");
-    p.is_http = names_http(app_protocol.len ? app_protocol : p.name);
     p.protocol = port_protocol_of(app_protocol, p.name);
+    p.is_http = names_http(app_protocol.len ? app_protocol : p.name);
     if (!field_any(r, n, "port")) {
         finding_error(r->to, n, "port is missing");
         return;

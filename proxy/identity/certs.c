@@ -21,9 +21,10 @@ static const struct names known_names[] = {
 
 /* Istio's client list: an Istio server recognises mutual TLS of the mesh by it. A server must not
  * offer "istio" itself. */
-#define CLIENT_ALPN "istio-http/1.1,istio,http/1.1"
-#define TCP_ALPN    "istio"
-#define SERVER_ALPN "h2,http/1.1"
+#define CLIENT_ALPN    "istio-http/1.1,istio,http/1.1"
+#define CLIENT_ALPN_H2 "istio-h2,istio,h2"
+#define SERVER_ALPN    "h2,http/1.1"
+#define TCP_ALPN       "istio"
 
 struct paths {
     char cert[PATH_BYTES], key[PATH_BYTES], root[PATH_BYTES];
@@ -72,8 +73,11 @@ struct certs *certs_new(const char *dir, struct err *err)
     conf.alpn = CLIENT_ALPN;
     if (c->server)
         c->client = tls_ctx_new(&conf, err);
-    conf.alpn = TCP_ALPN;
+    conf.alpn = CLIENT_ALPN_H2;
     if (c->client)
+        c->client_h2 = tls_ctx_new(&conf, err);
+    conf.alpn = TCP_ALPN;
+    if (c->client_h2)
         c->client_tcp = tls_ctx_new(&conf, err);
     if (!c->client_tcp) {
         err_context(err, "%.100s", dir);
@@ -91,5 +95,6 @@ struct certs *certs_free(struct certs *c)
     tls_ctx_unref(c->server);
     tls_ctx_unref(c->client);
     tls_ctx_unref(c->client_tcp);
+    tls_ctx_unref(c->client_h2);
     return mem_free(c);
 }

@@ -8,6 +8,7 @@
 struct certs {
     struct tls_ctx *server;     /* for callers: mutual TLS 1.3 */
     struct tls_ctx *client;     /* for endpoints of the mesh */
+    struct tls_ctx *client_h2;  /* the same, to speak HTTP/2 */
     struct tls_ctx *client_tcp; /* the same, for what is no HTTP */
     struct sv spiffe;           /* our own id; lies in server */
     int64_t not_after_ns;       /* wall time */

@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define ALPN "http/1.1"
-
 void client_tls_done(struct client_tls_cache *c)
 {
     void *value;
@@ -67,7 +65,7 @@ static struct tls_ctx *make(const struct client_tls *t, bool is_mutual, const ch
 }
 
 struct tls_ctx *client_tls_get(struct client_tls_cache *c, const struct client_tls *want,
-                               bool is_mutual, const char *secrets, struct err *err)
+                               bool is_mutual, bool is_h2, const char *secrets, struct err *err)
 {
     AUTO_DONE(buf) key = { 0 };
     const struct sv parts[] = { want->cert_file, want->key_file, want->ca_file, want->namespace,
@@ -78,10 +76,12 @@ struct tls_ctx *client_tls_get(struct client_tls_cache *c, const struct client_t
     }
     buf_putc(&key, is_mutual ? 'm' : 's');
     buf_putc(&key, want->trusts_anybody ? 'x' : '.');
+    buf_putc(&key, is_h2 ? '2' : '1');
     struct tls_ctx *ctx = key.failed ? NULL : map_get(&c->contexts, buf_sv(&key));
     if (ctx)
         return ctx;
-    ctx = make(want, is_mutual, secrets, c->is_tcp ? NULL : ALPN, err);
+    const char *alpn = c->is_tcp ? NULL : is_h2 ? "h2" : "http/1.1";
+    ctx = make(want, is_mutual, secrets, alpn, err);
     if (ctx && (key.failed || map_put(&c->contexts, buf_sv(&key), ctx, NULL) < 0)) {
         err_set(err, ERR_NOMEM, "TLS context");
         ctx = tls_ctx_unref(ctx);

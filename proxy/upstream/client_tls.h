@@ -16,6 +16,7 @@ struct client_tls_cache {
 void client_tls_done(struct client_tls_cache *c);
 /* Borrowed; NULL with err when files cannot be used. secrets: the folder, may be NULL. */
 struct tls_ctx *client_tls_get(struct client_tls_cache *c, const struct client_tls *want,
-                               bool is_mutual, const char *secrets, struct err *err) MUST_USE;
+                               bool is_mutual, bool is_h2, const char *secrets, struct err *err)
+    MUST_USE;
 
 #endif

@@ -8,6 +8,7 @@
 #include "proxy/upstream/pool.h"
 #include "base/mem.h"
 #include "proxy/stream.h"
+#include "proxy/upstream/up_h2.h"
 
 #define LINGER_NS (2 * NS_PER_S) /* for the last bytes of a tunnel; as long as a caller gets */
 
@@ -15,6 +16,7 @@ static void up_gone(struct defer *d)
 {
     struct up *up = CONTAINER_OF(d, struct up, later);
     h1_done(&up->h1);
+    h2_free(up->h2);
     peer_cache_done(&up->peer);
     mem_free(up);
 }
@@ -27,7 +29,7 @@ static void up_close(struct up *up)
     list_remove(&up->all);
     if (list_is_linked(&up->node)) {
         list_remove(&up->node);
-        up->pool->idle_len--;
+        up->pool->idle_len -= !up->h2;
     }
     up->pool->conns--;
     up->worker->ups_len--;
@@ -36,6 +38,7 @@ static void up_close(struct up *up)
         conn_close_gently(TAKE(up->conn), LINGER_NS);
     else
         conn_close(TAKE(up->conn));
+    defer_cancel(&up->flush);
     loop_defer(up->worker->loop, &up->later, up_gone);
 }
 
@@ -43,6 +46,10 @@ static void on_event(void *owner, struct conn *c, enum conn_event ev)
 {
     struct up *up = owner;
     struct stream *s = up->stream;
+    if (up->h2) {
+        up_h2_on_event(up, ev);
+        return;
+    }
     if (!s) {
         /* Waiting: TLS may have something to say (a ticket); anything else is the end. */
         char byte;
@@ -92,6 +99,8 @@ static struct sv key_of(const struct target *t, const struct addr *a, char key[K
     size_t at = 0;
     put(key, &at, sv_of(&port, sizeof(port)));
     put(key, &at, address_bytes(a));
+    if (t->is_h2)
+        put(key, &at, SV("2"));
     if (t->tls) {
         put(key, &at, SV("|"));
         put(key, &at, t->sni);
@@ -111,6 +120,8 @@ static struct pool *pool_new(const struct target *t, const struct addr *a)
     if (!p)
         return NULL;
     list_init(&p->idle);
+    list_init(&p->shared);
+    p->is_h2 = t->is_h2;
     p->addr = *a;
     p->addr_text = addr_text(a, p->addr_text_mem);
     p->is_mtls = t->is_mtls;
@@ -184,9 +195,15 @@ static struct up *up_new(struct worker *w, struct pool *p, const struct target *
     up->worker = w;
     up->pool = p;
     up->stream = s;
-    up->conn = conn_connect(w->loop, &p->addr, t->connect_timeout_ns, on_event, up, err);
-    if (!up->conn)
+    if (p->is_h2 && !up_h2_init(up)) {
+        err_set(err, ERR_NOMEM, "upstream connection");
         return mem_free(up);
+    }
+    up->conn = conn_connect(w->loop, &p->addr, t->connect_timeout_ns, on_event, up, err);
+    if (!up->conn) {
+        h2_free(up->h2);
+        return mem_free(up);
+    }
     p->conns++;
     w->ups_len++;
     list_add_tail(&w->ups, &up->all);
@@ -195,12 +212,41 @@ static struct up *up_new(struct worker *w, struct pool *p, const struct target *
     struct tls_client want = {
         .sni = p->sni, .spiffe = p->spiffe, .dns_name = p->names, .session = &p->session
     };
-    struct tls_ctx *tls = p->is_mtls ? w->certs->client : p->tls;
+    struct tls_ctx *tls = !p->is_mtls ? p->tls : p->is_h2 ? w->certs->client_h2 : w->certs->client;
     if (tls && conn_start_tls(up->conn, tls, &want, 0, err) < 0) {
         up_close(up);
         return NULL;
     }
     return up;
+}
+
+/* One of HTTP/2 that takes another request. */
+static struct up *find_shared(struct pool *p, const struct target *t)
+{
+    LIST_EACH (it, after, &p->shared) {
+        struct up *up = CONTAINER_OF(it, struct up, node);
+        bool is_used_up = t->requests_max && up->requests >= t->requests_max;
+        if (!is_used_up && up_h2_room(up, t->streams_max))
+            return up;
+    }
+    return NULL;
+}
+
+static int get_shared(struct worker *w, struct pool *p, const struct target *t, enum pool_use use,
+                      struct stream *s, struct up **ret_up, struct err *err)
+{
+    struct up *up = use == POOL_FRESH ? NULL : find_shared(p, t);
+    if (up)
+        tally(TALLY_UP_REUSED);
+    else if (p->conns >= w->opt->max_upstream)
+        return err_set(err, ERR_LIMIT, "%zu connections to %.*s", p->conns, SV_ARG(p->addr_text));
+    else if ((up = up_new(w, p, t, NULL, err)) != NULL)
+        list_add_head(&p->shared, &up->node);
+    if (!up)
+        return ERR_IO;
+    up_h2_attach(up, s);
+    *ret_up = up;
+    return 0;
 }
 
 int pool_get(struct worker *w, const struct target *t, enum pool_use use, struct stream *s,
@@ -209,6 +255,8 @@ int pool_get(struct worker *w, const struct target *t, enum pool_use use, struct
     struct pool *p = pool_of(w, t, err);
     if (!p)
         return ERR_IO;
+    if (p->is_h2)
+        return get_shared(w, p, t, use, s, ret_up, err);
     struct up *up = use == POOL_FRESH ? NULL : take_idle(p, s, use == POOL_CHECKED);
     if (!up && p->conns >= w->opt->max_upstream)
         return err_set(err, ERR_LIMIT, "%zu connections to %.*s", p->conns, SV_ARG(p->addr_text));
@@ -220,8 +268,22 @@ int pool_get(struct worker *w, const struct target *t, enum pool_use use, struct
     return 0;
 }
 
+void pool_rest(struct up *up)
+{
+    bool is_over = up->is_retired || up->worker->is_draining;
+    if (up->is_broken || (is_over && !conn_unsent(up->conn)))
+        up_close(up);
+    else
+        conn_set_idle(up->conn, is_over ? LINGER_NS : up->idle_ns);
+}
+
 void pool_put(struct up *up, bool may_wait)
 {
+    if (up->h2) {
+        up->is_retired = up->is_retired || !may_wait;
+        up_h2_later(up);
+        return;
+    }
     up->stream = NULL;
     if (!may_wait || up->is_retired || up->worker->is_draining || conn_unsent(up->conn)) {
         up_close(up);
@@ -250,11 +312,11 @@ void pools_retire(struct worker *w)
             continue;
         tls_session_done(&p->session);
         tls_ctx_unref(p->tls);
-        p->tls = tls_ctx_ref(w->certs->client);
+        p->tls = tls_ctx_ref(p->is_h2 ? w->certs->client_h2 : w->certs->client);
     }
     LIST_EACH (it, after, &w->ups) {
         struct up *up = CONTAINER_OF(it, struct up, all);
-        if (up->pool->is_mtls && up->stream)
+        if (up->pool->is_mtls && (up->stream || up->streams_len))
             up->is_retired = true;
         else if (up->pool->is_mtls)
             up_close(up);
@@ -265,7 +327,7 @@ void pools_close_idle(struct worker *w)
 {
     LIST_EACH (it, after, &w->ups) {
         struct up *up = CONTAINER_OF(it, struct up, all);
-        if (!up->stream)
+        if (!up->stream && !up->streams_len)
             up_close(up);
     }
 }

@@ -1,6 +1,6 @@
 /* pool.h - upstream connections: one pool an endpoint and way to speak to it, connections reused.
  *
- * A connection carries one request at a time. Between requests it waits in its pool, is watched for
+ * A connection of HTTP/1 carries one request at a time, one of HTTP/2 (up_h2.h) many. Between requests it waits in its pool, is watched for
  * closing, and the most recently used one is taken first, so that the others can grow old. */
 #ifndef PROXY_UPSTREAM_POOL_H
 #define PROXY_UPSTREAM_POOL_H
@@ -10,9 +10,12 @@
 #include "proxy/upstream/rest.h"
 #include "proxy/worker.h"
 #include "wire/h1.h"
+#include "wire/h2.h"
 
 struct pool {
-    struct list idle; /* newest first */
+    struct list idle;   /* newest first */
+    struct list shared; /* HTTP/2: all of them, newest first */
+    bool is_h2;
     struct addr addr;
     char addr_text_mem[ADDR_TEXT_SIZE];
     struct sv addr_text;
@@ -33,6 +36,10 @@ struct up {
     struct conn *conn;
     struct stream *stream; /* NULL while waiting */
     struct h1 h1;
+    struct h2 *h2;       /* it speaks HTTP/2: `stream` and `h1` are not used */
+    struct list streams; /* of h2: up_node; those that wait for it to open, too */
+    size_t streams_len;
+    struct defer flush;
     struct peer_cache peer;
     struct defer later;
     char local_text_mem[ADDR_TEXT_SIZE];
@@ -43,6 +50,7 @@ struct up {
     bool is_open;      /* connected, handshake done */
     bool is_closed;
     bool is_lingering; /* what is queued is sent before it closes */
+    bool is_broken;    /* HTTP/2: nothing comes of it any more */
     bool is_retired;   /* closes when the request it carries is over */
 };
 
@@ -51,6 +59,9 @@ struct target {
     struct sv address; /* "127.1.0.7"; ignored when addr is set */
     uint16_t port;
     const struct addr *addr;
+    bool is_h2;
+    uint32_t streams_max;  /* HTTP/2: at once on a connection; 0: what the endpoint takes */
+    uint64_t requests_max; /* HTTP/2: in a connection's life; 0: no bound */
     bool is_mtls;          /* with the mesh's certificates: peer metadata is exchanged */
     struct tls_ctx *tls;   /* borrowed; NULL: plaintext */
     struct sv sni, spiffe; /* expected id; may be empty */
@@ -67,6 +78,8 @@ enum pool_use {
  * or has failed. ERR_LIMIT: the pool is full; ERR_IO, ERR_NOMEM. */
 int pool_get(struct worker *w, const struct target *t, enum pool_use use, struct stream *s,
              struct up **ret_up, struct err *err) MUST_USE;
+/* HTTP/2: no request is left on it: it waits, or is closed. */
+void pool_rest(struct up *up);
 /* The request is over. may_wait: the connection can carry another. Takes up. */
 void pool_put(struct up *up, bool may_wait);
 /* The server closed a reused connection unread: what it waited before was too long. */

@@ -17,7 +17,9 @@ enum {
 
 bool retry_wants_failure(const struct retry_policy *p, enum retry_cause cause)
 {
-    unsigned mask = cause == RETRY_CONNECT ? ON_SILENCE | RETRY_ON_CONNECT_FAILURE : ON_SILENCE;
+    unsigned mask = cause == RETRY_CONNECT   ? ON_SILENCE | RETRY_ON_CONNECT_FAILURE
+                    : cause == RETRY_REFUSED ? ON_SILENCE | RETRY_ON_REFUSED_STREAM
+                                             : ON_SILENCE;
     return (p->on & mask) != 0;
 }
 

@@ -10,7 +10,8 @@
 
 enum retry_cause {
     RETRY_CONNECT,  /* no connection: nothing was sent */
-    RETRY_RESET,    /* the connection ended before a response */
+    RETRY_RESET,    /* the connection, or the stream of HTTP/2, ended before a response */
+    RETRY_REFUSED,  /* the endpoint said that it has not looked at it */
     RETRY_TIMEOUT,  /* perTryTimeout */
     RETRY_RESPONSE, /* a response whose status or grpc-status is named */
     RETRY_CAUSES_LEN

@@ -230,6 +230,48 @@ static void test_traffic_policies(void **state)
     mesh_unref(with);
 }
 
+/* What ports are declared to speak, towards others and towards the workload itself. */
+static void test_port_protocols(void **state)
+{
+    static const char yaml[] =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec:\n  selector: {app: s}\n  "
+        "ports:\n"
+        "  - {name: grpc-api, port: 1, targetPort: 101}\n  - {name: http2, port: 2, targetPort: "
+        "102}\n"
+        "  - {name: http, port: 3, targetPort: 103}\n"
+        "  - {name: x, appProtocol: kubernetes.io/h2c, port: 4, targetPort: 104}\n"
+        "  - {name: whatever, port: 5, targetPort: 105}\n---\n"
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: s-1, labels: {app: s}}\n"
+        "status: {phase: Running, podIP: 127.1.9.1}\n---\n"
+        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: s}\n"
+        "spec:\n  host: s\n  trafficPolicy:\n    connectionPool:\n"
+        "      http: {h2UpgradePolicy: UPGRADE, useClientProtocol: true, maxConcurrentStreams: "
+        "7}\n";
+    static const enum port_protocol want[] = { PORT_GRPC, PORT_HTTP2, PORT_HTTP, PORT_HTTP2,
+                                               PORT_UNNAMED };
+    const char *texts[] = { yaml, NULL };
+    struct mesh_conf conf = mesh_fixture_conf();
+    (void)state;
+    conf.self_labels = SV("app=s");
+    struct mesh *m = mesh_fixture_load_as(&conf, texts, NULL);
+    assert_non_null(m);
+    for (uint16_t i = 0; i < NELEMS(want); i++) {
+        char host[8];
+        snprintf(host, sizeof(host), "s:%u", i + 1);
+        struct http_header slots[8] = { 0 };
+        struct http_head req = mesh_fixture_request(host, "/", slots);
+        const struct route *route = mesh_route(m, &req, (uint16_t)(i + 1));
+        assert_non_null(route);
+        const struct cluster *c = route->targets[0].cluster;
+        assert_int_equal(c->protocol, want[i]);
+        assert_true(c->limits->upgrades_h2 && c->limits->follows_caller && !c->limits->stays_h1);
+        assert_int_equal(c->limits->streams_max, 7);
+        assert_int_equal(mesh_own_protocol(m, (uint16_t)(101 + i)), want[i]);
+    }
+    assert_int_equal(mesh_own_protocol(m, 1), PORT_UNNAMED);
+    mesh_unref(m);
+}
+
 static void test_match_blocks(void **state)
 {
     static const char yaml[] = VS(
@@ -454,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_destination_rule),
         cmocka_unit_test(test_service_entry),
         cmocka_unit_test(test_traffic_policies),
+        cmocka_unit_test(test_port_protocols),
         cmocka_unit_test(test_match_blocks),
         cmocka_unit_test(test_errors_have_a_place),
         cmocka_unit_test(test_gateway),
