@@ -1,43 +1,36 @@
 /* fields.c - names to enum field.
  *
- * Twenty names against every header of every request: so the table is ordered
- * by length, and only names of equal length are compared. */
+ * Twenty names against every header of every request: so the table is by length, and only names of equal
+ * length are compared. */
 #include "proxy/fields.h"
 
-/* clang-format off */
-static const struct {
+struct known {
     struct sv name;
     enum field field;
-} known[] = {
-    { { "te", 2 },                            FIELD_TE },
-    { { "host", 4 },                          FIELD_HOST },
-    { { "upgrade", 7 },                       FIELD_HOP },
-    { { "connection", 10 },                   FIELD_CONNECTION },
-    { { "keep-alive", 10 },                   FIELD_HOP },
-    { { "tracestate", 10 },                   FIELD_TRACESTATE },
-    { { "user-agent", 10 },                   FIELD_USER_AGENT },
-    { { "traceparent", 11 },                  FIELD_TRACEPARENT },
-    { { "grpc-status", 11 },                  FIELD_GRPC_STATUS },
-    { { "grpc-timeout", 12 },                 FIELD_GRPC_TIMEOUT },
-    { { "content-type", 12 },                 FIELD_CONTENT_TYPE },
-    { { "x-request-id", 12 },                 FIELD_REQUEST_ID },
-    { { "http2-settings", 14 },               FIELD_HOP },
-    { { "content-length", 14 },               FIELD_CONTENT_LENGTH },
-    { { "x-forwarded-for", 15 },              FIELD_XFF },
-    { { "proxy-connection", 16 },             FIELD_HOP },
-    { { "transfer-encoding", 17 },            FIELD_TRANSFER_ENCODING },
-    { { "x-forwarded-proto", 17 },            FIELD_XFP },
-    { { "x-envoy-peer-metadata", 21 },        FIELD_METADATA },
-    { { "x-forwarded-client-cert", 23 },      FIELD_XFCC },
-    { { "x-envoy-peer-metadata-id", 24 },     FIELD_METADATA_ID },
 };
-/* Where the names of a length begin, and how many there are. */
-static const struct {
-    uint8_t at, len;
-} by_length[] = {
-    [2] = { 0, 1 },   [4] = { 1, 1 },   [7] = { 2, 1 },   [10] = { 3, 4 },  [11] = { 7, 2 },
-    [12] = { 9, 1 },  [14] = { 10, 2 }, [15] = { 12, 1 }, [16] = { 13, 1 }, [17] = { 14, 2 },
-    [21] = { 16, 1 }, [23] = { 17, 1 }, [24] = { 18, 1 },
+#define SAME_LENGTH_MAX 5
+#define NAME(text, id)                                                                             \
+    {                                                                                              \
+        { (text), sizeof(text) - 1 }, (id)                                                         \
+    }
+
+/* clang-format off */
+static const struct known by_length[][SAME_LENGTH_MAX] = {
+    [2]  = { NAME("te", FIELD_TE) },
+    [4]  = { NAME("host", FIELD_HOST) },
+    [7]  = { NAME("upgrade", FIELD_HOP) },
+    [10] = { NAME("connection", FIELD_CONNECTION), NAME("keep-alive", FIELD_HOP),
+             NAME("tracestate", FIELD_TRACESTATE), NAME("user-agent", FIELD_USER_AGENT) },
+    [11] = { NAME("traceparent", FIELD_TRACEPARENT), NAME("grpc-status", FIELD_GRPC_STATUS) },
+    [12] = { NAME("x-request-id", FIELD_REQUEST_ID), NAME("content-type", FIELD_CONTENT_TYPE),
+             NAME("grpc-timeout", FIELD_GRPC_TIMEOUT) },
+    [14] = { NAME("content-length", FIELD_CONTENT_LENGTH), NAME("http2-settings", FIELD_HOP) },
+    [15] = { NAME("x-forwarded-for", FIELD_XFF) },
+    [16] = { NAME("proxy-connection", FIELD_HOP) },
+    [17] = { NAME("transfer-encoding", FIELD_TRANSFER_ENCODING), NAME("x-forwarded-proto", FIELD_XFP) },
+    [21] = { NAME("x-envoy-peer-metadata", FIELD_METADATA) },
+    [23] = { NAME("x-forwarded-client-cert", FIELD_XFCC) },
+    [24] = { NAME("x-envoy-peer-metadata-id", FIELD_METADATA_ID) },
 };
 /* clang-format on */
 
@@ -45,9 +38,9 @@ enum field field_of(struct sv name)
 {
     if (name.len >= NELEMS(by_length))
         return FIELD_OTHER;
-    size_t at = by_length[name.len].at, end = at + by_length[name.len].len;
-    for (; at < end; at++)
-        if (sv_eq_nocase(known[at].name, name))
-            return known[at].field;
+    const struct known *k = by_length[name.len];
+    for (size_t i = 0; i < SAME_LENGTH_MAX && k[i].name.len; i++)
+        if (sv_eq_nocase(k[i].name, name))
+            return k[i].field;
     return FIELD_OTHER;
 }

@@ -30,6 +30,7 @@ static void test_fields(void **state)
         { "x-forwarded-proto", FIELD_XFP },           { "x-forwarded-for", FIELD_XFF },
         { "user-agent", FIELD_USER_AGENT },           { "accept", FIELD_OTHER },
         { "tracestate", FIELD_TRACESTATE },           { "grpc-status", FIELD_GRPC_STATUS },
+        { "Content-Type", FIELD_CONTENT_TYPE },       { "grpc-timeout", FIELD_GRPC_TIMEOUT },
         { "HTTP2-Settings", FIELD_HOP },              { "x-forwarded-client-cern", FIELD_OTHER },
         { "x-envoy-peer-metadata-ie", FIELD_OTHER },  { "hos\x34", FIELD_OTHER },
         { "hosts", FIELD_OTHER },                     { "", FIELD_OTHER },
