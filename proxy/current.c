@@ -189,7 +189,7 @@ static void refuse_plaintext(struct worker *w)
 {
     LIST_EACH (it, after, &w->downs) {
         struct down *d = CONTAINER_OF(it, struct down, node);
-        bool is_plain = d->port->side == SIDE_INBOUND && !d->is_sniffing && !conn_tls(d->conn);
+        bool is_plain = d->port->side == SIDE_INBOUND && !d->is_sniffing && !d->is_tls_begun;
         if (!is_plain || mesh_inbound_mtls(w->mesh, down_app_port(d)) != MTLS_STRICT)
             continue;
         if (d->tcp)

@@ -33,8 +33,9 @@ struct down {
     struct timer sniff;   /* how long the first bytes may take */
     struct addr original; /* has_original: where the caller was going before it was taken over */
     bool has_original;
-    bool is_sniffing; /* the first bytes decide (sniff.c) */
-    bool becomes_tcp; /* after the TLS handshake */
+    bool is_tls_begun; /* a handshake was begun, perhaps it is still under way */
+    bool is_sniffing;  /* the first bytes decide (sniff.c) */
+    bool becomes_tcp;  /* after the TLS handshake */
     bool is_closed;
     bool is_last; /* closes when the request in flight is over */
     uint64_t requests;

@@ -98,6 +98,7 @@ static enum next first_next(const struct down *d)
 static void start_tls(struct down *d, struct tls_ctx *ctx, bool becomes_tcp)
 {
     d->becomes_tcp = becomes_tcp;
+    d->is_tls_begun = true;
     if (conn_start_tls(d->conn, ctx, NULL, d->worker->opt->handshake_timeout_ns, NULL) < 0)
         down_close(d, 0);
 }

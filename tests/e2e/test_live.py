@@ -4,6 +4,7 @@ from http.client import HTTPConnection, HTTPException
 import json
 import os
 import signal
+import socket
 import ssl
 import sys
 import threading
@@ -203,6 +204,39 @@ def test_certificates_rotate():
     check(p.who("server", port=OUT) == "server-v1", "mutual TLS goes on")
     for q in proxies.values():
         q.stop()
+
+
+def test_a_handshake_outlives_a_change():
+    """Under STRICT a caller whose ClientHello is half there is no plaintext caller."""
+    ca, name = make_ca("slow-ca"), "slow"
+    mesh_cert(ca, f"{folder}/certs/{name}", name)
+    p = Proxy(PROXY, net, name, [net.service("app-slow"), STRICT], role="sidecar", labels="app=slow",
+              options=[f"--certs={folder}/certs/{name}", f"--service-account={name}"]).wait(IN)
+    context = ssl.create_default_context(cafile=f"{ca}/ca.crt")
+    context.check_hostname = False
+    context.load_cert_chain(f"{folder}/certs/{name}/cert-chain.pem", f"{folder}/certs/{name}/key.pem")
+    came, goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(came, goes)
+    applied = 'tulle_proxy_reloads_total{what="configuration",outcome="applied"'
+    with socket.create_connection((p.ip, IN), 20) as s:
+        for step in range(8):
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                pass
+            hello = goes.read()
+            s.sendall(hello[:100])
+            if step == 0:
+                before = counter(p, applied)
+                write(f"{p.config}/more.yaml", STRICT.replace("name: default,", "name: other,"))
+                wait_until("the change", lambda: counter(p, applied) > before)
+            s.sendall(hello[100:])
+            piece = s.recv(65536)
+            check(piece, "the handshake was cut off")
+            came.write(piece)
+        check(tls.version() == "TLSv1.3", tls.version())
+    p.stop()
 
 
 GATEWAY = """apiVersion: networking.istio.io/v1

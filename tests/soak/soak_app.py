@@ -1,0 +1,78 @@
+"""soak_app.py HOST PORT NAME - the application behind a sidecar in the soak: small and big answers, bodies
+counted, upgrades echoed. A thread a connection."""
+import hashlib
+import socket
+import sys
+import threading
+
+HOST, PORT, NAME = sys.argv[1], int(sys.argv[2]), sys.argv[3].encode()
+BIG = bytes(range(256)) * 4096  # 1 MiB
+
+
+def read_head(s, got):
+    while b"\r\n\r\n" not in got:
+        piece = s.recv(65536)
+        if not piece:
+            return None, b""
+        got += piece
+    head, rest = got.split(b"\r\n\r\n", 1)
+    return head.split(b"\r\n"), rest
+
+
+def read_body(s, lines, rest):
+    """(digest of the body, what came behind it)"""
+    fields = dict(line.lower().split(b": ", 1) for line in lines[1:])
+    left, sum_ = int(fields.get(b"content-length", 0)), hashlib.sha256()
+    if fields.get(b"transfer-encoding") == b"chunked":
+        while True:
+            while b"\r\n" not in rest:
+                rest += s.recv(65536)
+            size, rest = rest.split(b"\r\n", 1)
+            left = int(size, 16)
+            while len(rest) < left + 2:
+                rest += s.recv(65536)
+            sum_.update(rest[:left])
+            rest = rest[left + 2:]
+            if left == 0:
+                return sum_.hexdigest().encode(), rest
+    sum_.update(rest[:left])
+    left, rest = left - min(left, len(rest)), rest[left:]
+    while left:
+        piece = s.recv(min(left, 65536))
+        if not piece:
+            raise OSError("cut off")
+        sum_.update(piece)
+        left -= len(piece)
+    return sum_.hexdigest().encode(), rest
+
+
+def echo(s, rest):
+    s.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + rest)
+    while piece := s.recv(65536):
+        s.sendall(piece)
+
+
+def serve(s):
+    got = b""
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        while True:
+            lines, got = read_head(s, got)
+            if lines is None:
+                break
+            path = lines[0].split()[1]
+            if path == b"/echo":
+                echo(s, got)
+                break
+            digest, got = read_body(s, lines, got)
+            answer = BIG if path == b"/big" else NAME + b" " + digest
+            s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
+    except (OSError, ValueError):
+        pass
+    s.close()
+
+
+listener = socket.create_server((HOST, PORT), backlog=256)
+while True:
+    connection, _ = listener.accept()
+    threading.Thread(target=serve, args=(connection,), daemon=True).start()
