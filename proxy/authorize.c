@@ -55,9 +55,9 @@ static void describe(const struct stream *s, struct authz_request *q)
         .head = s->req,
         .path = http_path_only(s->req),
         .source_ip = ip_of_addr(conn_peer(d->conn)),
-        .destination_ip = ip_of_addr(conn_local(d->conn)),
+        .destination_ip = ip_of_addr(d->has_original ? &d->original : conn_local(d->conn)),
         .remote_ip = remote_ip(s),
-        .port = s->side == SIDE_INBOUND ? d->port->app_port : d->port->number,
+        .port = s->side == SIDE_INBOUND ? down_app_port(d) : d->port->number,
     };
     if (!tls)
         return;

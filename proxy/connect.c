@@ -5,6 +5,7 @@
  * A cluster's bounds are asked first, so that a request that has to wait chooses its endpoint when its
  * turn has come. How an endpoint is spoken to is decided for each: mutual TLS of the mesh when it has
  * a sidecar, or what the DestinationRule says. */
+#include "proxy/original.h"
 #include "proxy/stream.h"
 
 void connect_turn(struct defer *d)
@@ -120,9 +121,15 @@ static enum step_result choose_target(struct stream *s, struct target *t)
         t->streams_max = limits->streams_max;
         t->requests_max = limits->per_connection_max;
     }
-    if (s->side == SIDE_INBOUND)
+    if (s->side == SIDE_INBOUND || s->cluster == &passthrough_cluster) {
+        if (s->down->has_original)
+            t->addr = &s->down->original;
+        t->has_from = down_app_source(s->down, &t->from);
         return STEP_WAIT;
-    s->endpoint = pick(s);
+    }
+    s->endpoint = original_endpoint(s->down, s->cluster);
+    if (!s->endpoint)
+        s->endpoint = pick(s);
     if (!s->endpoint)
         return no_endpoint(s);
     s->destination = s->endpoint->identity;

@@ -182,6 +182,14 @@ uint16_t down_app_port(const struct down *d)
     return d->has_original ? addr_port(&d->original) : d->port->app_port;
 }
 
+struct sv down_inbound_cluster(struct down *d)
+{
+    if (!d->has_original)
+        return d->worker->inbound_cluster;
+    int n = snprintf(d->cluster_text, sizeof(d->cluster_text), "inbound|%u||", down_app_port(d));
+    return sv_of(d->cluster_text, n > 0 ? (size_t)n : 0);
+}
+
 void down_accept(void *port, struct listener *l, int fd, const struct addr *peer)
 {
     struct port *p = port;
@@ -211,6 +219,8 @@ void down_accept(void *port, struct listener *l, int fd, const struct addr *peer
         down_close(d, 0);
         return;
     }
+    if (d->has_original)
+        d->local_addr = addr_text(&d->original, d->local_text);
     sniff_begin(d);
 }
 

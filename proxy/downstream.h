@@ -33,9 +33,10 @@ struct down {
     struct timer sniff;   /* how long the first bytes may take */
     struct addr original; /* has_original: where the caller was going before it was taken over */
     bool has_original;
-    bool is_tls_begun; /* a handshake was begun, perhaps it is still under way */
-    bool is_sniffing;  /* the first bytes decide (sniff.c) */
-    bool becomes_tcp;  /* after the TLS handshake */
+    bool is_tls_begun;     /* a handshake was begun, perhaps it is still under way */
+    bool is_sniffing;      /* the first bytes decide (sniff.c) */
+    bool becomes_tcp;      /* after the TLS handshake */
+    char cluster_text[24]; /* has_original, inbound: "inbound|8080||" */
     bool is_closed;
     bool is_last; /* closes when the request in flight is over */
     uint64_t requests;
@@ -45,6 +46,8 @@ struct down {
 
 /* The application's port this is for, inbound. */
 uint16_t down_app_port(const struct down *d);
+/* "inbound|8080||", that port as a cluster. */
+struct sv down_inbound_cluster(struct down *d);
 /* Where the application is to be called from, so that what we send it is not taken over again; false:
  * it does not matter. */
 bool down_app_source(const struct down *d, struct addr *ret);

@@ -5,6 +5,7 @@
  * options, configuration or certificates. */
 #include "base/flag.h"
 #include "net/supervisor.h"
+#include "proxy/init.h"
 #include "proxy/wait.h"
 #include "proxy/worker.h"
 #include "tulle_version.h"
@@ -121,6 +122,7 @@ static const struct {
     int (*main)(int argc, char **argv);
 } others[] = {
     { "wait", wait_main },
+    { "init", init_main },
 };
 
 int main(int argc, char **argv)

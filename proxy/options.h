@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "net/addr.h"
 
-enum intercept { INTERCEPT_NONE, INTERCEPT_REDIRECT, INTERCEPT_TPROXY };
+enum intercept { INTERCEPT_NONE, INTERCEPT_REDIRECT };
 
 struct options {
     const char *config, *certs, *collector, *role;
@@ -34,7 +34,9 @@ struct options {
     /* worked out from the above */
     bool is_gateway;
     enum intercept intercept;
-    bool allows_any; /* connections that were taken over may leave for addresses nobody knows */
+    const char
+        *ports_listen; /* address of the ports for callers: --listen, any when intercepting */
+    bool allows_any;   /* connections that were taken over may leave for addresses nobody knows */
     struct addr app_addr;
     enum log_level log_level;
 };

@@ -1,20 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0
  * original.c - asks the kernel whom a redirected connection was for, and refuses loops.
  *
- * With REDIRECT the answer is in the connection tracking table; with TPROXY the connection's own local
- * address is it. Who connected to one of our ports directly was not redirected: an application may well
- * use the outbound port as a proxy for HTTP, where the request says where it goes. On the inbound port
- * it would make us call ourselves; so would a connection to another of our ports of this machine.
- * The application itself is called from 127.0.0.6 (::6), which the rules let pass. */
+ * The answer is in the connection tracking table. Who connected to one of our ports directly was not
+ * redirected: an application of this pod may well use the outbound port as a proxy for HTTP, where the
+ * request says where it goes; nobody else may. On the inbound port it would make us call ourselves; so
+ * would a connection to another of our ports. The application itself is called from 127.0.0.6 (::6),
+ * which the rules let pass.
+ *
+ * Requests go by their Host, as in Istio; when nobody has that name, by the address they were sent to;
+ * when nobody has that either, they go where they were going, or nowhere. An endpoint that was called
+ * by its own address (a headless Service, a scrape) gets the call itself. */
 #include "proxy/original.h"
+#include "proxy/route/tcp.h"
+#include "proxy/stream.h"
 #include <linux/netfilter_ipv4.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #define IP6_ORIGINAL_DST 80 /* IP6T_SO_ORIGINAL_DST, whose header does not go with netinet/in.h */
 
+const struct cluster passthrough_cluster = { .name = { "PassthroughCluster", 18 },
+                                             .host = { "PassthroughCluster", 18 } };
+const struct cluster black_hole_cluster = { .name = { "BlackHoleCluster", 16 },
+                                            .host = { "BlackHoleCluster", 16 } };
+static const struct route_target anywhere = { .cluster = &passthrough_cluster, .weight = 1 };
+static const struct route passthrough_route = {
+    .name = { "allow_any", 9 },
+    .targets = &anywhere,
+    .targets_len = 1,
+    .weight_sum = 1,
+    .retry = &retry_default,
+};
+#define NOBODY "nobody in the mesh is registered for this destination\n"
+static const struct direct_response refusal = { .status = 502,
+                                                .body = { NOBODY, sizeof(NOBODY) - 1 } };
+static const struct route_actions refuses = { .direct = &refusal };
+static const struct route block_all = { .name = { "block_all", 9 }, .actions = &refuses };
+
 static bool is_v4(const struct addr *a)
 {
-    return a->sa.sa_family == AF_INET;
+    return a->sa.sa_family == AF_INET ||
+           (a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr));
+}
+
+static bool is_same(const struct addr *a, const struct addr *b)
+{
+    struct ip x = ip_of_addr(a), y = ip_of_addr(b);
+    return memcmp(x.b, y.b, sizeof(x.b)) == 0 && addr_port(a) == addr_port(b);
+}
+
+static bool is_loopback(const struct addr *a)
+{
+    struct ip ip = ip_of_addr(a);
+    static const uint8_t six[16] = { [15] = 1 };
+    return is_v4(a) ? ip.b[12] == 127 : memcmp(ip.b, six, sizeof(six)) == 0;
 }
 
 /* Does the port belong to us? */
@@ -38,24 +77,50 @@ static bool ask_tracking(const struct down *d, struct addr *ret)
 bool original_find(struct down *d)
 {
     const struct worker *w = d->worker;
-    const struct addr *local = conn_local(d->conn);
     if (w->opt->intercept == INTERCEPT_NONE || d->port->tcp_host.len)
         return true;
-    bool is_known = w->opt->intercept == INTERCEPT_REDIRECT ? ask_tracking(d, &d->original) : true;
-    if (w->opt->intercept == INTERCEPT_TPROXY)
-        d->original = *local;
-    bool is_direct = !is_known ||
-                     (addr_eq(&d->original, local) && addr_port(&d->original) == d->port->number);
-    d->has_original = !is_direct;
+    d->has_original = ask_tracking(d, &d->original) && !is_same(&d->original, conn_local(d->conn));
     if (d->port->side == SIDE_INBOUND)
-        return !is_direct && !is_own_port(w, addr_port(&d->original));
-    return true;
+        return d->has_original && !is_own_port(w, addr_port(&d->original));
+    return d->has_original || is_loopback(conn_peer(d->conn));
+}
+
+const struct route *original_route(const struct down *d, const struct mesh *m,
+                                   const struct http_head *req, uint16_t named)
+{
+    if (!d->has_original)
+        return mesh_route(m, req, named);
+    struct ip ip = ip_of_addr(&d->original);
+    uint16_t port = addr_port(&d->original);
+    const struct route *r = mesh_route(m, req, port);
+    const struct tcp_service *s = r ? NULL : mesh_tcp_by_address(m, &ip, port);
+    if (s) {
+        struct http_head by_address = *req;
+        by_address.authority = s->host;
+        r = mesh_route(m, &by_address, s->port);
+    }
+    if (r)
+        return r;
+    return d->worker->opt->allows_any ? &passthrough_route : &block_all;
+}
+
+const struct endpoint *original_endpoint(const struct down *d, const struct cluster *c)
+{
+    char host[ADDR_TEXT_SIZE], text[ADDR_TEXT_SIZE + 8];
+    if (!d->has_original)
+        return NULL;
+    struct sv ip = addr_host(&d->original, host);
+    int n = snprintf(text, sizeof(text), "%.*s:%u", SV_ARG(ip), addr_port(&d->original));
+    struct sv want = sv_of(text, n > 0 ? (size_t)n : 0);
+    for (size_t i = 0; i < c->endpoints_len; i++)
+        if (sv_eq(c->endpoints[i]->text, want))
+            return c->endpoints[i];
+    return NULL;
 }
 
 bool down_app_source(const struct down *d, struct addr *ret)
 {
-    if (!d->has_original || d->port->side != SIDE_INBOUND ||
-        d->worker->opt->intercept == INTERCEPT_NONE)
+    if (!d->has_original || d->port->side != SIDE_INBOUND)
         return false;
     return addr_parse(is_v4(&d->original) ? SV("127.0.0.6") : SV("::6"), 0, ret, NULL) == 0;
 }

@@ -51,8 +51,7 @@ static void put_tls(const struct tls_info *tls, bool is_known, struct call *c)
 
 static void put_upstream(const struct stream *s, struct exchange *x)
 {
-    const struct worker *w = s->worker;
-    x->upstream_cluster = s->side == SIDE_INBOUND ? w->inbound_cluster
+    x->upstream_cluster = s->side == SIDE_INBOUND ? down_inbound_cluster(s->down)
                           : s->cluster            ? s->cluster->name
                                                   : SV_NONE;
     if (s->pool)

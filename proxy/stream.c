@@ -11,6 +11,7 @@
 #include "proxy/stream.h"
 #include "base/mem.h"
 #include "proxy/down_h2.h"
+#include "proxy/original.h"
 #include "proxy/upgrade.h"
 #include "proxy/upstream/up_h2.h"
 #include "wire/grpc.h"
@@ -325,7 +326,7 @@ static const struct route *find_route(const struct stream *s)
 {
     const struct http_head *h = s->req;
     if (s->side == SIDE_OUTBOUND)
-        return mesh_route(s->mesh, h, port_of(h->authority));
+        return original_route(s->down, s->mesh, h, port_of(h->authority));
     struct route_ask ask = { .req = h,
                              .is_tls = conn_tls(s->down->conn) != NULL,
                              .listen = s->down->port->number };

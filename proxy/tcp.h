@@ -37,7 +37,6 @@ struct tcp {
     int64_t started_ns, started_wall_ns;
     const char *flag; /* Envoy's short code, or NULL */
     struct sv cluster_name;
-    char cluster_text[32];
     char target_text[ADDR_TEXT_SIZE], local_text[ADDR_TEXT_SIZE];
     char sni[SNI_MAX + 1];
     char details[400];

@@ -5,14 +5,10 @@
  * Service's routes decide. A connection that was taken over and is for nobody we know goes where it
  * was going (PassthroughCluster), unless only what is registered may be reached (BlackHoleCluster). */
 #include "base/clock.h"
+#include "proxy/original.h"
 #include "proxy/sniff.h"
 #include "proxy/stream.h"
 #include "proxy/tcp.h"
-
-static const struct cluster passthrough = { .name = { "PassthroughCluster", 18 },
-                                            .host = { "PassthroughCluster", 18 } };
-static const struct cluster black_hole = { .name = { "BlackHoleCluster", 16 },
-                                           .host = { "BlackHoleCluster", 16 } };
 
 uint32_t *tcp_load(const struct tcp *t)
 {
@@ -32,15 +28,14 @@ static bool find_own(struct tcp *t)
 {
     const struct down *d = t->down;
     t->target = d->has_original ? d->original : t->worker->opt->app_addr;
-    int n = snprintf(t->cluster_text, sizeof(t->cluster_text), "inbound|%u||", down_app_port(d));
-    t->cluster_name = sv_of(t->cluster_text, n > 0 ? (size_t)n : 0);
+    t->cluster_name = down_inbound_cluster(t->down);
     return true;
 }
 
 static bool find_passthrough(struct tcp *t)
 {
     bool is_open = t->worker->opt->allows_any;
-    t->cluster = is_open ? &passthrough : &black_hole;
+    t->cluster = is_open ? &passthrough_cluster : &black_hole_cluster;
     t->cluster_name = t->cluster->name;
     t->target = t->down->original;
     return is_open || refuse(t, "UH", "no_healthy_upstream");
@@ -155,7 +150,7 @@ static int choose_tls(struct tcp *t, struct tls_ctx **ret_ctx, struct tls_client
 
 static bool take_place(struct tcp *t)
 {
-    if (t->seat.use || !t->cluster || t->cluster == &passthrough)
+    if (t->seat.use || !t->cluster || t->cluster == &passthrough_cluster)
         return true;
     if (breaker_begin(&t->worker->breakers, &t->seat, t->cluster) &&
         breaker_connect(&t->seat) == BREAKER_GO)
@@ -187,12 +182,13 @@ static bool open_up(struct tcp *t, conn_fn *on_up, int64_t timeout_ns, struct er
 /* The next endpoint as t->target; false when there is none, or no try is left. */
 static bool next_target(struct tcp *t, struct err *err)
 {
-    bool is_by_endpoint = t->side != SIDE_INBOUND && t->cluster != &passthrough;
+    bool is_by_endpoint = t->side != SIDE_INBOUND && t->cluster != &passthrough_cluster;
     size_t tries = is_by_endpoint ? MIN((size_t)TCP_TRIES, t->cluster->endpoints_len) : 1;
     if (t->tried_len && t->tried_len >= tries)
         return false;
     if (is_by_endpoint) {
-        t->endpoint = pick(t);
+        const struct endpoint *meant = original_endpoint(t->down, t->cluster);
+        t->endpoint = meant ? meant : pick(t);
         if (!t->endpoint)
             return refuse(t, "UH", "no_healthy_upstream");
         if (addr_parse(t->endpoint->address, t->endpoint->port, &t->target, err) < 0)

@@ -101,6 +101,8 @@ static struct sv key_of(const struct target *t, const struct addr *a, char key[K
     put(key, &at, address_bytes(a));
     if (t->is_h2)
         put(key, &at, SV("2"));
+    if (t->has_from)
+        put(key, &at, SV("<"));
     if (t->tls) {
         put(key, &at, SV("|"));
         put(key, &at, t->sni);
@@ -123,6 +125,8 @@ static struct pool *pool_new(const struct target *t, const struct addr *a)
     list_init(&p->shared);
     p->is_h2 = t->is_h2;
     p->addr = *a;
+    p->from = t->from;
+    p->has_from = t->has_from;
     p->addr_text = addr_text(a, p->addr_text_mem);
     p->is_mtls = t->is_mtls;
     p->sni = arena_copy(&p->mem, t->sni);
@@ -199,7 +203,8 @@ static struct up *up_new(struct worker *w, struct pool *p, const struct target *
         err_set(err, ERR_NOMEM, "upstream connection");
         return mem_free(up);
     }
-    up->conn = conn_connect(w->loop, &p->addr, t->connect_timeout_ns, on_event, up, err);
+    up->conn = conn_connect_from(w->loop, &p->addr, p->has_from ? &p->from : NULL,
+                                 t->connect_timeout_ns, on_event, up, err);
     if (!up->conn) {
         h2_free(up->h2);
         return mem_free(up);

@@ -15,8 +15,8 @@
 struct pool {
     struct list idle;   /* newest first */
     struct list shared; /* HTTP/2: all of them, newest first */
-    bool is_h2;
-    struct addr addr;
+    bool is_h2, has_from;
+    struct addr addr, from;
     char addr_text_mem[ADDR_TEXT_SIZE];
     struct sv addr_text;
     bool is_mtls;
@@ -62,6 +62,8 @@ struct target {
     bool is_h2;
     uint32_t streams_max;  /* HTTP/2: at once on a connection; 0: what the endpoint takes */
     uint64_t requests_max; /* HTTP/2: in a connection's life; 0: no bound */
+    bool has_from;
+    struct addr from;      /* has_from: the address to call from */
     bool is_mtls;          /* with the mesh's certificates: peer metadata is exchanged */
     struct tls_ctx *tls;   /* borrowed; NULL: plaintext */
     struct sv sni, spiffe; /* expected id; may be empty */

@@ -258,6 +258,62 @@ static void test_connect_refused(void **state)
     end();
 }
 
+/* The address it calls from can be chosen; one that is not ours fails as a connect does. */
+static void test_connect_from(void **state)
+{
+    char text[ADDR_TEXT_SIZE];
+    struct addr to, from;
+    (void)state;
+    begin(NULL, NULL, NULL);
+    run_until(both_open);
+    conn_close(TAKE(t.client.conn));
+    conn_close(TAKE(t.server.conn));
+    t.client.is_open = false;
+    assert_int_equal(addr_parse(SV("127.0.0.1"), listener_port(t.listener), &to, NULL), 0);
+    assert_int_equal(addr_parse(SV("127.0.0.7"), 0, &from, NULL), 0);
+    t.client.conn = conn_connect_from(t.loop, &to, &from, STEP_NS, on_event, &t.client, NULL);
+    run_until(both_open);
+    assert_true(sv_eq(addr_host(conn_local(t.client.conn), text), SV("127.0.0.7")));
+    assert_true(sv_eq(addr_host(conn_peer(t.server.conn), text), SV("127.0.0.7")));
+    conn_close(TAKE(t.client.conn));
+    assert_int_equal(addr_parse(SV("192.0.2.1"), 0, &from, NULL), 0);
+    t.client.is_failed = false;
+    t.client.conn = conn_connect_from(t.loop, &to, &from, STEP_NS, on_event, &t.client, NULL);
+    run_until(client_failed);
+    assert_string_equal(conn_error(t.client.conn)->why, "connect: Cannot assign requested address");
+    end();
+}
+
+static bool client_has_one(void)
+{
+    return t.client.got.len >= 1;
+}
+static bool server_has_ten(void)
+{
+    return t.server.got.len >= 10;
+}
+
+/* Who wants ten bytes is not woken for five, but for the end of the stream. */
+static void test_want(void **state)
+{
+    const struct sv five = SV("12345"), one = SV("x");
+    (void)state;
+    begin(NULL, NULL, NULL);
+    run_until(both_open);
+    conn_want(t.server.conn, 10);
+    assert_int_equal(conn_write(t.client.conn, &five, 1), 0);
+    assert_int_equal(conn_write(t.server.conn, &one, 1), 0);
+    run_until(client_has_one);
+    assert_int_equal(t.server.got.len, 0);
+    assert_int_equal(conn_write(t.client.conn, &five, 1), 0);
+    run_until(server_has_ten);
+    assert_int_equal(conn_write(t.client.conn, &five, 1), 0);
+    conn_finish(t.client.conn);
+    run_until(server_ended);
+    assert_int_equal(t.server.got.len, 15);
+    end();
+}
+
 static bool server_idle(void)
 {
     return t.server.is_idle;
@@ -470,12 +526,19 @@ static int drop_certs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),           cmocka_unit_test(test_big_plain),
-        cmocka_unit_test(test_connect_refused), cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_mutual_tls),      cmocka_unit_test(test_wrong_identity),
-        cmocka_unit_test(test_strangers),       cmocka_unit_test(test_bad_contexts),
-        cmocka_unit_test(test_spiffe),          cmocka_unit_test(test_last_bytes_of_a_half_closed),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_big_plain),
+        cmocka_unit_test(test_connect_refused),
+        cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_mutual_tls),
+        cmocka_unit_test(test_wrong_identity),
+        cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_bad_contexts),
+        cmocka_unit_test(test_spiffe),
+        cmocka_unit_test(test_last_bytes_of_a_half_closed),
         cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_connect_from),
+        cmocka_unit_test(test_want),
     };
     return cmocka_run_group_tests(tests, make_certs, drop_certs);
 }
