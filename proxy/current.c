@@ -105,7 +105,7 @@ static int open_tcp_port(struct worker *w, enum side side, uint16_t number, stru
         .tcp_host = host,
         .tcp_port = port,
     };
-    struct listener_conf conf = { .host = sv_z(w->opt->ports_listen),
+    struct listener_conf conf = { .host = sv_z(host.len ? w->opt->listen : w->opt->ports_listen),
                                   .port = number,
                                   .max_conns = w->opt->max_connections };
     p->listener = listener_open(w->loop, &conf, down_accept, p, err);
