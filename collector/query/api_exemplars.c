@@ -89,7 +89,7 @@ void api_edge_exemplars(const struct api *api, struct query *q, struct answer *a
     json_open(&j, '{');
     json_view_head(&j, &v, q->params.now_ns);
     json_key(&j, SV("edge"));
-    json_edge(&j, &v.edges[0], view_seconds(&v, q->params.now_ns));
+    json_edge(&j, &v.edges[0], view_seconds(&v, q->params.now_ns), NULL);
     put_exemplars(&j, &x);
     json_close(&j);
 }

@@ -134,9 +134,10 @@ void api_graph(const struct api *api, struct query *q, struct answer *a)
     for (size_t i = 0; i < v.nodes_len; i++)
         json_node(&j, &v.nodes[i], seconds);
     json_close(&j);
+    AUTO_DONE(json_ends) ends = { 0 };
     json_kv_open(&j, "edges", '[');
     for (size_t i = 0; i < v.edges_len; i++)
-        json_edge(&j, &v.edges[i], seconds);
+        json_edge(&j, &v.edges[i], seconds, &ends);
     json_close(&j);
     json_close(&j);
 }
@@ -203,9 +204,10 @@ void api_edges(const struct api *api, struct query *q, struct answer *a)
     json_open(&j, '{');
     json_view_head(&j, &v, q->params.now_ns);
     json_kv_u64(&j, "total", v.edges_len);
+    AUTO_DONE(json_ends) ends = { 0 };
     json_kv_open(&j, "edges", '[');
     for (size_t i = offset; i < v.edges_len && i - offset < limit; i++)
-        json_edge(&j, &v.edges[order[i].at], seconds);
+        json_edge(&j, &v.edges[order[i].at], seconds, &ends);
     json_close(&j);
     json_close(&j);
 }
@@ -304,7 +306,7 @@ void api_edge_history(const struct api *api, struct query *q, struct answer *a)
     json_view_head(&j, &v, q->params.now_ns);
     json_kv_double(&j, "stepSeconds", (double)v.step_ns / 1e9);
     json_key(&j, SV("edge"));
-    json_edge(&j, &whole.edges[0], view_seconds(&whole, q->params.now_ns));
+    json_edge(&j, &whole.edges[0], view_seconds(&whole, q->params.now_ns), NULL);
     json_points(&j, &v, q->params.now_ns);
     json_close(&j);
 }

@@ -5,6 +5,7 @@
 #include "query/graph_json.h"
 #include "aggregate/health.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "query/api.h"
 #include <math.h>
 #include <stdio.h>
@@ -129,7 +130,20 @@ void json_identity(struct json_out *j, const struct identity *who)
     json_kv_str(j, "principal", who->principal);
 }
 
-void json_latency(struct json_out *j, const char *key, const struct hist *h)
+struct quantiles {
+    int64_t p50_ns, p95_ns, p99_ns;
+};
+
+static struct quantiles quantiles_of(const struct hist *h)
+{
+    static const double q[] = { 0.5, 0.95, 0.99 };
+    int64_t ns[NELEMS(q)];
+    hist_quantiles(h, q, NELEMS(q), ns);
+    return (struct quantiles){ ns[0], ns[1], ns[2] };
+}
+
+static void put_latency(struct json_out *j, const char *key, const struct hist *h,
+                        const struct quantiles *q)
 {
     json_key(j, sv_z(key));
     if (h->count == 0) {
@@ -137,11 +151,17 @@ void json_latency(struct json_out *j, const char *key, const struct hist *h)
         return;
     }
     json_open(j, '{');
-    json_kv_ms(j, "p50Ms", hist_quantile(h, 0.5));
-    json_kv_ms(j, "p95Ms", hist_quantile(h, 0.95));
-    json_kv_ms(j, "p99Ms", hist_quantile(h, 0.99));
+    json_kv_ms(j, "p50Ms", q->p50_ns);
+    json_kv_ms(j, "p95Ms", q->p95_ns);
+    json_kv_ms(j, "p99Ms", q->p99_ns);
     json_kv_ms(j, "meanMs", h->sum_ns / (int64_t)h->count);
     json_close(j);
+}
+
+void json_latency(struct json_out *j, const char *key, const struct hist *h)
+{
+    struct quantiles q = quantiles_of(h);
+    put_latency(j, key, h, &q);
 }
 
 static void json_share(struct json_out *j, const char *key, uint64_t part, uint64_t all)
@@ -223,12 +243,60 @@ void json_tls(struct json_out *j, const char *key, const struct edge_cell *c)
     json_close(j);
 }
 
-static void json_end(struct json_out *j, const char *key, uint64_t id, const struct identity *who)
+struct end_slot {
+    uint64_t id;                  /* 0: free */
+    struct sv service, principal; /* facts about a node that its id does not say */
+    size_t at, len;               /* in text */
+};
+
+void json_ends_done(struct json_ends *x)
 {
-    json_kv_open(j, key, '{');
+    buf_done(&x->text);
+    x->slots = mem_free(x->slots);
+    x->len = 0;
+}
+
+/* Where id is or would be; NULL: no room. */
+static struct end_slot *end_slot_of(struct json_ends *x, uint64_t id)
+{
+    if (!x->slots)
+        x->slots = mem_zalloc(JSON_ENDS_CAP * sizeof(*x->slots));
+    if (!x->slots || id == 0)
+        return NULL;
+    size_t at = id & (JSON_ENDS_CAP - 1);
+    while (x->slots[at].id && x->slots[at].id != id)
+        at = (at + 1) & (JSON_ENDS_CAP - 1);
+    return x->slots[at].id || x->len < JSON_ENDS_CAP * 3 / 4 ? &x->slots[at] : NULL;
+}
+
+static void put_end(struct json_out *j, uint64_t id, const struct identity *who)
+{
+    json_open(j, '{');
     json_kv_id(j, "id", id);
     json_identity(j, who);
     json_close(j);
+}
+
+/* All edges of a node say the same of it, unless they know other facts. */
+static void json_end(struct json_out *j, const char *key, uint64_t id, const struct identity *who,
+                     struct json_ends *ends)
+{
+    struct end_slot *slot = ends ? end_slot_of(ends, id) : NULL;
+    json_key(j, sv_z(key));
+    if (slot && slot->id && sv_eq(slot->service, who->service) &&
+        sv_eq(slot->principal, who->principal)) {
+        json_raw(j, sv_sub(buf_sv(&ends->text), slot->at, slot->len));
+        return;
+    }
+    size_t at = j->to->len;
+    put_end(j, id, who);
+    if (!slot || slot->id)
+        return;
+    *slot = (struct end_slot){ id, who->service, who->principal, ends->text.len, j->to->len - at };
+    ends->len++;
+    buf_put(&ends->text, sv_from(buf_sv(j->to), at));
+    if (ends->text.failed)
+        json_ends_done(ends);
 }
 
 /* How many of the requests each reporter told of. */
@@ -244,7 +312,8 @@ static void json_evidence(struct json_out *j, const struct edge_view *e)
 
 /* What the caller waited longer than the callee took: the wire, both proxies, and queues between.
  * There is none when both latencies are one measurement. */
-static void json_network(struct json_out *j, const struct edge_view *e)
+static void json_network(struct json_out *j, const struct edge_view *e,
+                         const struct quantiles *caller, const struct quantiles *callee)
 {
     const struct hist *calling = &e->sum.latency, *called = &e->server_latency;
     json_key(j, SV("networkLatency"));
@@ -257,7 +326,7 @@ static void json_network(struct json_out *j, const struct edge_view *e)
                       called->sum_ns / (int64_t)called->count;
     json_open(j, '{');
     json_kv_ms(j, "meanMs", mean_ns);
-    json_kv_ms(j, "p50Ms", hist_quantile(calling, 0.5) - hist_quantile(called, 0.5));
+    json_kv_ms(j, "p50Ms", caller->p50_ns - callee->p50_ns);
     json_close(j);
 }
 
@@ -289,13 +358,15 @@ static void json_received(struct json_out *j, const struct edge_view *e)
     json_kv_u64(j, "resends", e->sum.resends);
 }
 
-void json_edge(struct json_out *j, const struct edge_view *e, double seconds)
+void json_edge(struct json_out *j, const struct edge_view *e, double seconds,
+               struct json_ends *ends)
 {
     const struct edge_cell *c = &e->sum;
+    struct quantiles caller = quantiles_of(&c->latency), callee = quantiles_of(&e->server_latency);
     json_open(j, '{');
     json_kv_id(j, "id", e->id);
-    json_end(j, "source", e->source_id, &e->edge.source);
-    json_end(j, "destination", e->destination_id, &e->edge.destination);
+    json_end(j, "source", e->source_id, &e->edge.source, ends);
+    json_end(j, "destination", e->destination_id, &e->edge.destination, ends);
     json_kv_str(j, "destinationService", e->edge.destination_service);
     json_kv_str(j, "protocol", sv_z(protocol_name(e->edge.protocol)));
     json_kv_u64(j, "requests", c->requests);
@@ -303,12 +374,12 @@ void json_edge(struct json_out *j, const struct edge_view *e, double seconds)
     json_kv_u64(j, "errors", c->errors);
     json_share(j, "errorRate", c->errors, c->requests);
     json_codes(j, c);
-    json_latency(j, "latency", &c->latency);
-    json_latency(j, "serverLatency", &e->server_latency);
+    put_latency(j, "latency", &c->latency, &caller);
+    put_latency(j, "serverLatency", &e->server_latency, &callee);
     json_kv_text_or_null(
         j, "serverLatencyEvidence",
         e->server_evidence < REPORTERS_LEN ? sv_z(reporter_name(e->server_evidence)) : SV_NONE);
-    json_network(j, e);
+    json_network(j, e, &caller, &callee);
     json_clock(j, &e->sum.clock);
     json_tls(j, "tls", c);
     json_kv_u64(j, "bytesReceived", c->bytes_received);

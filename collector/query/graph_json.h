@@ -5,7 +5,20 @@
 #include "aggregate/view.h"
 #include "base/json_out.h"
 
-void json_edge(struct json_out *j, const struct edge_view *e, double seconds);
+/* The ends of a view's edges as they were written before: the same text for every edge of a node.
+ * All-zero is empty; must not outlive the view. Beyond 3,072 nodes each is written anew. */
+enum { JSON_ENDS_CAP = 4096 };
+struct json_ends {
+    struct end_slot *slots;
+    size_t len;
+    struct buf text;
+};
+void json_ends_done(struct json_ends *x);
+DEFINE_AUTO_DONE(json_ends);
+
+/* ends: of the edges written before, NULL for one edge alone. */
+void json_edge(struct json_out *j, const struct edge_view *e, double seconds,
+               struct json_ends *ends);
 void json_node(struct json_out *j, const struct node_view *n, double seconds);
 /* "from", "to", "seconds" and "granularity" of the view, as members of an open object. */
 void json_view_head(struct json_out *j, const struct view *v, int64_t now_ns);

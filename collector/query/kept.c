@@ -5,6 +5,9 @@
  * here as it was sent, and a thread makes it anew while somebody still asks: not when nothing was
  * counted since, and never more than a tenth of the time. The first one waits, the others do not.
  *
+ * One that is too old is made anew by the first who asks, or by the thread; who asks meanwhile waits for
+ * that one instead of making another, which under load would make all of them late.
+ *
  * One lock; answers are made without it. At most KEPT_LEN answers and KEPT_BYTES_MAX bytes each; what nobody
  * asked for in FORGET_NS is forgotten, and the thread sleeps when nothing is kept. */
 #include "query/kept.h"
@@ -14,15 +17,16 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#define FORGET_NS (3 * NS_PER_S)
-#define PACE_NS   (50 * NS_PER_MS) /* between two looks of the thread */
+#define FORGET_NS   (3 * NS_PER_S)
+#define PACE_NS     (50 * NS_PER_MS) /* between two looks of the thread */
+#define PATIENCE_NS (2 * NS_PER_S)   /* for one that is being made; then it is made a second time */
 
 enum { KEPT_LEN = 4, KEPT_BYTES_MAX = 8 << 20, REST = 10 };
 
 struct one {
     char *target; /* NULL: unused */
     size_t target_len;
-    bool is_gzip_asked;
+    bool is_gzip_asked, is_being_made;
     struct answer answer;
     uint64_t generation;
     int64_t made_ns, took_ns, asked_ns; /* monotonic */
@@ -32,6 +36,7 @@ struct kept {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed; /* something is kept now, or the end */
+    pthread_cond_t made;    /* an answer was made anew, or could not be */
     struct one list[KEPT_LEN];
     bool is_over;
 };
@@ -76,6 +81,21 @@ static bool is_good(const struct one *x, uint64_t generation, int64_t mono_ns)
     return age_ns <= KEPT_MAX_AGE_NS || (x->generation == generation && age_ns <= BUCKET_NS);
 }
 
+/* Waits while it is being made, a while at most; NULL: it is not there any more, or still not good.
+ * Under the lock. */
+static struct one *wait_for(struct kept *k, const struct request *rq, struct one *x,
+                            uint64_t generation)
+{
+    int64_t until_ns = clock_mono_ns() + PATIENCE_NS;
+    struct timespec until = { until_ns / NS_PER_S, until_ns % NS_PER_S };
+    while (x && x->is_being_made && !is_good(x, generation, clock_mono_ns())) {
+        if (pthread_cond_timedwait(&k->made, &k->lock, &until) != 0)
+            return NULL;
+        x = find(k, rq);
+    }
+    return x && is_good(x, generation, clock_mono_ns()) ? x : NULL;
+}
+
 bool kept_get(struct kept *k, const struct request *rq, struct answer *ret_answer)
 {
     uint64_t generation = generation_of(k->api);
@@ -85,10 +105,13 @@ bool kept_get(struct kept *k, const struct request *rq, struct answer *ret_answe
     struct one *x = find(k, rq);
     if (x)
         x->asked_ns = now_ns;
-    if (x && is_good(x, generation, now_ns)) {
-        is_there = copy_answer(ret_answer, &x->answer);
+    struct one *good = wait_for(k, rq, x, generation);
+    if (good) {
+        is_there = copy_answer(ret_answer, &good->answer);
         if (!is_there)
             answer_done(ret_answer);
+    } else if ((x = find(k, rq))) {
+        x->is_being_made = true; /* by who asks; kept_offer() follows */
     }
     pthread_mutex_unlock(&k->lock);
     return is_there;
@@ -117,7 +140,10 @@ void kept_offer(struct kept *k, const struct request *rq, struct answer *a, uint
 {
     struct sv body = buf_sv(&a->body);
     pthread_mutex_lock(&k->lock);
-    bool is_worth_it = took_ns >= KEPT_MIN_NS || find(k, rq);
+    struct one *old = find(k, rq);
+    bool is_worth_it = took_ns >= KEPT_MIN_NS || old;
+    if (old)
+        old->is_being_made = false;
     if (is_worth_it && a->status == 200 && body.len <= KEPT_BYTES_MAX && !a->fixed.len) {
         snprintf(a->etag, sizeof(a->etag), "\"%016llx\"", (unsigned long long)hash_sv(body));
         a->cache = "no-cache";
@@ -135,6 +161,7 @@ void kept_offer(struct kept *k, const struct request *rq, struct answer *a, uint
             forget(x);
         }
     }
+    pthread_cond_broadcast(&k->made);
     pthread_mutex_unlock(&k->lock);
 }
 
@@ -143,7 +170,7 @@ static bool is_due(struct one *x, uint64_t generation, int64_t now_ns)
 {
     if (x->target && (now_ns - x->asked_ns > FORGET_NS || x->took_ns < KEPT_MIN_NS / 2))
         forget(x);
-    if (!x->target)
+    if (!x->target || x->is_being_made)
         return false;
     int64_t age_ns = now_ns - x->made_ns;
     bool is_stale = x->generation != generation || age_ns > BUCKET_NS / 2;
@@ -156,6 +183,7 @@ static void renew(struct kept *k, struct one *x)
     struct request rq = { .method = SV("GET"), .accepts_gzip = x->is_gzip_asked };
     char *target = mem_dup_z(x->target, x->target_len);
     rq.target = sv_of(target, x->target_len);
+    x->is_being_made = target != NULL;
     pthread_mutex_unlock(&k->lock);
     if (target) {
         AUTO_DONE(answer) a = { 0 };
@@ -206,10 +234,13 @@ struct kept *kept_new(const struct api *api)
     k->api = api;
     if (pthread_mutex_init(&k->lock, NULL) != 0)
         return mem_free(k);
-    if (pthread_cond_init(&k->changed, NULL) == 0) {
-        if (pthread_create(&k->thread, NULL, run, k) == 0)
-            return k;
-        pthread_cond_destroy(&k->changed);
+    if (clock_cond_init(&k->made) == 0) {
+        if (pthread_cond_init(&k->changed, NULL) == 0) {
+            if (pthread_create(&k->thread, NULL, run, k) == 0)
+                return k;
+            pthread_cond_destroy(&k->changed);
+        }
+        pthread_cond_destroy(&k->made);
     }
     pthread_mutex_destroy(&k->lock);
     return mem_free(k);
@@ -226,6 +257,7 @@ struct kept *kept_free(struct kept *k)
     pthread_join(k->thread, NULL);
     for (size_t i = 0; i < KEPT_LEN; i++)
         forget(&k->list[i]);
+    pthread_cond_destroy(&k->made);
     pthread_cond_destroy(&k->changed);
     pthread_mutex_destroy(&k->lock);
     return mem_free(k);

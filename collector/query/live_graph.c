@@ -84,12 +84,13 @@ static int render(struct live_graph *g, const struct view *v, int64_t now_ns, st
             return -1;
     }
     json_close(&j);
+    AUTO_DONE(json_ends) ends = { 0 };
     json_kv_open(&j, "edges", '[');
     for (size_t i = 0; i < v->edges_len; i++) {
         uintptr_t hash = hash_of_edge(&v->edges[i]);
-        json_edge(&j, &v->edges[i], seconds);
+        json_edge(&j, &v->edges[i], seconds, &ends);
         if (!was_told(&g->edges, v->edges[i].id, hash))
-            json_edge(&l->edges_part, &v->edges[i], seconds);
+            json_edge(&l->edges_part, &v->edges[i], seconds, &ends);
         if (remember(&l->edges_told, v->edges[i].id, hash) < 0)
             return -1;
     }

@@ -50,6 +50,8 @@ int hist_copy(struct hist *ret_to, const struct hist *from) MUST_USE;
 /* q in 0..1; nanoseconds, the middle of the bucket that holds the observation of that rank, so off by
  * at most 4.5 % however few there are; 0 when empty. */
 int64_t hist_quantile(const struct hist *h, double q);
+/* n of them in ascending order, in one pass. */
+void hist_quantiles(const struct hist *h, const double *q, size_t n, int64_t *ret_ns);
 /* Bucket index of a positive duration. */
 int32_t hist_index(int64_t value_ns);
 /* Upper bound of bucket i in seconds. */

@@ -129,11 +129,28 @@ void json_put_quoted(struct buf *to, struct sv s)
     buf_putc(to, '"');
 }
 
+/* Nearly all keys are plain: comma, quotes and colon go with them in one step. */
 void json_key(struct json_out *j, struct sv key)
 {
-    before_value(j);
-    json_put_quoted(j->to, key);
-    buf_putc(j->to, ':');
+    bool has_comma = !j->is_after_key && j->depth && j->has_element[j->depth - 1];
+    char *at = is_plain(key) ? buf_reserve(j->to, key.len + 4) : NULL;
+    if (!at) {
+        before_value(j);
+        json_put_quoted(j->to, key);
+        buf_putc(j->to, ':');
+    } else {
+        size_t n = 0;
+        if (has_comma)
+            at[n++] = ',';
+        at[n++] = '"';
+        memcpy(at + n, key.p, key.len);
+        n += key.len;
+        at[n++] = '"';
+        at[n++] = ':';
+        buf_commit(j->to, n);
+        if (j->depth)
+            j->has_element[j->depth - 1] = true;
+    }
     j->is_after_key = true;
 }
 

@@ -153,22 +153,35 @@ static int64_t middle_ns(int32_t index)
     return (int64_t)llround(exp2((index - 0.5) / STEPS_PER_POWER) * NS_PER_SECOND);
 }
 
+void hist_quantiles(const struct hist *h, const double *q, size_t n, int64_t *ret_ns)
+{
+    double below = (double)h->zero;
+    int32_t last = h->first;
+    uint32_t i = 0;
+    for (size_t k = 0; k < n; k++) {
+        double rank = (q[k] > 0 ? fmin(q[k], 1.0) : 0.0) * (double)h->count;
+        INVARIANT(k == 0 || q[k] >= q[k - 1]);
+        if (h->count == 0 || (h->zero && rank <= (double)h->zero)) {
+            ret_ns[k] = 0;
+            continue;
+        }
+        bool is_found = i > 0 && rank <= below;
+        for (; i < h->len && !is_found; i++) {
+            if (h->counts[i] == 0)
+                continue;
+            last = h->first + (int32_t)i;
+            below += (double)h->counts[i];
+            is_found = rank <= below;
+        }
+        ret_ns[k] = middle_ns(last); /* past the end only by the rounding of very large counts */
+    }
+}
+
 int64_t hist_quantile(const struct hist *h, double q)
 {
-    double rank = (q > 0 ? fmin(q, 1.0) : 0.0) * (double)h->count;
-    double below = (double)h->zero;
-    if (h->count == 0 || (h->zero && rank <= below))
-        return 0;
-    int32_t last = h->first;
-    for (uint32_t i = 0; i < h->len; i++) {
-        if (h->counts[i] == 0)
-            continue;
-        last = h->first + (int32_t)i;
-        below += (double)h->counts[i];
-        if (rank <= below)
-            break;
-    }
-    return middle_ns(last); /* past the end only by the rounding of very large counts */
+    int64_t ns;
+    hist_quantiles(h, &q, 1, &ns);
+    return ns;
 }
 
 uint64_t hist_count_below(const struct hist *h, double bound_s)

@@ -62,6 +62,21 @@ static void add(struct hist *h, int64_t value_ns, uint64_t times)
     assert_int_equal(hist_add(h, value_ns, times), 0);
 }
 
+/* Several at once are what each is alone. */
+static void test_quantiles(void **state)
+{
+    static const double q[] = { -1, 0, 0.1, 0.5, 0.5, 0.9, 0.95, 0.99, 1, 2 };
+    (void)state;
+    AUTO_DONE(hist) h = { 0 };
+    for (int n = 0; n < 40; n++) {
+        int64_t ns[NELEMS(q)];
+        hist_quantiles(&h, q, NELEMS(q), ns);
+        for (size_t i = 0; i < NELEMS(q); i++)
+            assert_int_equal(ns[i], hist_quantile(&h, q[i]));
+        add(&h, n % 5 ? INT64_C(1000) << (n * 7 % 30) : 0, (uint64_t)(1 + n % 3));
+    }
+}
+
 static void test_quantile(void **state)
 {
     (void)state;
@@ -194,13 +209,10 @@ static void test_failing_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_index),
-        cmocka_unit_test(test_upper),
-        cmocka_unit_test(test_quantile),
-        cmocka_unit_test(test_saturation),
-        cmocka_unit_test(test_merge_is_addition),
-        cmocka_unit_test(test_roundtrip),
-        cmocka_unit_test(test_bad_ranges),
+        cmocka_unit_test(test_index),          cmocka_unit_test(test_upper),
+        cmocka_unit_test(test_quantile),       cmocka_unit_test(test_quantiles),
+        cmocka_unit_test(test_saturation),     cmocka_unit_test(test_merge_is_addition),
+        cmocka_unit_test(test_roundtrip),      cmocka_unit_test(test_bad_ranges),
         cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
