@@ -2,7 +2,9 @@
 schema in openapi.json, and a refusal is an error object that names its parameter.
 
 Parameters are made from their own descriptions, from values of the right shape, and from rubbish,
-by a fixed seed. Exit status 77 (skipped) without Python's jsonschema."""
+by a fixed seed; then every parameter of every route, Jaeger's too, gets each piece of rubbish in turn.
+Exit status 77 (skipped) without Python's jsonschema."""
+from http.client import HTTPConnection
 import json
 import random
 import sys
@@ -24,6 +26,22 @@ RUBBISH = ["", " ", "0", "-1", "1e400", "NaN", "99999999999999999999", "\u00e9\U
            "9999-12-31T23:59:59Z", "9223372036854775807", "-5m", "1ns", "100000d", "\x7f"]
 FILTERS = ["! healthy", "name = web", "(ns = default or rt > 1) and not virtual", "rt >= 0", "has mtls",
            "name = a and rt > 1", "source.name ^= w", "%err > 5 || root", "p99 = NaN", "not not not idle"]
+# as it goes onto the wire: what cannot be percent-decoded, or decodes to no UTF-8
+RAW = ["%", "%4", "%zz", "%ff", "%c3%28", "%ed%a0%80", "+", "&", "=", "%26%3d", "%0d%0aX:y", "[]", "%00%00"]
+JAEGER = {  # what its routes read; those of the id in the path too
+    "/api/services": [], "/api/services/web/operations": ["spanKind"], "/api/operations": ["service", "spanKind"],
+    "/api/traces": ["service", "operation", "start", "end", "limit", "lookback", "minDuration", "maxDuration", "tags", "tag",
+                    "traceID", "prettyPrint", "raw"],
+    "/api/traces/" + TRACE: ["start", "end", "prettyPrint", "raw"], "/api/dependencies": ["endTs", "lookback"],
+    "/api/metrics/calls": ["service", "groupByOperation", "endTs", "lookback", "step", "ratePer", "spanKind"],
+    "/api/metrics/errors": ["service", "endTs", "lookback", "step", "ratePer", "spanKind"],
+    "/api/metrics/latencies": ["service", "quantile", "endTs", "lookback", "step", "ratePer", "spanKind"],
+    "/api/metrics/minstep": [], "/api/v3/services": [], "/api/v3/operations": ["service", "span_kind"],
+    "/api/v3/traces": ["query.service_name", "query.operation_name", "query.start_time_min", "query.start_time_max",
+                       "query.duration_min", "query.duration_max", "query.num_traces", "query.attributes", "query.raw_traces"],
+    "/api/v3/traces/" + TRACE: ["start_time", "end_time", "raw_traces"],
+    "/api/v3/trace-summaries": ["query.service_name", "query.start_time_min", "query.start_time_max", "query.num_traces"],
+}
 DURATIONS = ["1s", "10s", "1m", "90s", "10m", "1h", "23h", "24h", "30s", "20s"]
 
 
@@ -98,6 +116,42 @@ class Maker:
         return template.replace("{id}", chosen)
 
 
+def rubbish_everywhere(collector, document, parameters_of):
+    """Every parameter with every piece of rubbish, alone and twice, and in the path's id."""
+    connection = HTTPConnection("127.0.0.1", collector.http_port, timeout=20)
+    values = [urllib.parse.quote(v) for v in RUBBISH] + RAW
+    asked = 0
+
+    def ask(url, method="GET"):
+        nonlocal asked
+        asked += 1
+        connection.request(method, url)
+        answer = connection.getresponse()
+        body = answer.read()
+        check(answer.status < 500, f"{url}: {answer.status} {body[:300]!r}")
+        return answer.status, body
+
+    for template, item in document["paths"].items():
+        path = template.replace("{id}", TRACE if "/traces/" in template else "0" * 15 + "1")
+        method = "HEAD" if template == "/api/v1/live" else "GET"  # a stream does not end
+        for p in parameters_of(item):
+            for v in values:
+                status, body = ask(f"{path}?{p['name']}={v}", method)
+                if status >= 400 and method == "GET":
+                    check("message" in json.loads(body)["error"], f"{path}?{p['name']}={v}: {body!r}")
+            ask(f"{path}?{p['name']}=1&{p['name']}=1", method)
+        for v in values if "{id}" in template else []:
+            ask(template.replace("{id}", v))
+    for path, names in JAEGER.items():
+        for name in names:
+            for v in values:
+                ask(f"{path}?{name}={v}")
+                ask(f"{path}?service=web&start=0&end=1&query.start_time_min=2026-01-01T00:00:00Z&{name}={v}")
+        for v in values:
+            ask(f"{path.rsplit('/', 1)[0]}/{v}")
+    return asked
+
+
 def main(program):
     collector = Collector(program)
     make_data(collector)
@@ -105,11 +159,15 @@ def main(program):
     components = document["components"]
     maker = Maker(20260102, collector.base)
     asked, fitting = 0, {}
+
+    def parameters_of(item):
+        resolved = [components["parameters"][p["$ref"].rsplit("/", 1)[1]] if "$ref" in p else p
+                    for p in item["get"]["parameters"]]
+        return [p for p in resolved if p["in"] == "query"]
+
     for template, item in document["paths"].items():
         get = item["get"]
-        parameters = [components["parameters"][p["$ref"].rsplit("/", 1)[1]] if "$ref" in p else p
-                      for p in get["parameters"]]
-        parameters = [p for p in parameters if p["in"] == "query"]
+        parameters = parameters_of(item)
         content = get["responses"]["200"]["content"]
         validator = None
         if "application/json" in content:
@@ -133,6 +191,7 @@ def main(program):
     lacking = [t for t, i in document["paths"].items() if t != "/api/v1/live" and t not in fitting
                and "application/json" in i["get"]["responses"]["200"]["content"]]
     check(not lacking, f"no 200 of {lacking}")
+    asked += rubbish_everywhere(collector, document, parameters_of)
     if stop(collector.child) != 0:
         fail("the collector did not end cleanly")
     print(f"ok, {asked} requests, {sum(fitting.values())} answers fit")
