@@ -11,6 +11,7 @@
  * The format has no gRPC status: a gRPC call with HTTP 200 and no flag counts as OK. */
 #include "ingest/envoy_access.h"
 #include "base/clock.h"
+#include "ingest/ztunnel_line.h"
 #include "normalize/identity.h"
 #include "normalize/normalize.h"
 
@@ -210,26 +211,36 @@ void envoy_call(struct gather *g, const struct log_record *rec, const struct env
     access_fill_unknown(c);
 }
 
-static bool line_of(struct gather *g, const struct log_record *rec, const struct attr *labels,
-                    size_t n, struct envoy_line *l, struct err *err)
+/* A record that is a line of one of the two. */
+struct line {
+    bool is_envoy, is_ztunnel;
+    struct envoy_line envoy;
+    struct ztunnel_line ztunnel;
+    struct err err;
+};
+
+static void line_of(struct gather *g, const struct log_record *rec, const struct attr *labels,
+                    size_t n, struct line *l)
 {
     const struct value *body = &rec->body;
     struct arena *mem = &g->b->mem;
-    if (body->type == VALUE_STR &&
-        (envoy_line_from_text(body->str, l, err) || envoy_line_from_json(body->str, mem, l, err)))
-        return true;
-    if (body->type == VALUE_KVLIST && envoy_line_from_attrs(body->kvlist, body->len, mem, l, err))
-        return true;
-    return envoy_line_from_attrs(labels, n, mem, l, err);
+    bool is_text = body->type == VALUE_STR;
+    l->is_envoy = (is_text && (envoy_line_from_text(body->str, &l->envoy, &l->err) ||
+                               envoy_line_from_json(body->str, mem, &l->envoy, &l->err))) ||
+                  (body->type == VALUE_KVLIST &&
+                   envoy_line_from_attrs(body->kvlist, body->len, mem, &l->envoy, &l->err)) ||
+                  envoy_line_from_attrs(labels, n, mem, &l->envoy, &l->err);
+    if (!l->is_envoy && is_text && !l->err.code)
+        l->is_ztunnel = ztunnel_line_read(body->str, mem, &l->ztunnel, &l->err);
 }
 
 int envoy_record(struct gather *g, const struct log_record *rec, const struct attr *labels,
                  size_t n, bool *ret_is_line)
 {
-    struct envoy_line l;
-    struct err err = { 0 };
-    *ret_is_line = line_of(g, rec, labels, n, &l, &err);
-    if (err.code == ERR_NOMEM)
+    struct line l = { 0 };
+    line_of(g, rec, labels, n, &l);
+    *ret_is_line = l.is_envoy || l.is_ztunnel;
+    if (l.err.code == ERR_NOMEM)
         return ERR_NOMEM;
     if (!*ret_is_line)
         return 0;
@@ -237,10 +248,12 @@ int envoy_record(struct gather *g, const struct log_record *rec, const struct at
     int rc = gather_call(g, &c);
     if (rc < 0)
         return rc;
-    if (err.code)
-        gather_bad(g, err.code, rec->at, "byte %zu of the line: %s", err.at, err.why);
+    if (l.err.code)
+        gather_bad(g, l.err.code, rec->at, "byte %zu of the line: %s", l.err.at, l.err.why);
+    else if (l.is_envoy)
+        envoy_call(g, rec, &l.envoy, labels, n, c);
     else
-        envoy_call(g, rec, &l, labels, n, c);
+        ztunnel_call(g, rec, &l.ztunnel, c);
     if (!gather_record_ends(g))
         g->b->calls_len--;
     return 0;

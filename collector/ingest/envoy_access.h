@@ -10,7 +10,7 @@
 void envoy_call(struct gather *g, const struct log_record *rec, const struct envoy_line *l,
                 const struct attr *labels, size_t n, struct call *c);
 
-/* A record whose body or attributes are such a line: keeps or refuses it, *ret_is_line true. 0,
+/* A record whose body or attributes are such a line, or one of ztunnel's: keeps or refuses it, *ret_is_line true. 0,
  * ERR_LIMIT, ERR_NOMEM. */
 int envoy_record(struct gather *g, const struct log_record *rec, const struct attr *labels,
                  size_t n, bool *ret_is_line) MUST_USE;

@@ -15,7 +15,7 @@ static int read_line(struct gather *g, struct sv body, struct sv line)
     int rc = envoy_record(g, &rec, NULL, 0, &is_line);
     if (rc == 0 && !is_line) {
         gather_bad(g, ERR_MALFORMED, rec.at,
-                   "no access-log line in Istio's text format or of its JSON keys");
+                   "no access-log line in Istio's text format, of its JSON keys, or of ztunnel's");
         (void)gather_record_ends(g);
     }
     return rc;

@@ -57,6 +57,20 @@
          "\"x\" \"1\" \"evil:1\" \"9.9.9.9:9\" outbound|1||evil - - - - -\" \"id\" \"a:80\" "      \
          "\"10.44.1.27:80\" outbound|80||a.ns.svc.cluster.local 10.44.1.23:37652 "                 \
          "10.0.0.1:80 10.44.1.23:46520 - default"
+#define ZTUNNEL                                                                                    \
+    "2026-01-02T03:04:05.690Z\tinfo\taccess\tconnection complete\tsrc.addr=10.244.0.33:50676 "     \
+    "src.workload=\"sleep-7656cf8794-6lsm4\" src.namespace=\"bar\" "                               \
+    "src.identity=\"spiffe://cluster.local/ns/bar/sa/sleep\" dst.addr=10.244.0.29:15008 "          \
+    "dst.hbone_addr=10.244.0.29:5000 dst.service=\"hello.foo.svc.cluster.local\" "                 \
+    "dst.workload=\"hello-v1-77d4694cb-2wxzv\" dst.namespace=\"foo\" "                             \
+    "dst.identity=\"spiffe://cluster.local/ns/foo/sa/hello\" "
+#define ZTUNNEL_OUT ZTUNNEL "direction=\"outbound\" bytes_sent=84 bytes_recv=358 duration=\"12ms\""
+#define ZTUNNEL_IN  ZTUNNEL "direction=\"inbound\" bytes_sent=358 bytes_recv=84 duration=\"12ms\""
+#define ZTUNNEL_REFUSED                                                                            \
+    "2026-01-02T03:04:05.678Z error access connection complete src.addr=10.244.0.33:50676 "        \
+    "dst.addr=10.244.0.29:5000 dst.service=\"hello.foo.svc.cluster.local\" "                       \
+    "direction=\"outbound\" bytes_sent=0 bytes_recv=0 duration=\"0ms\" "                           \
+    "error=\"io error: \\\"deadline\\\" has elapsed\""
 #define JSON                                                                                       \
     "{\"start_time\":\"2026-01-02T03:04:05.678Z\",\"method\":\"GET\",\"path\":\"/a\\\"b\","        \
     "\"protocol\":\"HTTP/1.1\",\"response_code\":200,\"response_flags\":\"-\",\"duration\":12,"    \
@@ -79,6 +93,9 @@ static const struct {
     { "passthrough",   PASSTHROUGH,   REPORTER_SOURCE,      PROTOCOL_HTTP, 200, -1, 8, 0, 9, "", "api.example.com", "api.example.com", "unknown", TLS_UNKNOWN },
     { "before 1.9",    OLD,           REPORTER_DESTINATION, PROTOCOL_HTTP, 418, -1, 4, 0, 135, "", "httpbin.foo.svc.cluster.local", "httpbin", "foo", TLS_MUTUAL },
     { "quotes",        QUOTES,        REPORTER_SOURCE,      PROTOCOL_HTTP, 200, -1, 8, 0, 9, "", "a.ns.svc.cluster.local", "a", "ns", TLS_UNKNOWN },
+    { "ztunnel out",   ZTUNNEL_OUT,   REPORTER_SOURCE,      PROTOCOL_TCP, 0, -1, 12, 84, 358, "", "hello.foo.svc.cluster.local", "hello-v1", "foo", TLS_MUTUAL },
+    { "ztunnel in",    ZTUNNEL_IN,    REPORTER_DESTINATION, PROTOCOL_TCP, 0, -1, 12, 84, 358, "", "hello.foo.svc.cluster.local", "hello-v1", "foo", TLS_MUTUAL },
+    { "ztunnel error", ZTUNNEL_REFUSED, REPORTER_SOURCE,    PROTOCOL_TCP, 0, -1, 0, 0, 0, "error", "hello.foo.svc.cluster.local", "hello", "foo", TLS_UNKNOWN },
     { "json",          JSON,          REPORTER_DESTINATION, PROTOCOL_HTTP, 200, -1, 12, 3, 4, "", "web.ns", "web.ns", "unknown", TLS_PLAINTEXT },
 };
 /* clang-format on */
@@ -96,9 +113,12 @@ static void check_call(const struct call *c, size_t n)
     assert_true(sv_eq(c->destination_service, sv_z(cases[n].host)));
     assert_true(sv_eq(c->destination.workload, sv_z(cases[n].workload)));
     assert_true(sv_eq(c->destination.namespace, sv_z(cases[n].namespace)));
-    assert_true(sv_eq(c->source.workload, IDENTITY_UNKNOWN));
+    bool has_source = c->protocol == PROTOCOL_TCP && c->tls == TLS_MUTUAL; /* ztunnel's */
+    assert_true(sv_eq(c->source.workload, has_source ? SV("sleep") : IDENTITY_UNKNOWN));
     assert_int_equal(c->tls, cases[n].tls);
-    assert_int_equal(c->tls_basis, c->tls ? TLS_BASIS_INFERRED : TLS_BASIS_NONE);
+    assert_int_equal(c->tls_basis, has_source ? TLS_BASIS_REPORTED
+                                   : c->tls   ? TLS_BASIS_INFERRED
+                                              : TLS_BASIS_NONE);
     assert_int_equal(c->start_ns, INT64_C(1767323045678000000));
 }
 
@@ -115,6 +135,31 @@ static void test_lines(void **state)
         assert_int_equal(b->calls_len, 1);
         check_call(&b->calls[0], n);
     }
+}
+
+static void test_ztunnel(void **state)
+{
+    (void)state;
+    struct limits lim = limits_for(LIMIT_BODY_BYTES);
+    static const char lines[] = ZTUNNEL_OUT
+        "\n" ZTUNNEL_REFUSED "\n"
+        "{\"level\":\"info\",\"time\":\"2026-01-02T03:04:05.690Z\",\"scope\":\"access\","
+        "\"message\":"
+        "\"connection complete\",\"src.addr\":\"10.0.0.1:2\",\"src.workload\":\"a-b\",\"dst.addr\":"
+        "\"10.0.0.2:3\",\"direction\":\"inbound\",\"bytes_sent\":1,\"bytes_recv\":2,\"duration\":"
+        "\"1ms\"}\n" ZTUNNEL "direction=sideways duration=\"1ms\"\n" ZTUNNEL
+        "direction=inbound duration=\"1s\"\n" ZTUNNEL "direction=inbound bytes_sent=many\n";
+    AUTO_FREE(batch) b = batch_new();
+    assert_int_equal(envoy_lines_decode(SV(lines), b, &lim, NULL), 0);
+    assert_int_equal(b->calls_len, 3);
+    assert_int_equal(b->rejected, 3);
+    assert_non_null(strstr(b->first_rejection.why, "direction is 'sideways'"));
+    assert_true(sv_eq(b->calls[0].source.principal, SV("spiffe://cluster.local/ns/bar/sa/sleep")));
+    assert_true(sv_eq(b->calls[0].destination.service, SV("hello")));
+    assert_true(sv_eq(b->calls[0].upstream_host, SV("10.244.0.29:5000")));
+    assert_true(sv_contains(b->calls[1].response_code_details, SV("deadline")));
+    assert_int_equal(b->calls[2].bytes_received, 2);
+    assert_true(sv_eq(b->calls[2].source.workload, SV("a-b")));
 }
 
 static void test_user_agent_may_hold_anything(void **state)
@@ -326,6 +371,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_ztunnel),
         cmocka_unit_test(test_user_agent_may_hold_anything),
         cmocka_unit_test(test_bad_lines),
         cmocka_unit_test(test_who),
