@@ -18,8 +18,9 @@
 #include <stdio.h>
 
 #define FORGET_NS   (3 * NS_PER_S)
-#define PACE_NS     (50 * NS_PER_MS) /* between two looks of the thread */
-#define PATIENCE_NS (2 * NS_PER_S)   /* for one that is being made; then it is made a second time */
+#define PACE_NS     (50 * NS_PER_MS)  /* between two looks of the thread */
+#define RENEW_NS    (350 * NS_PER_MS) /* early enough to be there before the old one is too old */
+#define PATIENCE_NS (2 * NS_PER_S) /* for one that is being made; then it is made a second time */
 
 enum { KEPT_LEN = 4, KEPT_BYTES_MAX = 8 << 20, REST = 10 };
 
@@ -174,7 +175,7 @@ static bool is_due(struct one *x, uint64_t generation, int64_t now_ns)
         return false;
     int64_t age_ns = now_ns - x->made_ns;
     bool is_stale = x->generation != generation || age_ns > BUCKET_NS / 2;
-    return is_stale && age_ns >= MIN(x->took_ns * REST, KEPT_MAX_AGE_NS / 2);
+    return is_stale && age_ns >= MIN(x->took_ns * REST, RENEW_NS);
 }
 
 /* Makes the nth anew. Under the lock, which is let go meanwhile. */

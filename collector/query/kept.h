@@ -9,7 +9,7 @@
 #include "query/api.h"
 
 #define KEPT_MIN_NS     (10 * NS_PER_MS)
-#define KEPT_MAX_AGE_NS (700 * NS_PER_MS)
+#define KEPT_MAX_AGE_NS (950 * NS_PER_MS) /* so that what has come is shown within a second */
 
 struct kept;
 /* Starts the thread. Gives; NULL: memory is out or there is no thread. api is borrowed. */

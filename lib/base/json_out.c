@@ -86,18 +86,21 @@ static uint64_t special_bytes(uint64_t v)
 /* Nearly all texts are printable ASCII without quotes: one check, one copy. */
 static bool is_plain(struct sv s)
 {
-    uint64_t special = 0, word;
-    size_t i = 0;
-    for (; i + sizeof(word) <= s.len; i += sizeof(word)) {
-        memcpy(&word, s.p + i, sizeof(word));
-        special |= special_bytes(word);
+    uint64_t special = 0, word = EACH('a'); /* plain ones fill it up */
+    if (s.len >= sizeof(word)) {
+        for (size_t i = 0; i + sizeof(word) <= s.len; i += sizeof(word)) {
+            memcpy(&word, s.p + i, sizeof(word));
+            special |= special_bytes(word);
+        }
+        memcpy(&word, s.p + s.len - sizeof(word), sizeof(word)); /* the rest, some of it again */
+    } else if (s.len >= 4) {
+        memcpy(&word, s.p, 4);
+        memcpy((char *)&word + 4, s.p + s.len - 4, 4);
+    } else {
+        for (size_t i = 0; i < s.len; i++)
+            memcpy((char *)&word + i, s.p + i, 1);
     }
-    if (i < s.len) {
-        word = EACH('a'); /* plain ones fill it up */
-        memcpy(&word, s.p + i, s.len - i);
-        special |= special_bytes(word);
-    }
-    return special == 0;
+    return (special | special_bytes(word)) == 0;
 }
 
 static void put_plain(struct buf *to, struct sv s)
