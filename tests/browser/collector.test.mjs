@@ -193,6 +193,33 @@ test("the page and the API agree on every edge", async () => {
     }
 });
 
+test("what is hidden goes from the map and the address, and a mistake is said", async () => {
+    const box = page.getByRole("searchbox", { name: "Hide nodes and edges" });
+    const all = page.locator(".edges tr[data-id]");
+    await box.fill("name = reviews and version = v3");
+    await box.press("Enter");
+    await eventually("one edge less", async () => (await all.count()) === TRAFFIC.length - 1);
+    assert.equal(await row(TRAFFIC[2]).count(), 0);
+    assert.equal(new URL(page.url()).searchParams.get("hide"), "name = reviews and version = v3");
+    await assertShown([TRAFFIC[0], TRAFFIC[1], TRAFFIC[3]]);
+    await box.fill("name ~ reviews");
+    await box.press("Enter");
+    await eventually("the mistake", async () =>
+        /byte \d+/.test(await page.locator("#hide-problem").innerText()),
+    );
+    assert.equal(await all.count(), TRAFFIC.length - 1, "the picture stays");
+    page.complaints = page.complaints.filter((text) => !/status of 400/.test(text));
+    await box.fill("ns = bookinfo");
+    await box.press("Enter");
+    await page.getByText("Nothing is left to show").waitFor();
+    await box.fill("");
+    await box.press("Enter");
+    await box.press("Escape"); // out of the box, so that keys are the page's again
+    await mapIsDrawn(page);
+    await assertShown(TRAFFIC);
+    assert.deepEqual(page.complaints, []);
+});
+
 test("the panel shows TLS, codes, flags and one of the failed requests", async () => {
     await page.keyboard.press("x");
     await page.locator(".panel").waitFor();

@@ -73,14 +73,15 @@ test("filter words that mean nothing are named, and the rest holds", () => {
 
 test("the view survives the way through the address", () => {
     const views = [
-        { window: "1m", query: "", selection: null, label: "auto" },
+        { window: "1m", query: "", hide: "", selection: null, label: "auto" },
         {
             window: "1h",
             query: "err>1% -redis",
+            hide: "virtual or (ns = a & b)",
             selection: { kind: "node", id: "demo/shop/cart & co" },
             label: "p99",
         },
-        { window: "5m", query: "", selection: { kind: "edge", id: "9d4c" }, label: "tls" },
+        { window: "5m", query: "", hide: "", selection: { kind: "edge", id: "9d4c" }, label: "tls" },
     ];
     for (const each of views) assert.deepEqual(url.viewOf(url.searchOf(each)), each);
     assert.deepEqual(url.viewOf("?t=9y&sel=nonsense&label=loud"), views[0]);

@@ -119,8 +119,29 @@ async function getJson<T>(path: string): Promise<T> {
     return (await answer.json()) as T;
 }
 
-export function getGraph(window: string): Promise<Graph> {
-    return getJson<Graph>(`/api/v1/graph?window=${encodeURIComponent(window)}`);
+/** What of the mesh is looked at. */
+export interface Wish {
+    window: string;
+    hide: string; // an expression; empty: nothing
+}
+
+function queryOf(wish: Wish): string {
+    const params = new URLSearchParams({ window: wish.window });
+    if (wish.hide) params.set("hide", wish.hide);
+    return params.toString();
+}
+
+export function getGraph(wish: Wish): Promise<Graph> {
+    return getJson<Graph>(`/api/v1/graph?${queryOf(wish)}`);
+}
+
+/** What is wrong with the expression; empty when nothing is, or nobody answers. */
+export async function problemOf(hide: string): Promise<string> {
+    const path = `/api/v1/graph?limit=1&${queryOf({ window: "10s", hide })}`;
+    const answer = await fetch(path).catch(() => null);
+    if (answer?.status !== 400) return "";
+    const body = (await answer.json().catch(() => null)) as { error?: { message?: string } } | null;
+    return body?.error?.message ?? "the collector does not understand it";
 }
 
 export function getHistory(edgeId: string, window: string): Promise<{ points: HistoryPoint[] }> {
@@ -171,14 +192,14 @@ export class Live {
     private delayS = RETRY_FIRST_S;
 
     constructor(
-        private readonly window: string,
+        private readonly wish: Wish,
         private readonly watcher: LiveWatcher,
     ) {}
 
     start(): void {
         this.close();
         this.watcher.onState("connecting");
-        const url = `/api/v1/live?window=${encodeURIComponent(this.window)}`;
+        const url = `/api/v1/live?${queryOf(this.wish)}`;
         const stream = new EventSource(url);
         this.stream = stream;
         stream.addEventListener("graph", (message) => {
@@ -215,7 +236,7 @@ export class Live {
         this.watcher.onState("retrying", delayS, "the live stream broke off");
         const timer = window.setTimeout(() => this.start(), delayS * 1000);
         this.timer = timer;
-        getGraph(this.window).then(
+        getGraph(this.wish).then(
             (graph) => {
                 if (this.timer === timer) this.watcher.onGraph(graph);
             },

@@ -106,7 +106,7 @@ function useKeys(actions: Actions): void {
             if (event.ctrlKey || event.metaKey || event.altKey) return;
             const target = event.target as HTMLElement;
             if (target.closest("input, select, textarea, dialog")) {
-                if (event.key === "Escape" && target.id === "filter") target.blur();
+                if (event.key === "Escape" && target.closest("[role=search], .hide")) target.blur();
                 return;
             }
             // Space presses the focused button, as everywhere.
@@ -195,7 +195,7 @@ function Lost({ live }: { live: LiveGraph }) {
 function App() {
     const { view, change } = useView();
     const { theme, themeKey, choose } = useTheme();
-    const live = useLiveGraph(view.window);
+    const live = useLiveGraph(view.window, view.hide);
     const mesh = useMemo(() => (live.graph ? meshOf(live.graph) : null), [live.graph]);
     const query = useMemo(() => parseQuery(view.query), [view.query]);
     const { byKeyboard, said, say, select, closePanel } = useSelecting(mesh, change);
@@ -231,6 +231,7 @@ function App() {
                     <NoMap
                         hasGraph={mesh !== null}
                         window={view.window}
+                        hide={view.hide}
                         why={live.why}
                         retryInSeconds={live.retryInSeconds}
                     />

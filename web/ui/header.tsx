@@ -1,5 +1,6 @@
 // header.tsx - the bar at the top: name, filter, mTLS count, window, live state, theme, help.
-import type { LiveState } from "./api.ts";
+import { useEffect, useState } from "preact/hooks";
+import { type LiveState, problemOf } from "./api.ts";
 import type { Query } from "./filter.ts";
 import type { Mesh } from "./mesh.ts";
 import { ClosedLock } from "./map/legend.tsx";
@@ -86,6 +87,36 @@ function Choice<T extends string>(props: {
     );
 }
 
+/** What the collector leaves out. It judges the expression, so it is asked before the map changes. */
+function HideBox({ hide, onHide }: { hide: string; onHide: (hide: string) => void }) {
+    const [problem, setProblem] = useState("");
+    useEffect(() => setProblem(""), [hide]);
+    const choose = async (text: string) => {
+        const found = text ? await problemOf(text) : "";
+        setProblem(found);
+        if (!found) onHide(text);
+    };
+    return (
+        <form class="hide" onSubmit={(event) => event.preventDefault()}>
+            <input
+                type="search"
+                id="hide"
+                value={hide}
+                placeholder="Hide:  virtual or ns = kube-system"
+                aria-label="Hide nodes and edges"
+                aria-invalid={problem !== ""}
+                aria-describedby="hide-problem"
+                spellcheck={false}
+                autocomplete="off"
+                onChange={(event) => void choose(event.currentTarget.value.trim())}
+            />
+            <span id="hide-problem" class="problem" role="alert">
+                {problem}
+            </span>
+        </form>
+    );
+}
+
 export function Header(props: Props) {
     const { view, live, theme } = props;
     const nextTheme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!;
@@ -111,6 +142,7 @@ export function Header(props: Props) {
                     {props.query.problems[0] ?? ""}
                 </span>
             </form>
+            <HideBox hide={view.hide} onHide={(hide) => props.onView({ hide })} />
             <MtlsChip
                 mesh={props.mesh}
                 isOn={view.query.split(/\s+/).includes(MTLS_WORD)}

@@ -56,6 +56,10 @@ export function Help({ onClose }: { onClose: () => void }) {
                 <section>
                     <h3>Filter words, joined by “and”</h3>
                     <List rows={FILTERS} />
+                    <p>
+                        “Hide” takes Kiali's expressions, such as{" "}
+                        <kbd>virtual or rt &gt; 1000</kbd>: the collector leaves those out.
+                    </p>
                     <h3>Lines and locks</h3>
                     <Legend />
                     <p>

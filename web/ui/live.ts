@@ -12,19 +12,20 @@ export interface LiveGraph {
 }
 
 /** The stream is closed while the tab is hidden, and takes up with a whole graph afterwards. */
-export function useLiveGraph(window: WindowName): LiveGraph {
+export function useLiveGraph(window: WindowName, hide: string): LiveGraph {
     const [graph, setGraph] = useState<Graph | null>(null);
     const [state, setState] = useState<LiveState>("connecting");
     const [trouble, setTrouble] = useState({ retryInSeconds: 0, why: "" });
     const [isPaused, setPaused] = useState(false);
-    const shownWindow = useRef<WindowName | null>(null);
+    const shown = useRef<string | null>(null);
 
     useEffect(() => {
+        const wish = { window, hide };
         const onGraph = (next: Graph) => {
-            shownWindow.current = window;
+            shown.current = JSON.stringify(wish);
             setGraph(next);
         };
-        const live = new Live(window, {
+        const live = new Live(wish, {
             onGraph,
             onState: (next, retryInSeconds = 0, why = "") => {
                 setState(next);
@@ -34,8 +35,8 @@ export function useLiveGraph(window: WindowName): LiveGraph {
         const follow = () => (document.hidden ? live.close() : live.start());
         if (isPaused) {
             live.pause();
-            // Paused means the picture stands still; another window is another picture.
-            if (shownWindow.current !== window) getGraph(window).then(onGraph, () => {});
+            // Paused means the picture stands still; another wish is another picture.
+            if (shown.current !== JSON.stringify(wish)) getGraph(wish).then(onGraph, () => {});
         } else {
             follow();
             document.addEventListener("visibilitychange", follow);
@@ -44,7 +45,7 @@ export function useLiveGraph(window: WindowName): LiveGraph {
             document.removeEventListener("visibilitychange", follow);
             live.close();
         };
-    }, [window, isPaused]);
+    }, [window, hide, isPaused]);
 
     return { graph, state, ...trouble, toggle: () => setPaused((paused) => !paused) };
 }

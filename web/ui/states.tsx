@@ -58,12 +58,25 @@ function Empty({ window }: { window: WindowName }) {
     );
 }
 
+function Hidden({ hide }: { hide: string }) {
+    return (
+        <div class="state">
+            <h2>Nothing is left to show</h2>
+            <p>
+                What is not <code>{hide}</code> has had no traffic in this window.
+            </p>
+        </div>
+    );
+}
+
 export function NoMap(props: {
     hasGraph: boolean;
     window: WindowName;
+    hide: string;
     why: string;
     retryInSeconds: number;
 }) {
+    if (props.hasGraph && props.hide) return <Hidden hide={props.hide} />;
     if (props.hasGraph) return <Empty window={props.window} />;
     if (props.why) return <Failed why={props.why} retryInSeconds={props.retryInSeconds} />;
     return <Waiting />;

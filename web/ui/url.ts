@@ -1,6 +1,6 @@
 // url.ts - what is looked at, as the address of the page; so every view can be sent to somebody.
 //
-//   /?t=5m&q=mtls:off&sel=edge:9d4c1b7a5e3f2086&label=p99
+//   /?t=5m&q=mtls:off&hide=virtual&sel=edge:9d4c1b7a5e3f2086&label=p99
 //
 // Choosing something makes a step that the Back button undoes; typing does not.
 
@@ -15,6 +15,7 @@ export type Selection = { kind: "edge" | "node"; id: string } | null;
 export interface View {
     window: WindowName;
     query: string;
+    hide: string; // an expression of the API's filter language; empty: nothing
     selection: Selection;
     label: LabelKind;
 }
@@ -28,6 +29,7 @@ export function viewOf(search: string): View {
     return {
         window: oneOf(WINDOWS, params.get("t"), "1m"),
         query: params.get("q") ?? "",
+        hide: params.get("hide") ?? "",
         selection: chosen ? { kind: chosen[1] as "edge" | "node", id: chosen[2]! } : null,
         label: oneOf(LABELS, params.get("label"), "auto"),
     };
@@ -37,6 +39,7 @@ export function searchOf(view: View): string {
     const params = new URLSearchParams();
     if (view.window !== "1m") params.set("t", view.window);
     if (view.query) params.set("q", view.query);
+    if (view.hide) params.set("hide", view.hide);
     if (view.selection) params.set("sel", `${view.selection.kind}:${view.selection.id}`);
     if (view.label !== "auto") params.set("label", view.label);
     const text = params.toString();
