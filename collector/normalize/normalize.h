@@ -23,9 +23,11 @@ enum peer_kind {
 };
 
 struct span_facts {
-    struct identity who;     /* no part is empty */
-    struct sv instance;      /* service.instance.id or host.name; empty: not said */
-    bool is_who_of_resource; /* who follows from the resource and whether emitter is PROXY */
+    struct identity who; /* no part is empty */
+    /* Where the caller may keep its own copy of who, for as long as the batch lives: NULL at first, the
+     * same place for all spans with that sender. NULL: who does not follow from the resource. */
+    const struct identity **kept_who;
+    struct sv instance; /* service.instance.id or host.name; empty: not said */
     enum emitter emitter;
     enum span_kind kind; /* span.kind attribute where the field itself says nothing */
     enum protocol protocol;
@@ -36,26 +38,49 @@ struct span_facts {
     uint64_t bytes_received, bytes_sent;
     struct tls_evidence tls;
     uint32_t resends; /* how often it was sent again; 1 for a span that is itself a repetition */
-    enum peer_kind peer_kind;
-    struct sv peer;           /* its name; empty with PEER_NONE */
-    struct sv peer_namespace; /* empty when not known */
+};
+struct span_peer {
+    enum peer_kind kind;
+    struct sv name;      /* empty with PEER_NONE */
+    struct sv namespace; /* empty when not known */
 };
 
 /* The text that stands in response_flags when a span that has no response code says ERROR. */
 #define SPAN_ERROR_FLAG SV("error")
 
-/* What the spans of one export share is worked out once a resource. One thread owns it; no memory
- * of its own. */
+enum { NORMALIZER_RESOURCES = 16, NORMALIZER_ORDERS = 64 };
+/* What spans share is worked out once: for those of a resource what that says, for those with the same
+ * keys where what is known stands. A request holds a few of both; more take each other's place, or
+ * are asked one by one. One thread owns it; no memory of its own. */
 struct normalizer {
     struct semconv names;
-    const struct resource *resource; /* the last span's, NULL at first */
-    struct roles resource_roles;
+    struct normalizer_resource {
+        const struct resource *of; /* NULL: free */
+        struct roles roles;
+        struct identity
+            who[2]; /* of an application, of a proxy; cluster.len 0: not worked out yet */
+        const struct identity *kept_who[2];
+    } resources[NORMALIZER_RESOURCES];
+    struct normalizer_order {
+        const struct key_order *of; /* NULL: free */
+        bool has_places;
+        struct role_places places;
+    } orders[NORMALIZER_ORDERS];
+    struct roles roles; /* of the last span */
 };
 void normalizer_init(struct normalizer *n);
-/* Before resources it has seen are freed. */
+/* Before the batch it has seen is freed. */
 void normalizer_forget(struct normalizer *n);
 
 void span_facts_of(struct normalizer *n, const struct span *s, struct span_facts *ret_facts);
+/* Of the span that span_facts_of() was asked about last: whether it is of a database, which never sends
+ * spans of its own. */
+static inline bool span_is_of_database(const struct normalizer *n)
+{
+    return n->roles.played & (ROLE_BIT(ROLE_DB_NAME) | ROLE_BIT(ROLE_DB_SYSTEM));
+}
+/* ... and whom it names; f is what was said of it. */
+struct span_peer span_peer_of(const struct normalizer *n, const struct span_facts *f);
 /* The node that others speak of and that says nothing itself: workload and service are name, the
  * version stays "unknown", by which a virtual node is recognized. */
 struct identity identity_of_peer(struct sv name, struct sv namespace);

@@ -2,7 +2,8 @@
  *
  * Two dozen questions are asked of each span, most with several possible names. Searching the
  * attributes once for each name would compare hundreds of strings; instead each attribute is
- * looked up once by a hash of its ends, and the best rank for a role stays. */
+ * looked up once by a hash of its ends, and the best rank for a role stays. Where a batch says that its
+ * spans have the same keys, the looking up is done for the first of them (role_places). */
 #include "normalize/semconv.h"
 
 struct row {
@@ -19,17 +20,10 @@ static const struct row rows[] = {
 
 _Static_assert(NELEMS(rows) < SEMCONV_SLOTS / 2, "chains stay short, and 255 rows fit in a byte");
 
-static uint32_t load32(const char *p)
-{
-    uint32_t v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
 /* Both ends and the length tell nearly all names apart, ours and those we do not know. */
 static size_t slot_of(struct sv name)
 {
-    uint64_t ends = load32(name.p) | (uint64_t)load32(name.p + name.len - 4) << 32;
+    uint64_t ends = sv_load32(name.p) | (uint64_t)sv_load32(name.p + name.len - 4) << 32;
     return (ends + name.len) * UINT64_C(0x9e3779b97f4a7c15) >> 56 & (SEMCONV_SLOTS - 1);
 }
 
@@ -50,54 +44,70 @@ static const struct row *row_find(const struct semconv *names, struct sv name)
     if (name.len < SEMCONV_NAME_MIN)
         return NULL;
     for (size_t at = slot_of(name); names->row[at]; at = (at + 1) & (SEMCONV_SLOTS - 1))
-        if (sv_eq(rows[names->row[at] - 1].name, name))
+        if (sv_same(rows[names->row[at] - 1].name, name))
             return &rows[names->row[at] - 1];
     return NULL;
 }
 
-static bool says_something(const struct value *v)
+static inline bool says_something(const struct value *v)
 {
     return v->type != VALUE_EMPTY && (v->type != VALUE_STR || v->str.len > 0);
 }
 
-static void take_role(struct roles *to, enum role role, const struct value *v, uint8_t rank)
+static inline void take_role(struct roles *to, unsigned role, const struct value *v, unsigned rank)
 {
-    if (to->value[role] && to->rank[role] <= rank)
+    if (to->value[role] && to->rank[role] <= 2 * rank)
         return;
     to->value[role] = v;
-    to->rank[role] = rank;
+    to->rank[role] = (uint8_t)(2 * rank);
     to->played |= ROLE_BIT(role);
 }
 
-void roles_add(const struct semconv *names, struct roles *to, const struct attrs *a)
+uint64_t roles_add(const struct semconv *names, struct roles *to, const struct attrs *a)
 {
+    uint64_t said = 0;
     for (uint32_t i = 0; i < a->len; i++) {
         const struct row *row = row_find(names, a->list[i].key);
-        if (row && says_something(&a->list[i].value))
-            take_role(to, row->role, &a->list[i].value, row->rank);
+        if (!row || !says_something(&a->list[i].value))
+            continue;
+        take_role(to, row->role, &a->list[i].value, row->rank);
+        said |= ROLE_BIT(row->role);
     }
+    return said;
 }
 
-void roles_join(struct roles *to, const struct roles *more)
+void roles_give_way(struct roles *r)
 {
-    for (uint64_t left = more->played; left; left &= left - 1) {
-        enum role role = (enum role)__builtin_ctzll(left);
-        take_role(to, role, more->value[role], more->rank[role]);
-    }
+    for (size_t i = 0; i < ROLES_LEN; i++)
+        r->rank[i] |= 1;
 }
 
-struct sv roles_str(const struct roles *r, enum role role)
+bool role_places_of(const struct semconv *names, const struct attrs *a,
+                    struct role_places *ret_places)
 {
-    const struct value *v = r->value[role];
-    return v && v->type == VALUE_STR ? v->str : SV_NONE;
+    ret_places->len = 0;
+    for (uint32_t i = 0; i < a->len; i++) {
+        const struct row *row = row_find(names, a->list[i].key);
+        if (!row)
+            continue;
+        if (ret_places->len == ROLE_PLACES_MAX || i > UINT16_MAX)
+            return false;
+        ret_places->list[ret_places->len++] = (struct role_place){ (uint16_t)i, (uint8_t)row->role,
+                                                                   row->rank };
+    }
+    return true;
 }
 
-bool roles_int(const struct roles *r, enum role role, int64_t *ret_v)
+uint64_t roles_add_at(const struct role_places *p, struct roles *to, const struct attr *list)
 {
-    const struct value *v = r->value[role];
-    if (v && v->type == VALUE_INT) {
-        *ret_v = v->integer;
-        return true;
+    uint64_t said = 0;
+    for (uint32_t i = 0; i < p->len; i++) {
+        const struct role_place *place = &p->list[i];
+        const struct value *v = &list[place->at].value;
+        if (!says_something(v))
+            continue;
+        take_role(to, place->role, v, place->rank);
+        said |= ROLE_BIT(place->role);
     }
-    return v && v->type == VALUE_STR && sv_to_i64(v->str, ret_v);
+    return said;
 }

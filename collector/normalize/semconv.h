@@ -66,17 +66,47 @@ void semconv_init(struct semconv *names);
 /* The attribute that counts for each role; borrowed from the span. */
 struct roles {
     const struct value *value[ROLES_LEN]; /* NULL: nothing played it */
-    uint8_t rank[ROLES_LEN];
-    uint64_t played; /* ROLE_BITs of those that are not NULL */
+    uint8_t rank[ROLES_LEN];              /* doubled; odd after roles_give_way() */
+    uint64_t played;                      /* ROLE_BITs of those that are not NULL */
 };
 
-/* Adds the attributes of a to *to (all-zero at first). Empty texts play no role. */
-void roles_add(const struct semconv *names, struct roles *to, const struct attrs *a);
-/* Adds what roles_add() made of other attributes; of equal rank those in *to stay. */
-void roles_join(struct roles *to, const struct roles *more);
+/* Adds the attributes of a to *to (all-zero at first). Empty texts play no role. The ROLE_BITs of what
+ * they say, whether it counts or not. */
+uint64_t roles_add(const struct semconv *names, struct roles *to, const struct attrs *a);
+/* What is added from now on counts before what is there already of the same rank. */
+void roles_give_way(struct roles *r);
+
+/* Where lists of attributes with the same keys have those that are known. */
+struct role_place {
+    uint16_t at; /* index in the list */
+    uint8_t role, rank;
+};
+enum { ROLE_PLACES_MAX = 24 };
+struct role_places {
+    struct role_place list[ROLE_PLACES_MAX];
+    uint32_t len;
+};
+/* False when there are too many; then there is only roles_add(). */
+bool role_places_of(const struct semconv *names, const struct attrs *a,
+                    struct role_places *ret_places);
+/* As roles_add() of a list with the keys that the places were made from. */
+uint64_t roles_add_at(const struct role_places *p, struct roles *to, const struct attr *list);
+
 /* The role's text, empty when it is missing or no text. */
-struct sv roles_str(const struct roles *r, enum role role);
+static inline struct sv roles_str(const struct roles *r, enum role role)
+{
+    const struct value *v = r->value[role];
+    return v && v->type == VALUE_STR ? v->str : SV_NONE;
+}
 /* The role's number, also from text (Envoy sends every attribute as text); false when neither. */
-bool roles_int(const struct roles *r, enum role role, int64_t *ret_v);
+static inline bool roles_int(const struct roles *r, enum role role, int64_t *ret_v)
+{
+    const struct value *v = r->value[role];
+    if (v && v->type == VALUE_INT) {
+        *ret_v = v->integer;
+        return true;
+    }
+    return v && v->type == VALUE_STR && sv_to_i64(v->str, ret_v);
+}
 
 #endif

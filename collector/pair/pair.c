@@ -36,11 +36,7 @@ enum { FLAG_SAMPLED = 0x1, FLAGS_ARE_SET = 0x300 };
 
 struct pairer {
     struct normalizer normalizer;
-    struct {
-        const struct resource *of;
-        bool is_proxy;
-        const struct identity *who;
-    } sender; /* of the last span whose resource alone said who it was; for one batch */
+    struct span_facts facts; /* of the span that is being added */
     struct halves halves;
     struct identities identities;
     struct tls_saids saids;
@@ -233,8 +229,24 @@ static void emit_pair(struct pairer *p, const struct half *calling, const struct
     emit(p, &c, &half);
 }
 
+/* Whom the span that is being added names, into h; only asked where it matters. -1 when memory is out. */
+static int name_peer(struct pairer *p, struct half *h)
+{
+    struct span_peer peer = span_peer_of(&p->normalizer, &p->facts);
+    if (peer.kind == PEER_NONE)
+        return 0;
+    struct identity who = identity_of_peer(peer.name, peer.namespace);
+    h->peer = identities_get(&p->identities, &who);
+    if (h->peer)
+        return 0;
+    count(p, &p->stats.lost);
+    return -1;
+}
+
 static void wait_for_other(struct pairer *p, struct half *h)
 {
+    if (name_peer(p, h) < 0)
+        return;
     if (halves_is_full(&p->halves)) {
         count(p, &p->stats.evicted);
         give_up_oldest(p, true, h->received_ns);
@@ -321,14 +333,15 @@ void pairer_beside_record(struct pairer *p, const struct call *c, bool is_counte
         count(p, &p->stats.lost);
 }
 
-static void add_calling(struct pairer *p, struct half *h, const struct span *s,
-                        enum peer_kind peer_kind)
+static void add_calling(struct pairer *p, struct half *h, const struct span *s)
 {
     if (h->emitter != EMITTER_APP && span_id_is_set(s->parent_id))
         take_over(p, &h->trace, &s->parent_id, true, h->who);
     if (is_beside_proxy(p, h, &h->own))
         return;
-    if (peer_kind == PEER_DATABASE && h->peer) { /* nothing will come from the other side */
+    if (span_is_of_database(&p->normalizer) && name_peer(p, h) < 0)
+        return;
+    if (h->peer) { /* nothing will come from the other side */
         judge_alone(p, h, UNPAIRED_NO_CALLEE, h->received_ns);
         return;
     }
@@ -347,12 +360,14 @@ static void add_calling(struct pairer *p, struct half *h, const struct span *s,
     wait_for_other(p, h);
 }
 
-static void add_root(struct pairer *p, const struct half *h)
+static void add_root(struct pairer *p, struct half *h)
 {
     if (h->emitter == EMITTER_TULLE_PROXY) {
         count(p, &p->stats.covered);
         return;
     }
+    if (name_peer(p, h) < 0)
+        return;
     struct identity user = identity_of_peer(PAIR_USER, SV_NONE);
     struct call c = call_of_half(h, h->peer ? h->peer : &user, aliases_who(&p->aliases, h));
     count(p, &p->stats.roots);
@@ -394,29 +409,27 @@ static void set_key(struct half *h, const struct span *s)
     }
 }
 
-static const struct identity *sender_of(struct pairer *p, const struct span *s,
-                                        const struct span_facts *f)
+static const struct identity *sender_of(struct pairer *p, const struct span_facts *f)
 {
-    bool is_proxy = f->emitter == EMITTER_PROXY;
-    if (!f->is_who_of_resource)
+    if (!f->kept_who)
         return identities_get(&p->identities, &f->who);
-    if (p->sender.of != s->resource || p->sender.is_proxy != is_proxy || !p->sender.who) {
-        p->sender.of = s->resource;
-        p->sender.is_proxy = is_proxy;
-        p->sender.who = identities_get(&p->identities, &f->who);
-    }
-    return p->sender.who;
+    if (!*f->kept_who)
+        *f->kept_who = identities_get(&p->identities, &f->who);
+    return *f->kept_who;
 }
 
-static int half_of(struct pairer *p, const struct span *s, const struct span_facts *f,
-                   int64_t received_ns, struct half *ret_half)
+/* Of p->facts. */
+static int half_of(struct pairer *p, const struct span *s, int64_t received_ns,
+                   struct half *ret_half)
 {
-    struct half h = {
+    const struct span_facts *f = &p->facts;
+    *ret_half = (struct half){
         .trace = s->trace_id,
         .own = s->span_id,
         .start_ns = s->start_ns,
         .duration_ns = f->duration_ns,
         .received_ns = received_ns,
+        .who = sender_of(p, f),
         .instance = f->instance.len ? hash_sv(f->instance) : 0,
         .bytes_received = f->bytes_received,
         .bytes_sent = f->bytes_sent,
@@ -431,46 +444,37 @@ static int half_of(struct pairer *p, const struct span *s, const struct span_fac
         .emitter = (uint8_t)f->emitter,
         .is_calling = f->kind == SPAN_KIND_CLIENT || f->kind == SPAN_KIND_PRODUCER,
         .is_unsampled = (s->flags & FLAGS_ARE_SET) && !(s->flags & FLAG_SAMPLED),
-        .has_failed = sv_eq(f->response_flags, SPAN_ERROR_FLAG),
+        .has_failed = sv_same(f->response_flags, SPAN_ERROR_FLAG),
     };
-    set_key(&h, s);
-    h.who = sender_of(p, s, f);
-    if (f->peer_kind != PEER_NONE) {
-        struct identity peer = identity_of_peer(f->peer, f->peer_namespace);
-        h.peer = identities_get(&p->identities, &peer);
-    }
-    if (!h.who || (f->peer_kind != PEER_NONE && !h.peer))
-        return -1;
-    *ret_half = h;
-    return 0;
+    set_key(ret_half, s);
+    return ret_half->who ? 0 : -1;
 }
 
-static void add_unidentified(struct pairer *p, const struct span *s, const struct span_facts *f,
-                             int64_t received_ns)
+static void add_unidentified(struct pairer *p, const struct span *s, int64_t received_ns)
 {
     struct half h;
     count(p, &p->stats.unidentified);
-    if (p->is_counted && half_of(p, s, f, received_ns, &h) == 0)
+    if (p->is_counted && half_of(p, s, received_ns, &h) == 0 && name_peer(p, &h) == 0)
         unpaired_add(&p->unpaired, &h, UNPAIRED_NO_ID, h.peer, received_ns);
 }
 
 static void add_span(struct pairer *p, const struct span *s, int64_t received_ns)
 {
-    struct span_facts f;
+    struct span_facts *f = &p->facts;
     struct half h;
     if (s->kind == SPAN_KIND_INTERNAL)
         return;
-    span_facts_of(&p->normalizer, s, &f);
-    if (f.kind == SPAN_KIND_UNSPECIFIED || f.kind == SPAN_KIND_INTERNAL)
+    span_facts_of(&p->normalizer, s, f);
+    if (f->kind == SPAN_KIND_UNSPECIFIED || f->kind == SPAN_KIND_INTERNAL)
         return;
     if (!trace_id_is_set(s->trace_id) || !span_id_is_set(s->span_id)) {
-        add_unidentified(p, s, &f, received_ns);
+        add_unidentified(p, s, received_ns);
         return;
     }
-    bool is_calling = f.kind == SPAN_KIND_CLIENT || f.kind == SPAN_KIND_PRODUCER;
+    bool is_calling = f->kind == SPAN_KIND_CLIENT || f->kind == SPAN_KIND_PRODUCER;
     bool is_repeated = false;
     if (marks_note(&p->told, &s->trace_id, &s->span_id, is_calling, &is_repeated) < 0 ||
-        (!is_repeated && half_of(p, s, &f, received_ns, &h) < 0)) {
+        (!is_repeated && half_of(p, s, received_ns, &h) < 0)) {
         count(p, &p->stats.lost);
         return;
     }
@@ -479,7 +483,7 @@ static void add_span(struct pairer *p, const struct span *s, int64_t received_ns
         return;
     }
     if (h.is_calling)
-        add_calling(p, &h, s, f.peer_kind);
+        add_calling(p, &h, s);
     else
         add_called(p, &h);
 }
@@ -491,7 +495,6 @@ void pairer_add(struct pairer *p, const struct span *spans, size_t n, int64_t re
     for (size_t i = 0; i < n; i++)
         add_span(p, &spans[i], received_ns);
     normalizer_forget(&p->normalizer); /* the batch and its resources go */
-    p->sender.of = NULL;
 }
 
 void pairer_expire(struct pairer *p, int64_t now_ns, bool is_counted)

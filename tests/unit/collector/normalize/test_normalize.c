@@ -1,4 +1,5 @@
 /* test_normalize.c - what spans of different makers say, read alike. */
+#include "../../../contract/random_batch.h"
 #include "../sample.h"
 #include "normalize/identity.h"
 #include "normalize/normalize.h"
@@ -61,8 +62,8 @@ static void assert_sv(struct sv got, const char *want)
         fail_msg("got \"%.*s\", want \"%s\"", SV_ARG(got), want);
 }
 
-static struct span_facts facts_of(struct span s, const struct attr *resource,
-                                  const struct attr *attrs)
+static struct span_facts all_facts_of(struct span s, const struct attr *resource,
+                                      const struct attr *attrs, struct span_peer *ret_peer)
 {
     struct resource r = { .attrs = attrs_of(resource) };
     struct span_facts f;
@@ -71,7 +72,18 @@ static struct span_facts facts_of(struct span s, const struct attr *resource,
     s.resource = &r;
     normalizer_init(&n);
     span_facts_of(&n, &s, &f);
+    *ret_peer = span_peer_of(&n, &f);
+    assert_int_equal(ret_peer->kind == PEER_DATABASE,
+                     span_is_of_database(&n) && ret_peer->name.len &&
+                         (f.kind == SPAN_KIND_CLIENT || f.kind == SPAN_KIND_PRODUCER));
     return f;
+}
+
+static struct span_facts facts_of(struct span s, const struct attr *resource,
+                                  const struct attr *attrs)
+{
+    struct span_peer peer;
+    return all_facts_of(s, resource, attrs, &peer);
 }
 
 static void test_who(void **state)
@@ -176,10 +188,11 @@ static void test_peer(void **state)
     for (size_t i = 0; i < NELEMS(peer_cases); i++) {
         const struct peer_case *c = &peer_cases[i];
         print_message("case: %s\n", c->name);
-        struct span_facts f = facts_of((struct span){ .kind = c->kind }, none, c->attrs);
-        assert_int_equal(f.peer_kind, c->peer_kind);
-        assert_sv(f.peer, c->peer);
-        assert_sv(f.peer_namespace, c->namespace);
+        struct span_peer peer;
+        (void)all_facts_of((struct span){ .kind = c->kind }, none, c->attrs, &peer);
+        assert_int_equal(peer.kind, c->peer_kind);
+        assert_sv(peer.name, c->peer);
+        assert_sv(peer.namespace, c->namespace);
     }
 }
 
@@ -349,7 +362,7 @@ static void test_shared_resource(void **state)
         span_facts_of(&n, &s, &f);
         assert_sv(f.who.service, cases[at].service);
         assert_sv(f.who.version, cases[at].version);
-        assert_int_equal(f.is_who_of_resource, cases[at].is_of_resource);
+        assert_int_equal(f.kept_who != NULL, cases[at].is_of_resource);
     }
     /* another batch may have its resource at the same place */
     struct attr renamed[ATTRS] = { TEXT("service.name", "basket") };
@@ -359,6 +372,79 @@ static void test_shared_resource(void **state)
     normalizer_forget(&n);
     span_facts_of(&n, &s, &f);
     assert_sv(f.who.service, "basket");
+}
+
+/* Attributes with names that mean something and names that do not, values of all kinds that may be
+ * empty; a key may come twice. The same keys come again with other values. */
+static struct attrs random_attrs(struct random_source *random, uint64_t keys, struct attr *list)
+{
+    static const char *const names[] = {
+#define SEMCONV(name, role, rank) name,
+#include "normalize/semconv.def"
+#undef SEMCONV
+        "a",
+        "user_agent",
+        "http.protocol",
+        "",
+    };
+    static const char *const texts[] = { "",      "-",    "7",
+                                         "proxy", "grpc", "tulle",
+                                         "a|b",   "x.y",  "outbound|80||svc.ns.svc.cluster.local" };
+    struct random_source of_keys = { keys };
+    struct attrs a = { list, (uint32_t)random_below(&of_keys, keys % 7 ? 12 : 60), 0 };
+    for (uint32_t i = 0; i < a.len; i++) {
+        struct value v = { .type = VALUE_STR };
+        v.str = sv_z(texts[random_below(random, NELEMS(texts))]);
+        if (random_below(random, 4) == 0)
+            v = (struct value){ .type = VALUE_INT, .integer = (int64_t)random_below(random, 600) };
+        else if (random_below(random, 16) == 0)
+            v.type = VALUE_EMPTY;
+        list[i] = (struct attr){ sv_z(names[random_below(&of_keys, NELEMS(names))]), v };
+    }
+    return a;
+}
+
+static void assert_same_facts(const struct span_facts *a, const struct span_facts *b)
+{
+    assert_true(identity_same_node(&a->who, &b->who) && sv_eq(a->who.service, b->who.service));
+    assert_true(sv_eq(a->instance, b->instance) && sv_eq(a->response_flags, b->response_flags));
+    assert_true(a->emitter == b->emitter && a->kind == b->kind && a->protocol == b->protocol);
+    assert_true(a->response_code == b->response_code && a->grpc_status == b->grpc_status);
+    assert_true(a->bytes_received == b->bytes_received && a->bytes_sent == b->bytes_sent);
+    assert_true(a->resends == b->resends && a->tls.state == b->tls.state);
+    assert_int_equal(a->kept_who != NULL, b->kept_who != NULL);
+}
+
+/* What is remembered of resources and of lists of keys changes nothing: each span is asked about by a
+ * normalizer that has seen many, and by a fresh one that knows nothing of orders of keys. */
+static void test_remembered(void **state)
+{
+    enum { RESOURCES = 40, ORDERS = NORMALIZER_ORDERS + 20, LIST = 60 };
+    static struct attr of_resources[RESOURCES][LIST], list[LIST];
+    static struct resource resources[RESOURCES];
+    static struct key_order orders[ORDERS];
+    static struct normalizer seasoned, fresh;
+    struct random_source random = { 7 };
+    (void)state;
+    normalizer_init(&seasoned);
+    for (size_t i = 0; i < RESOURCES; i++)
+        resources[i].attrs = random_attrs(&random, i, of_resources[i]);
+    for (unsigned i = 0; i < 20000; i++) {
+        struct span_facts a, b;
+        uint64_t keys = random_below(&random, ORDERS);
+        struct span s = { .kind = (enum span_kind)random_below(&random, 6),
+                          .attrs = random_attrs(&random, keys, list),
+                          .resource = &resources[random_below(&random, RESOURCES)] };
+        normalizer_init(&fresh);
+        span_facts_of(&fresh, &s, &b);
+        orders[keys].id = (uint32_t)keys;
+        orders[keys].len = s.attrs.len;
+        s.key_order = &orders[keys];
+        span_facts_of(&seasoned, &s, &a);
+        assert_same_facts(&a, &b);
+        struct span_peer x = span_peer_of(&seasoned, &a), y = span_peer_of(&fresh, &b);
+        assert_true(x.kind == y.kind && sv_eq(x.name, y.name) && sv_eq(x.namespace, y.namespace));
+    }
 }
 
 int main(void)
@@ -373,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_host),
         cmocka_unit_test(test_every_name),
         cmocka_unit_test(test_shared_resource),
+        cmocka_unit_test(test_remembered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
