@@ -2,15 +2,18 @@
  *
  * An edge is met thousands of times a second and made once, so its identities are copied once and
  * buckets point to it. What is not part of the key is a fact about the edge that may be learned
- * later: principals (the first proven one stays) and the host asked for (the last one). */
+ * later: principals (the first proven one stays) and the host asked for (the last one). Nearly every
+ * call is of an edge met a moment ago: those are found by comparing, without making a key. */
 #include "aggregate/known_edge.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 #define OTHER SV("other")
 
 void known_edges_init(struct known_edges *k, size_t max)
 {
-    *k = (struct known_edges){ .max = max };
+    memset(k, 0, sizeof(*k));
+    k->max = max;
 }
 
 static void pending_free(struct pending *p)
@@ -55,7 +58,7 @@ void known_edges_done(struct known_edges *k)
 
 static bool is_known(struct sv text)
 {
-    return text.len > 0 && !sv_eq(text, IDENTITY_UNKNOWN);
+    return text.len > 0 && !sv_same(text, IDENTITY_UNKNOWN);
 }
 
 static struct known_edge *edge_make(struct known_edges *k, const struct edge *wanted)
@@ -81,8 +84,10 @@ static struct known_edge *edge_find(struct known_edges *k, const struct edge *wa
 static void learn_principal(struct known_edges *k, struct identity *who, struct sv said,
                             struct sv seen)
 {
+    if (is_known(who->principal))
+        return;
     struct sv principal = is_known(said) ? said : seen;
-    if (is_known(who->principal) || !is_known(principal))
+    if (!is_known(principal))
         return;
     struct sv copy = arena_copy(&k->mem, principal);
     if (copy.p)
@@ -95,7 +100,7 @@ static void learn(struct known_edges *k, struct known_edge *e, const struct call
     learn_principal(k, &e->edge.destination, c->destination.principal,
                     c->destination_principal_seen);
     struct sv host = c->destination_service;
-    if (is_known(host) && host.len < HOST_SIZE && !sv_eq(host, e->edge.destination_service)) {
+    if (host.len < HOST_SIZE && !sv_same(host, e->edge.destination_service) && is_known(host)) {
         memcpy(e->host, host.p, host.len);
         e->edge.destination_service = sv_of(e->host, host.len);
     }
@@ -106,8 +111,36 @@ struct identity known_edge_other(void)
     return (struct identity){ OTHER, OTHER, OTHER, OTHER, OTHER, IDENTITY_UNKNOWN };
 }
 
+static uint64_t hash_node(uint64_t h, const struct identity *who)
+{
+    h = hash_ends(h, who->workload);
+    h = hash_ends(h, who->version);
+    return hash_ends(h, who->namespace);
+}
+
+/* Where the edge of c would be among those met last. */
+static struct known_edge **front_of(struct known_edges *k, const struct call *c)
+{
+    uint64_t h = hash_node(hash_node((uint64_t)c->protocol, &c->source), &c->destination);
+    return &k->front[h >> 51];
+}
+_Static_assert(KNOWN_EDGES_FRONT == 1 << (64 - 51), "what is left of the hash");
+
+static bool is_edge_of(const struct known_edge *e, const struct call *c)
+{
+    return e->edge.protocol == c->protocol && identity_same_node(&e->edge.source, &c->source) &&
+           identity_same_node(&e->edge.destination, &c->destination);
+}
+
 struct known_edge *known_edge_get(struct known_edges *k, const struct call *c, bool *ret_is_other)
 {
+    struct known_edge **front = front_of(k, c);
+    if (*front && is_edge_of(*front, c)) {
+        *ret_is_other = false;
+        learn(k, *front, c);
+        return *front;
+    }
+
     struct edge wanted = { c->source, c->destination, c->protocol, SV_NONE };
     struct known_edge *e = edge_find(k, &wanted);
     *ret_is_other = false;
@@ -121,8 +154,10 @@ struct known_edge *known_edge_get(struct known_edges *k, const struct call *c, b
         e = edge_make(k, &wanted);
     if (e && *ret_is_other)
         e->is_other = true;
-    if (e && !*ret_is_other)
+    if (e && !*ret_is_other) {
         learn(k, e, c);
+        *front = e;
+    }
     return e;
 }
 

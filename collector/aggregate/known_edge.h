@@ -25,6 +25,7 @@ struct known_edge {
     struct totals totals;
     struct row_told *told; /* TLS_STATES_LEN, for dialects.h; NULL until needed */
 };
+enum { KNOWN_EDGES_FRONT = 8192 };
 struct known_edges {
     struct map by_key;
     struct arena mem;
@@ -32,6 +33,7 @@ struct known_edges {
     struct known_edge *dirty;
     size_t max;
     size_t pending_len;
+    struct known_edge *front[KNOWN_EDGES_FRONT]; /* those met last, by a quick hash */
 };
 
 void known_edges_init(struct known_edges *k, size_t max);

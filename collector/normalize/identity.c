@@ -100,7 +100,7 @@ void identity_complete(struct identity *who)
     if (!who->service.len)
         who->service = who->workload;
     if (!who->version.len)
-        who->version = sv_eq(who->workload, unknown) ? unknown : SV("latest");
+        who->version = sv_same(who->workload, unknown) ? unknown : SV("latest");
     struct sv *parts[] = { &who->cluster, &who->namespace, &who->principal };
     for (size_t i = 0; i < NELEMS(parts); i++)
         if (!parts[i]->len)
@@ -134,7 +134,7 @@ struct sv service_of_host(struct sv host, struct sv *ret_namespace)
 void identity_of_host(struct identity *destination, struct sv host)
 {
     struct sv unknown = IDENTITY_UNKNOWN, namespace;
-    bool is_named = destination->workload.len && !sv_eq(destination->workload, unknown);
+    bool is_named = destination->workload.len && !sv_same(destination->workload, unknown);
     if (is_named || !host.len || sv_eq(host, unknown))
         return;
     struct sv name = service_of_host(host, &namespace), cluster = destination->cluster;

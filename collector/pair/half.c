@@ -31,9 +31,9 @@ bool halves_is_full(const struct halves *h)
 static uint32_t *slot_of(const struct halves *h, const struct trace_id *trace,
                          const struct span_id *key)
 {
-    uint64_t seed;
-    memcpy(&seed, key->b, sizeof(seed));
-    return &h->slots[hash_bytes(trace->b, sizeof(trace->b), seed) & (h->cap - 1)];
+    uint64_t id;
+    memcpy(&id, key->b, sizeof(id));
+    return &h->slots[hash_ids(trace->b, id) & (h->cap - 1)];
 }
 
 static void link_slot(struct halves *h, uint32_t at)

@@ -10,12 +10,14 @@
 /* Every part of the identity that stands for all beyond the limit. */
 #define IDENTITY_OTHER SV("other")
 
+enum { IDENTITIES_FRONT = 1024 };
 struct identities {
     struct arena mem;
     struct map by_key;
     struct buf key;        /* scratch */
     struct identity other; /* answer beyond max */
     size_t max;
+    const struct identity *front[IDENTITIES_FRONT]; /* of those asked for last, by a quick hash */
 };
 
 void identities_init(struct identities *in, size_t max);

@@ -34,7 +34,7 @@ static uint64_t mark_of(const struct trace_id *trace, const struct span_id *id, 
 {
     uint64_t seed;
     memcpy(&seed, id->b, sizeof(seed));
-    uint64_t mark = hash_bytes(trace->b, sizeof(trace->b), is_calling ? seed : ~seed);
+    uint64_t mark = hash_ids(trace->b, is_calling ? seed : ~seed);
     return mark ? mark : 1; /* 0 is an empty place */
 }
 
@@ -50,16 +50,16 @@ int marks_note(struct marks *m, const struct trace_id *trace, const struct span_
         m->slots = mem_zalloc(m->places * sizeof(*m->slots));
     if (!m->slots)
         return -1;
-    uint64_t mark = mark_of(trace, id, is_calling), next = mark;
+    uint64_t mark = mark_of(trace, id, is_calling);
     uint64_t *group = m->slots + group_of(m, mark);
-    *ret_was_there = false;
+    bool was_there = false;
     for (size_t i = 0; i < WAYS; i++)
-        *ret_was_there |= group[i] == mark;
-    for (size_t i = 0; i < WAYS && !*ret_was_there; i++) {
-        uint64_t moved = group[i];
-        group[i] = next;
-        next = moved;
-    }
+        was_there |= group[i] == mark;
+    *ret_was_there = was_there;
+    if (was_there)
+        return 0;
+    memmove(group + 1, group, (WAYS - 1) * sizeof(*group));
+    group[0] = mark;
     return 0;
 }
 

@@ -35,14 +35,17 @@ const struct tls_said *tls_said_get(struct tls_saids *s, const struct tls_eviden
     const struct sv texts[] = { e->version, e->cipher, e->source_principal,
                                 e->destination_principal };
     size_t bytes = 0;
+    for (size_t i = 0; i < NELEMS(texts); i++)
+        bytes += texts[i].len;
+    if (bytes == 0)
+        return NULL;
     buf_clear(&s->key);
     for (size_t i = 0; i < NELEMS(texts); i++) {
         uint32_t len = (uint32_t)texts[i].len;
         buf_append(&s->key, &len, sizeof(len));
         buf_put(&s->key, texts[i]);
-        bytes += texts[i].len;
     }
-    if (bytes == 0 || s->key.failed)
+    if (s->key.failed)
         return NULL;
     struct tls_said *said = map_get(&s->by_text, buf_sv(&s->key));
     if (said || s->by_text.len >= SAID_MAX)

@@ -11,4 +11,34 @@ static inline uint64_t hash_sv(struct sv s)
     return hash_bytes(s.p, s.len, 0);
 }
 
+/* Two numbers into one: the halves of their product. */
+static inline uint64_t hash_mix(uint64_t a, uint64_t b)
+{
+    __extension__ unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+/* 24 bytes, which are nearly random already: a trace id and one of its spans. */
+static inline uint64_t hash_ids(const uint8_t trace[16], uint64_t span)
+{
+    uint64_t a, b;
+    memcpy(&a, trace, sizeof(a));
+    memcpy(&b, trace + 8, sizeof(b));
+    return hash_mix(hash_mix(a ^ UINT64_C(0xa0761d6478bd642f), b ^ UINT64_C(0xe7037ed1a0b428db)) ^
+                        UINT64_C(0x8ebc6af09c88c6e3),
+                    span ^ UINT64_C(0x589965cc75374cc3));
+}
+/* Adds the length and both ends of s to h. For a cache in front of a real lookup: what differs in
+ * the middle only shares a place. */
+static inline uint64_t hash_ends(uint64_t h, struct sv s)
+{
+    uint64_t ends;
+    if (s.len >= 8)
+        ends = sv_load64(s.p) + 3 * sv_load64(s.p + s.len - 8);
+    else if (s.len >= 4)
+        ends = sv_load32(s.p) | (uint64_t)sv_load32(s.p + s.len - 4) << 32;
+    else
+        ends = s.len ? (uint8_t)s.p[0] | (uint64_t)(uint8_t)s.p[s.len - 1] << 8 : 0;
+    return (h ^ ends ^ s.len << 57) * UINT64_C(0x9e3779b97f4a7c15) + (h >> 29);
+}
+
 #endif

@@ -28,7 +28,7 @@ struct hist {
 /* Rounded up, so that a histogram that spreads index by index seldom moves. */
 static inline size_t hist_room(uint32_t len)
 {
-    return ((size_t)len + 7) / 8 * 8;
+    return ((size_t)len + 15) / 16 * 16;
 }
 
 void hist_done(struct hist *h);

@@ -17,8 +17,19 @@ struct span_id {
     uint8_t b[8]; /* all zero: none */
 };
 
-bool trace_id_is_set(struct trace_id id);
-bool span_id_is_set(struct span_id id);
+static inline bool trace_id_is_set(struct trace_id id)
+{
+    uint64_t a, b;
+    memcpy(&a, id.b, sizeof(a));
+    memcpy(&b, id.b + sizeof(a), sizeof(b));
+    return (a | b) != 0;
+}
+static inline bool span_id_is_set(struct span_id id)
+{
+    uint64_t a;
+    memcpy(&a, id.b, sizeof(a));
+    return a != 0;
+}
 static inline bool trace_id_eq(struct trace_id a, struct trace_id b)
 {
     return memcmp(a.b, b.b, sizeof(a.b)) == 0;

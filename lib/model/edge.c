@@ -28,7 +28,7 @@ static enum code_class code_class_of(uint16_t code)
 static struct flag_count *find_flag(struct edge_cell *cell, struct sv flag)
 {
     for (uint32_t i = 0; i < cell->flags_len; i++)
-        if (sv_eq(sv_z(cell->flags[i].flag), flag))
+        if (sv_same(sv_z(cell->flags[i].flag), flag))
             return &cell->flags[i];
     return NULL;
 }
@@ -80,6 +80,14 @@ static int64_t earlier_expiry(int64_t a_ns, int64_t b_ns)
     return MIN(a_ns, b_ns);
 }
 
+/* Nearly always it is there already. */
+static inline void keep_name(char *to, size_t size, struct sv name)
+{
+    if (name.len < size && to[name.len] == '\0' && sv_same(sv_of(to, name.len), name))
+        return;
+    (void)sv_to_z(name, to, size);
+}
+
 /* Exemplars and TLS names follow the newest call; "newest" is judged before last_ns moves. */
 static void keep_facts(struct edge_cell *cell, const struct call *c, bool is_error)
 {
@@ -91,9 +99,9 @@ static void keep_facts(struct edge_cell *cell, const struct call *c, bool is_err
             cell->error_trace = c->trace_id;
     }
     if (c->tls_version.len && (is_newest || !cell->tls_version[0]))
-        (void)sv_to_z(c->tls_version, cell->tls_version, sizeof(cell->tls_version));
+        keep_name(cell->tls_version, sizeof(cell->tls_version), c->tls_version);
     if (c->tls_cipher.len && (is_newest || !cell->tls_cipher[0]))
-        (void)sv_to_z(c->tls_cipher, cell->tls_cipher, sizeof(cell->tls_cipher));
+        keep_name(cell->tls_cipher, sizeof(cell->tls_cipher), c->tls_cipher);
     cell->cert_expiry_ns = earlier_expiry(cell->cert_expiry_ns, c->peer_cert_expiry_ns);
     if (c->tls == TLS_PLAINTEXT) {
         struct edge_moment here = { c->start_ns, c->trace_id };
@@ -129,7 +137,8 @@ int edge_cell_add(struct edge_cell *cell, const struct call *c)
     add_capped(&cell->resends, c->resends);
     add_capped(&cell->bytes_received, c->bytes_received);
     add_capped(&cell->bytes_sent, c->bytes_sent);
-    count_flags(cell, c->response_flags);
+    if (c->response_flags.len)
+        count_flags(cell, c->response_flags);
     return 0;
 }
 

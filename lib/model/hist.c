@@ -2,7 +2,7 @@
  *
  * counts[] covers the used range of indexes without gaps (and some room behind it), so a merge is
  * an addition of two arrays and memory follows the spread of the latencies, not the number of
- * requests. The bucket of a value is found exactly: frexp() splits off the power of two, and eight
+ * requests. The bucket of a value is found exactly: a double's exponent is the power of two, and eight
  * thresholds decide the rest, so 1 s lies in bucket 0 on every machine.
  *
  * Invariants: count = zero + sum of counts[] (until one of them stops at its maximum);
@@ -38,17 +38,33 @@ void hist_done(struct hist *h)
     *h = (struct hist){ 0 };
 }
 
+/* How many of the first seven thresholds lie below the number whose 52 bits behind the point are given. */
+static inline int32_t thresholds_below(uint64_t bits)
+{
+    static const uint64_t bits_of[STEPS_PER_POWER - 1] = {
+        0x172b83c7d517b, 0x306fe0a31b715, 0x4bfdad5362a27, 0x6a09e667f3bcd,
+        0x8ace5422aa0db, 0xae89f995ad3ad, 0xd5818dcfba487,
+    };
+    int32_t n = bits_of[3] < bits ? 4 : 0;
+    n += bits_of[n + 1] < bits ? 2 : 0;
+    return n + (bits_of[n] < bits);
+}
+
+static inline int32_t index_of(int64_t value_ns)
+{
+    double seconds = (double)value_ns / NS_PER_SECOND;
+    uint64_t bits;
+    memcpy(&bits, &seconds, sizeof(bits)); /* sign, 11 bits of exponent, 52 behind the point */
+    int32_t power = (int32_t)(bits >> 52) - 1023;
+    bits &= (UINT64_C(1) << 52) - 1;
+    int32_t index = power * STEPS_PER_POWER + (bits ? 1 + thresholds_below(bits) : 0);
+    return MIN(MAX(index, HIST_INDEX_MIN), HIST_INDEX_MAX);
+}
+
 int32_t hist_index(int64_t value_ns)
 {
     INVARIANT(value_ns > 0);
-    int power;
-    double fraction = frexp((double)value_ns / NS_PER_SECOND, &power); /* in [0.5, 1) */
-    int32_t step = 0;
-    if (fraction > 0.5)
-        while (fraction > thresholds[step++])
-            ;
-    int32_t index = (power - 1) * STEPS_PER_POWER + step;
-    return MIN(MAX(index, HIST_INDEX_MIN), HIST_INDEX_MAX);
+    return index_of(value_ns);
 }
 
 double hist_upper_s(int32_t index)
@@ -98,8 +114,8 @@ int hist_add(struct hist *h, int64_t value_ns, uint64_t times)
         h->count = add_capped(h->count, times);
         return 0;
     }
-    int32_t index = hist_index(value_ns);
-    if (cover(h, index, index) < 0)
+    int32_t index = index_of(value_ns);
+    if ((uint32_t)(index - h->first) >= h->len && cover(h, index, index) < 0)
         return -1;
     uint64_t *cell = &h->counts[index - h->first];
     *cell = add_capped(*cell, times);

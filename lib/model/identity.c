@@ -10,8 +10,8 @@ struct identity identity_unknown(void)
 bool identity_same_node(const struct identity *a, const struct identity *b)
 {
     /* Workload first: it differs most often. */
-    return sv_eq(a->workload, b->workload) && sv_eq(a->version, b->version) &&
-           sv_eq(a->namespace, b->namespace) && sv_eq(a->cluster, b->cluster);
+    return a == b || (sv_same(a->workload, b->workload) && sv_same(a->version, b->version) &&
+                      sv_same(a->namespace, b->namespace) && sv_same(a->cluster, b->cluster));
 }
 
 static int copy_part(struct arena *mem, struct sv part, struct sv *ret_to)

@@ -6,18 +6,6 @@
 #include "model/span.h"
 #include "base/auto.h"
 
-bool trace_id_is_set(struct trace_id id)
-{
-    static const struct trace_id none;
-    return !trace_id_eq(id, none);
-}
-
-bool span_id_is_set(struct span_id id)
-{
-    static const struct span_id none;
-    return !span_id_eq(id, none);
-}
-
 const struct value *attrs_get(const struct attrs *a, struct sv key)
 {
     for (uint32_t i = 0; i < a->len; i++)

@@ -47,6 +47,23 @@ static void test_index(void **state)
     }
 }
 
+/* Around every bound, as the definition has it: the first bucket whose upper bound is not below. */
+static void test_every_bound(void **state)
+{
+    (void)state;
+    for (int32_t i = HIST_INDEX_MIN; i < HIST_INDEX_MAX; i++) {
+        int64_t near_ns = (int64_t)(hist_upper_s(i) * 1e9);
+        for (int64_t v = near_ns - 2; v <= near_ns + 2; v++) {
+            int32_t want = HIST_INDEX_MIN;
+            if (v <= 0)
+                continue;
+            while (want < HIST_INDEX_MAX && hist_upper_s(want) < (double)v / 1e9)
+                want++;
+            assert_int_equal(hist_index(v), want);
+        }
+    }
+}
+
 static void test_upper(void **state)
 {
     (void)state;
@@ -209,10 +226,15 @@ static void test_failing_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_index),          cmocka_unit_test(test_upper),
-        cmocka_unit_test(test_quantile),       cmocka_unit_test(test_quantiles),
-        cmocka_unit_test(test_saturation),     cmocka_unit_test(test_merge_is_addition),
-        cmocka_unit_test(test_roundtrip),      cmocka_unit_test(test_bad_ranges),
+        cmocka_unit_test(test_index),
+        cmocka_unit_test(test_upper),
+        cmocka_unit_test(test_quantile),
+        cmocka_unit_test(test_quantiles),
+        cmocka_unit_test(test_every_bound),
+        cmocka_unit_test(test_saturation),
+        cmocka_unit_test(test_merge_is_addition),
+        cmocka_unit_test(test_roundtrip),
+        cmocka_unit_test(test_bad_ranges),
         cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
