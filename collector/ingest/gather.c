@@ -3,12 +3,15 @@
  * An attribute list's length is known only behind its last element, and a span's attributes may
  * stand between its events. Counting first would read everything twice; so elements are laid on a
  * pile that grows to the largest record of the request and is then copied to the arena once, at
- * its exact size. */
+ * its exact size. Most lists are a span's attributes with nothing below them; so that pile lies in the
+ * arena already, and such a list stays where it is. */
 #include "ingest/gather.h"
 #include "base/mem.h"
 #include <stdarg.h>
 
-#define PILE_FIRST_BYTES ((size_t)4096)
+#define PILE_FIRST_BYTES  ((size_t)4096)
+#define ATTRS_FIRST_BYTES ((size_t)640) /* 16 attributes; then half of what the batch holds */
+#define ATTRS_MAX_BYTES   ((size_t)32768)
 
 void gather_init(struct gather *g, struct batch *b, const struct limits *lim)
 {
@@ -17,7 +20,6 @@ void gather_init(struct gather *g, struct batch *b, const struct limits *lim)
 
 void gather_done(struct gather *g)
 {
-    mem_free(g->attrs.mem);
     mem_free(g->values.mem);
     mem_free(g->events.mem);
     mem_free(g->links.mem);
@@ -58,8 +60,25 @@ bool gather_record_ends(struct gather *g)
     return false;
 }
 
-int pile_grow(struct pile *p)
+/* What does not fit any more moves to a larger place; the rest of the old one is lost. */
+static int grow_in_arena(struct arena *a, struct pile *p)
 {
+    size_t cap = MIN(MAX(ATTRS_FIRST_BYTES, MAX(p->len * 2, a->held_bytes / 2)), ATTRS_MAX_BYTES);
+    cap = MAX(cap, p->len * 2);
+    char *mem = arena_alloc(a, cap);
+    if (!mem)
+        return ERR_NOMEM;
+    if (p->len)
+        memcpy(mem, p->mem, p->len);
+    p->mem = mem;
+    p->cap = cap;
+    return 0;
+}
+
+int pile_grow(struct gather *g, struct pile *p)
+{
+    if (p == &g->attrs)
+        return grow_in_arena(&g->b->mem, p);
     size_t cap = MAX(PILE_FIRST_BYTES, p->cap * 2);
     char *mem = mem_resize(p->mem, cap);
     if (!mem)
@@ -91,6 +110,12 @@ int pile_take(struct gather *g, struct pile *p, size_t mark, size_t size, const 
     p->len = mark;
     if (bytes == 0)
         return 0;
+    if (mark == 0 && p == &g->attrs) {
+        *ret_list = p->mem;
+        p->mem += bytes;
+        p->cap -= bytes;
+        return is_too_much(g, 0) ? ERR_LIMIT : 0;
+    }
     if (is_too_much(g, bytes))
         return ERR_LIMIT;
     void *list = arena_alloc(&g->b->mem, bytes);

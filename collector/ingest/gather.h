@@ -16,6 +16,7 @@ struct pile {
     char *mem;
     size_t len, cap; /* bytes */
 };
+/* The pile of attributes lies in the batch's arena: a list at its bottom stays where it is. */
 /* What the scope's attributes say of every access record in it, read at the first of them. */
 struct call_scope {
     const struct scope *of; /* NULL: nothing is read */
@@ -49,7 +50,7 @@ void gather_bad(struct gather *g, enum err_code code, size_t at, const char *fmt
 bool gather_record_ends(struct gather *g);
 
 void pile_is_full(struct gather *g, size_t at); /* the rare ways of pile_add() */
-int pile_grow(struct pile *p) MUST_USE;
+int pile_grow(struct gather *g, struct pile *p) MUST_USE;
 /* Adds a copy of an element of size bytes. Beyond limits.list it is left out and the record is
  * bad. 0, ERR_NOMEM. */
 static inline MUST_USE int pile_add(struct gather *g, struct pile *p, const void *element,
@@ -59,19 +60,19 @@ static inline MUST_USE int pile_add(struct gather *g, struct pile *p, const void
         pile_is_full(g, at);
         return 0;
     }
-    if (p->cap - p->len < size && pile_grow(p) < 0)
+    if (p->cap - p->len < size && pile_grow(g, p) < 0)
         return ERR_NOMEM;
     memcpy(p->mem + p->len, element, size);
     p->len += size;
     return 0;
 }
-/* Where one more element goes; NULL when pile_add() has more to do. Follow with p->len += size. */
-static inline void *pile_room(const struct gather *g, const struct pile *p, size_t size)
+/* How many more elements of that size fit at mem + len without pile_add(). */
+static inline size_t pile_room(const struct gather *g, const struct pile *p, size_t size)
 {
-    bool has_room = p->cap - p->len >= size && p->len < g->lim->list * size;
-    return has_room ? p->mem + p->len : NULL;
+    size_t most = g->lim->list * size, end = MIN(p->cap, most);
+    return p->len < end ? (end - p->len) / size : 0;
 }
-/* Moves what lies above mark into the batch's arena and off the pile: *ret_list (NULL when there
+/* Takes what lies above mark off the pile, into the batch's arena: *ret_list (NULL when there
  * is nothing) and *ret_len elements. 0, ERR_NOMEM, ERR_LIMIT (limits.decoded_bytes). */
 int pile_take(struct gather *g, struct pile *p, size_t mark, size_t size, const void **ret_list,
               uint32_t *ret_len) MUST_USE;

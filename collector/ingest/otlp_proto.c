@@ -35,67 +35,83 @@ int64_t proto_time(struct rd *r, struct pb_tag t, struct gather *g, const char *
     return (int64_t)ns;
 }
 
-/* The usual value: a string, a small integer, a boolean or a double, len >= 2 bytes. */
+static inline uint16_t le16_at(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+/* The usual value but strings: a small integer, a boolean or a double, len >= 2 bytes. */
 static bool read_short_value(const uint8_t *at, size_t len, struct value *ret_v)
 {
-    enum { STRING = OTLP_VALUE_STRING << 3 | PB_BYTES, INT = OTLP_VALUE_INT << 3 | PB_VARINT };
-    enum { BOOL = OTLP_VALUE_BOOL << 3 | PB_VARINT, DOUBLE = OTLP_VALUE_DOUBLE << 3 | PB_FIXED64 };
-    if (at[0] == STRING && at[1] == len - 2) {
-        ret_v->type = VALUE_STR;
-        ret_v->len = 0;
-        ret_v->str = sv_of(at + 2, len - 2);
-        return true;
-    }
-    struct value v = { .type = VALUE_INT };
+    enum { INT = OTLP_VALUE_INT << 3 | PB_VARINT, BOOL = OTLP_VALUE_BOOL << 3 | PB_VARINT };
+    enum { DOUBLE = OTLP_VALUE_DOUBLE << 3 | PB_FIXED64 };
+    ret_v->len = 0;
     if (at[0] == INT && len == 2 && at[1] < 0x80) {
-        v.integer = at[1];
+        ret_v->type = VALUE_INT;
+        ret_v->integer = at[1];
     } else if (at[0] == INT && len == 3 && at[1] >= 0x80 && at[2] < 0x80) {
-        v.integer = (at[1] & 0x7f) | at[2] << 7;
+        ret_v->type = VALUE_INT;
+        ret_v->integer = (at[1] & 0x7f) | at[2] << 7;
     } else if (at[0] == BOOL && len == 2 && at[1] < 0x80) {
-        v.type = VALUE_BOOL;
-        v.boolean = at[1] != 0;
+        ret_v->type = VALUE_BOOL;
+        ret_v->boolean = at[1] != 0;
     } else if (at[0] == DOUBLE && len == 9) {
         uint64_t bits = le64_at(at + 1);
-        v.type = VALUE_DOUBLE;
-        memcpy(&v.real, &bits, sizeof(v.real));
+        ret_v->type = VALUE_DOUBLE;
+        memcpy(&ret_v->real, &bits, sizeof(ret_v->real));
     } else {
         return false;
     }
-    *ret_v = v;
     return true;
 }
 
-/* The usual KeyValue: key then value, every length one byte. *at stands on its first byte, len bytes
- * long. False when it is anything else; *ret_a may then hold anything. */
-static bool read_short_attr(const uint8_t *at, size_t len, struct attr *ret_a)
+/* The usual KeyValue: key then value, every length one byte. at stands on its length. Its length and
+ * that byte; 0 when it is anything else or ends behind end: *ret_a may then hold anything. */
+static inline size_t read_short_attr(const uint8_t *at, const uint8_t *end, struct attr *ret_a)
 {
     enum { KEY = OTLP_KEY_VALUE_KEY << 3 | PB_BYTES, VALUE = OTLP_KEY_VALUE_VALUE << 3 | PB_BYTES };
+    enum { STRING = OTLP_VALUE_STRING << 3 | PB_BYTES };
+    size_t left = (size_t)(end - at), len = left ? at[0] : 0;
     /* tag and length of the key, the key, tag and length of the value, tag and first byte in it */
-    if (len < 6 || len > 0x7f || at[0] != KEY || at[1] > len - 6)
-        return false;
-    size_t key_len = at[1];
-    const uint8_t *value = at + 2 + key_len;
-    size_t value_len = len - 2 - key_len - 2; /* behind its own tag and length */
-    if (value[0] != VALUE || value[1] != value_len)
-        return false;
-    ret_a->key = sv_of(at + 2, key_len);
-    return read_short_value(value + 2, value_len, &ret_a->value);
+    if (len >= left || len - 6 > 0x7f - 6 || at[1] != KEY || at[2] > len - 6)
+        return 0;
+    size_t key_len = at[2], value_len = len - 4 - key_len; /* behind its own tag and length */
+    const uint8_t *value = at + 3 + key_len;
+    if (le16_at(value) != (VALUE | value_len << 8))
+        return 0;
+    ret_a->key = sv_of(at + 3, key_len);
+    if (le16_at(value + 2) == (STRING | (value_len - 2) << 8)) {
+        ret_a->value.type = VALUE_STR;
+        ret_a->value.len = 0;
+        ret_a->value.str = sv_of(value + 4, value_len - 2);
+        return len + 1;
+    }
+    return read_short_value(value + 2, value_len, &ret_a->value) ? len + 1 : 0;
 }
 
-/* The KeyValue whose length r stands on, onto the pile; false, with nothing done, when it is not one of
- * the usual or the pile has no room. */
-static bool read_usual_attr(struct rd *r, struct gather *g)
+/* Usual KeyValues onto the pile, as many as come one after the other with that tag between them and
+ * find room. r stands on the length of the first, and afterwards on that of the first that is not read:
+ * true; or behind the last one: false. */
+static bool read_usual_attrs(struct rd *r, struct gather *g, uint8_t tag)
 {
-    size_t left = rd_left(r);
-    if (left == 0 || *r->at >= left)
-        return false;
-    struct attr *a = pile_room(g, &g->attrs, sizeof(*a));
-    size_t len = *r->at;
-    if (!a || !read_short_attr(r->at + 1, len, a))
-        return false;
-    g->attrs.len += sizeof(*a);
-    r->at += 1 + len;
-    return true;
+    const uint8_t *at = r->at, *end = r->end;
+    size_t room = pile_room(g, &g->attrs, sizeof(struct attr)), n = 0;
+    bool is_next = true;
+    if (!room)
+        return true;
+    struct attr *list = (struct attr *)(void *)(g->attrs.mem + g->attrs.len);
+    while (is_next && n < room) {
+        size_t bytes = read_short_attr(at, end, &list[n]);
+        if (!bytes)
+            break;
+        n++;
+        at += bytes;
+        is_next = at != end && *at == tag;
+        at += is_next;
+    }
+    g->attrs.len += n * sizeof(*list);
+    r->at = at;
+    return is_next;
 }
 
 static void read_key_value(struct rd *r, struct pb_tag t, struct gather *g, unsigned depth)
@@ -116,12 +132,14 @@ static void read_key_value(struct rd *r, struct pb_tag t, struct gather *g, unsi
 
 void proto_attrs(struct rd *r, struct pb_tag t, struct gather *g)
 {
-    bool is_short = t.wire == PB_BYTES && t.field < 16;
     uint8_t tag = (uint8_t)(t.field << 3 | PB_BYTES);
-    for (;;) {
-        if (!is_short || !read_usual_attr(r, g))
-            read_key_value(r, t, g, 0);
-        if (!is_short || r->at == r->end || *r->at != tag)
+    if (t.wire != PB_BYTES || t.field >= 16) {
+        read_key_value(r, t, g, 0);
+        return;
+    }
+    while (read_usual_attrs(r, g, tag)) {
+        read_key_value(r, t, g, 0);
+        if (r->at == r->end || *r->at != tag)
             return;
         r->at++;
     }

@@ -36,7 +36,7 @@ void rd_fail(struct rd *r, enum err_code code, const char *fmt, ...) PRINTF_LIKE
 struct sv rd_bytes(struct rd *r, size_t bytes); /* empty view past the end */
 uint8_t rd_u8(struct rd *r);
 uint16_t rd_le16(struct rd *r);
-uint32_t rd_le32(struct rd *r);
+uint32_t rd_le32_slow(struct rd *r); /* use rd_le32() */
 uint64_t rd_le64_slow(struct rd *r); /* use rd_le64() */
 /* Eight bytes as a little-endian number. */
 static inline uint64_t le64_at(const uint8_t *p)
@@ -47,6 +47,13 @@ static inline uint64_t le64_at(const uint8_t *p)
     v = __builtin_bswap64(v);
 #endif
     return v;
+}
+static inline uint32_t rd_le32(struct rd *r)
+{
+    if (rd_left(r) < 4)
+        return rd_le32_slow(r);
+    r->at += 4;
+    return r->at[-4] | r->at[-3] << 8 | r->at[-2] << 16 | (uint32_t)r->at[-1] << 24;
 }
 static inline uint64_t rd_le64(struct rd *r)
 {

@@ -50,7 +50,7 @@ uint16_t rd_le16(struct rd *r)
     return (uint16_t)rd_le(r, 2);
 }
 
-uint32_t rd_le32(struct rd *r)
+uint32_t rd_le32_slow(struct rd *r)
 {
     return (uint32_t)rd_le(r, 4);
 }
@@ -63,6 +63,11 @@ uint64_t rd_le64_slow(struct rd *r)
 uint64_t rd_varint_slow(struct rd *r)
 {
     uint64_t v = 0;
+    if (rd_left(r) >= 2 && r->at[0] >= 0x80 &&
+        r->at[1] < 0x80) { /* the most usual after one byte */
+        r->at += 2;
+        return (r->at[-2] & 0x7f) | (uint64_t)r->at[-1] << 7;
+    }
     for (unsigned shift = 0; shift < 70; shift += 7) {
         if (r->at == r->end) {
             rd_fail(r, ERR_TRUNCATED, "varint cut short");
