@@ -14,6 +14,7 @@
  * Locks: see fold.h. The writer changes pending buckets only under `counts`; it reads them without
  * it (only the writer changes them), and takes `flush` alone while it commits. */
 #include "aggregate/fold.h"
+#include "aggregate/ahead.h"
 #include "aggregate/known_edge.h"
 #include "aggregate/recent.h"
 #include "aggregate/sums_read.h"
@@ -74,7 +75,7 @@ static int count_call(struct fold *f, struct known_edge *e, const struct call *c
 {
     int64_t start_ns = window_align_down(c->start_ns, BUCKET_NS);
     struct edge_bucket *b = known_edge_bucket(&f->edges, e, start_ns);
-    struct edge_cell *cell = b ? edge_bucket_cell(b, c->reporter) : NULL;
+    struct edge_cell *cell = b ? known_edge_cell(&f->edges, b, c->reporter) : NULL;
     if (!cell || (called ? edge_cell_add_pair(cell, c, called) : edge_cell_add(cell, c)) < 0)
         return -1;
     int64_t server_ns = called ? called->duration_ns : -1;
@@ -84,10 +85,10 @@ static int count_call(struct fold *f, struct known_edge *e, const struct call *c
     return 0;
 }
 
-/* A pair_emit_fn; also called for access records. Under `counts`. */
-static void add_call(void *to, const struct call *said, const struct called_half *called)
+/* guess as known_edge_get() takes it. Under `counts`. */
+static void add_call(struct fold *f, const struct call *said, const struct called_half *called,
+                     struct known_edge *guess)
 {
-    struct fold *f = to;
     struct call c = *said;
     bool is_other;
     if (c.reporter <= REPORTER_DESTINATION && c.tls != TLS_UNKNOWN && c.tls_basis == TLS_BASIS_NONE)
@@ -98,7 +99,7 @@ static void add_call(void *to, const struct call *said, const struct called_half
     identity_complete(&c.destination);
     if (c.start_ns <= 0)
         c.start_ns = f->arrival_ns; /* a reporter without a clock */
-    struct known_edge *e = known_edge_get(&f->edges, &c, &is_other);
+    struct known_edge *e = known_edge_get(&f->edges, &c, guess, &is_other);
     if (!e || count_call(f, e, &c, called) < 0) {
         f->stats.lost++;
         return;
@@ -106,6 +107,13 @@ static void add_call(void *to, const struct call *said, const struct called_half
     f->stats.calls_counted++;
     f->stats.calls_overflow += is_other;
     f->stats.generation++;
+}
+
+/* A pair_emit_fn. */
+static void add_pair(void *to, const struct call *c, const struct called_half *called)
+{
+    struct fold *f = to;
+    add_call(f, c, called, known_edge_guess(&f->edges, c));
 }
 
 /* Writers win over readers that come later, or a stream of readers would starve the flush. */
@@ -140,7 +148,7 @@ struct fold *fold_new(const struct fold_conf *c)
     dialects_init(&f->dialects, c->dialects, &f->budget);
     known_edges_init(&f->edges, c->edges_max);
     marks_init(&f->told, TOLD_PLACES);
-    f->pairer = pairer_new(&pair, add_call, f);
+    f->pairer = pairer_new(&pair, add_pair, f);
     if (!f->pairer || locks_init(f) < 0) {
         pairer_free(f->pairer);
         return mem_free(f);
@@ -186,7 +194,8 @@ static bool was_told(struct fold *f, const struct call *c)
 }
 
 /* With a key the store has made sure that nothing comes twice. */
-static void add_record(struct fold *f, const struct call *c, bool has_key, bool is_counted)
+static void add_record(struct fold *f, const struct call *c, struct known_edge *guess, bool has_key,
+                       bool is_counted)
 {
     bool is_repeated = !has_key && was_told(f, c);
     if (!is_repeated)
@@ -196,7 +205,15 @@ static void add_record(struct fold *f, const struct call *c, bool has_key, bool 
     if (is_repeated)
         f->stats.calls_repeated++;
     else
-        add_call(f, c, NULL);
+        add_call(f, c, NULL, guess);
+}
+
+static void add_records(struct fold *f, const struct batch *b, bool is_counted)
+{
+    struct ahead ahead;
+    ahead_start(&ahead, &f->edges, b->calls, b->calls_len);
+    for (size_t i = 0; i < b->calls_len; i++)
+        add_record(f, &b->calls[i], ahead_next(&ahead, i), b->idempotency_key.len > 0, is_counted);
 }
 
 /* Under `counts`. */
@@ -212,8 +229,7 @@ void fold_batch(struct fold *f, const struct batch *b, bool is_counted)
     f->arrival_ns = b->received_ns;
     if (!is_counted) /* what the last process gave up stays given up */
         pairer_expire(f->pairer, MIN(b->received_ns, f->progress.time_ns), false);
-    for (size_t i = 0; i < b->calls_len; i++)
-        add_record(f, &b->calls[i], b->idempotency_key.len > 0, is_counted);
+    add_records(f, b, is_counted);
     pairer_add(f->pairer, b->spans, b->spans_len, b->received_ns, is_counted);
     if (is_counted)
         dialects_spans(&f->dialects, b);
@@ -239,6 +255,8 @@ void fold_tick(struct fold *f, int64_t now_ns)
         dialects_expire(&f->dialects, now_ns);
     }
     recent_tick(&f->recent, now_ns);
+    if (f->edges.pending_len == 0)
+        known_edges_trim(&f->edges);
     publish_pair_stats(f);
     pthread_mutex_unlock(&f->counts);
 }

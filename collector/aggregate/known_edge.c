@@ -16,8 +16,48 @@ void known_edges_init(struct known_edges *k, size_t max)
     k->max = max;
 }
 
-static void pending_free(struct pending *p)
+/* Every second the cells of all busy edges are committed and needed again: what is kept need not be
+ * asked for, zeroed by the system and grown anew. */
+static void keep_spare(struct known_edges *k, struct edge_cell **cell)
 {
+    if (!*cell)
+        return;
+    if (k->spare_len == k->spare_cap && k->spare_cap < SPARE_CELLS_MAX) {
+        size_t cap = MAX(k->spare_cap * 2, (size_t)64);
+        struct edge_cell **list = mem_resize(k->spare, cap * sizeof(*list));
+        if (list) {
+            k->spare = list;
+            k->spare_cap = cap;
+        }
+    }
+    if (k->spare_len == k->spare_cap)
+        return;
+    edge_cell_clear(*cell);
+    k->spare[k->spare_len++] = TAKE(*cell);
+}
+
+void known_edges_trim(struct known_edges *k)
+{
+    while (k->spare_len > 0) {
+        struct edge_cell *cell = k->spare[--k->spare_len];
+        edge_cell_done(cell);
+        mem_free(cell);
+    }
+    k->spare = mem_free(k->spare);
+    k->spare_cap = 0;
+}
+
+struct edge_cell *known_edge_cell(struct known_edges *k, struct edge_bucket *b, enum reporter r)
+{
+    if (!b->cells[r] && k->spare_len > 0)
+        b->cells[r] = k->spare[--k->spare_len];
+    return edge_bucket_cell(b, r);
+}
+
+static void pending_free(struct known_edges *k, struct pending *p)
+{
+    for (size_t r = 0; r < REPORTERS_LEN; r++)
+        keep_spare(k, &p->bucket.cells[r]);
     edge_bucket_done(&p->bucket);
     mem_free(p);
 }
@@ -29,7 +69,7 @@ void known_edges_clear_pending(struct known_edges *k)
         while (e->pending) {
             struct pending *p = e->pending;
             e->pending = p->next;
-            pending_free(p);
+            pending_free(k, p);
         }
         e->is_dirty = false;
         e->next_dirty = NULL;
@@ -51,6 +91,7 @@ void known_edges_done(struct known_edges *k)
     known_edges_clear_pending(k);
     for (size_t i = 0; map_next(&k->by_key, &i, NULL, &e);)
         known_edge_done(e);
+    known_edges_trim(k);
     map_done(&k->by_key);
     buf_done(&k->key);
     arena_done(&k->mem);
@@ -113,16 +154,14 @@ struct identity known_edge_other(void)
 
 static uint64_t hash_node(uint64_t h, const struct identity *who)
 {
-    h = hash_ends(h, who->workload);
-    h = hash_ends(h, who->version);
+    h = hash_ends(h, who->workload); /* mostly tells versions apart, too */
     return hash_ends(h, who->namespace);
 }
 
 /* Where the edge of c would be among those met last. */
-static struct known_edge **front_of(struct known_edges *k, const struct call *c)
+static size_t front_of(const struct call *c)
 {
-    uint64_t h = hash_node(hash_node((uint64_t)c->protocol, &c->source), &c->destination);
-    return &k->front[h >> 51];
+    return hash_node(hash_node((uint64_t)c->protocol, &c->source), &c->destination) >> 51;
 }
 _Static_assert(KNOWN_EDGES_FRONT == 1 << (64 - 51), "what is left of the hash");
 
@@ -132,13 +171,18 @@ static bool is_edge_of(const struct known_edge *e, const struct call *c)
            identity_same_node(&e->edge.destination, &c->destination);
 }
 
-struct known_edge *known_edge_get(struct known_edges *k, const struct call *c, bool *ret_is_other)
+struct known_edge *known_edge_guess(const struct known_edges *k, const struct call *c)
 {
-    struct known_edge **front = front_of(k, c);
-    if (*front && is_edge_of(*front, c)) {
+    return k->front[front_of(c)];
+}
+
+struct known_edge *known_edge_get(struct known_edges *k, const struct call *c,
+                                  struct known_edge *guess, bool *ret_is_other)
+{
+    if (guess && is_edge_of(guess, c)) {
         *ret_is_other = false;
-        learn(k, *front, c);
-        return *front;
+        learn(k, guess, c);
+        return guess;
     }
 
     struct edge wanted = { c->source, c->destination, c->protocol, SV_NONE };
@@ -156,7 +200,7 @@ struct known_edge *known_edge_get(struct known_edges *k, const struct call *c, b
         e->is_other = true;
     if (e && !*ret_is_other) {
         learn(k, e, c);
-        *front = e;
+        k->front[front_of(c)] = e;
     }
     return e;
 }

@@ -26,6 +26,7 @@
  * as the other fields. */
 #include "aggregate/totals.h"
 #include "base/clock.h"
+#include "base/lines.h"
 #include "base/mem.h"
 
 #define HOLD_NS   (5 * NS_PER_S)
@@ -235,6 +236,26 @@ int totals_add(struct totals *t, const struct call *c, int64_t server_ns, int64_
         t->created_ns[c->tls] = arrival_ns;
     t->seen |= reporter_bit(c->reporter);
     return 0;
+}
+
+void totals_ask(const struct totals *t, const struct call *c, unsigned step)
+{
+    const struct total_bucket *b = t->live;
+    const struct exemplar *exemplars = t->exemplars[c->tls];
+    if (!b)
+        return;
+    if (step == 0) {
+        lines_ask(b, offsetof(struct total_bucket, cells));
+        lines_ask(&b->cells[c->reporter][c->tls], sizeof(b->cells[0][0]));
+        if (exemplars)
+            lines_ask(&exemplars[bound_of(c->duration_ns)], sizeof(*exemplars));
+        return;
+    }
+    const struct total_cell *cell = b->cells[c->reporter][c->tls];
+    if (cell && step == 1)
+        lines_ask(cell, offsetof(struct total_cell, outcomes));
+    else if (cell)
+        hist_ask(&cell->latency, c->duration_ns);
 }
 
 static reporter_set seen_in(const struct total_bucket *b)

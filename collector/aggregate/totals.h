@@ -69,6 +69,8 @@ void totals_restart(struct totals *t);
  * duration of a pair's called half, -1 otherwise; extras are enum totals_extra. */
 int totals_add(struct totals *t, const struct call *c, int64_t server_ns, int64_t arrival_ns,
                unsigned extras) MUST_USE;
+/* Asks for the memory that counting c will touch; step 0, 1, 2 in turn, some calls apart. */
+void totals_ask(const struct totals *t, const struct call *c, unsigned step);
 /* Moves buckets that are old enough into the settled sums and frees them. */
 void totals_settle(struct totals *t, int64_t now_ns);
 struct totals_wish {

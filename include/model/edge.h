@@ -42,23 +42,24 @@ struct edge_clock {
     int64_t low_ns, high_ns; /* the highest lower bound, the lowest upper bound */
 };
 
+/* What every call touches stands first: of many edges' cells each call meets another one. */
 struct edge_cell {
     uint64_t requests, errors; /* errors as call_is_error() */
     uint64_t codes[CODES_LEN];
-    uint64_t grpc[GRPC_STATUSES_LEN]; /* by status, out-of-range ones counted as 2 (UNKNOWN) */
     uint64_t tls[TLS_STATES_LEN];
     uint64_t tls_bases[TLS_BASES_LEN]; /* how those states are known */
     uint64_t resends;                  /* how often requests were sent again, where spans say it */
     uint64_t bytes_received, bytes_sent;
+    struct hist latency;
+    int64_t first_ns, last_ns;      /* start of the first and last request */
+    int64_t cert_expiry_ns;         /* earliest seen, 0 when none */
+    struct trace_id exemplar_trace; /* newest request with a trace */
+    char tls_version[TLS_NAME_SIZE], tls_cipher[CIPHER_NAME_SIZE]; /* last seen */
+    uint64_t grpc[GRPC_STATUSES_LEN]; /* by status, out-of-range ones counted as 2 (UNKNOWN) */
     struct flag_count flags[EDGE_FLAGS_MAX];
     uint32_t flags_len;
-    struct hist latency;
-    struct hist server_latency; /* REPORTER_PAIR only: the server half's own duration */
-    char tls_version[TLS_NAME_SIZE], tls_cipher[CIPHER_NAME_SIZE]; /* last seen */
-    int64_t cert_expiry_ns;                                        /* earliest seen, 0 when none */
-    struct trace_id exemplar_trace;                                /* newest request with a trace */
+    struct hist server_latency;  /* REPORTER_PAIR only: the server half's own duration */
     struct trace_id error_trace; /* newest failed request with a trace */
-    int64_t first_ns, last_ns;   /* start of the first and last request */
     struct edge_moment first_plaintext, last_plaintext;
     struct edge_clock clock; /* REPORTER_PAIR only */
 };
@@ -77,6 +78,7 @@ struct edge_bucket {
 };
 
 void edge_cell_done(struct edge_cell *c);
+void edge_cell_clear(struct edge_cell *c); /* as new, but keeps the memory */
 /* Counts c; -1 when memory is out (nothing was counted). */
 int edge_cell_add(struct edge_cell *cell, const struct call *c) MUST_USE;
 /* The same for a pair: its called half's latency and clock too. */

@@ -23,15 +23,17 @@ struct hist {
     int64_t sum_ns;
     int32_t first;    /* bucket index of counts[0] */
     uint32_t len;     /* counters in use */
-    uint64_t *counts; /* hist_room(len) of them are allocated, those not in use are 0 */
+    uint64_t *counts; /* cap of them are allocated, those not in use are 0 */
+    uint32_t cap;
 };
-/* Rounded up, so that a histogram that spreads index by index seldom moves. */
+/* Rounded up to four powers of two, so that a histogram that spreads index by index seldom moves. */
 static inline size_t hist_room(uint32_t len)
 {
-    return ((size_t)len + 15) / 16 * 16;
+    return ((size_t)len + 31) / 32 * 32;
 }
 
 void hist_done(struct hist *h);
+void hist_clear(struct hist *h); /* empty, but keeps the memory */
 /* Moves the histogram out; h is empty afterwards. */
 static inline struct hist hist_move(struct hist *h)
 {
@@ -41,6 +43,8 @@ static inline struct hist hist_move(struct hist *h)
 }
 /* -1 when memory is out; h is then unchanged. Counters and sum stop at their type's maximum. */
 int hist_add(struct hist *h, int64_t value_ns, uint64_t times) MUST_USE;
+/* Asks for the memory that hist_add() of that value will touch; h itself is there. */
+void hist_ask(const struct hist *h, int64_t value_ns);
 int hist_merge(struct hist *into, const struct hist *from) MUST_USE;
 /* Makes room, so that the next hist_merge() of the same two cannot fail. */
 int hist_reserve(struct hist *into, const struct hist *from) MUST_USE;

@@ -117,6 +117,13 @@ void edge_cell_done(struct edge_cell *c)
     *c = (struct edge_cell){ 0 };
 }
 
+void edge_cell_clear(struct edge_cell *c)
+{
+    hist_clear(&c->latency);
+    hist_clear(&c->server_latency);
+    *c = (struct edge_cell){ .latency = c->latency, .server_latency = c->server_latency };
+}
+
 int edge_cell_add(struct edge_cell *cell, const struct call *c)
 {
     if (hist_add(&cell->latency, c->duration_ns, 1) < 0)

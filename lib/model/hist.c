@@ -8,6 +8,7 @@
  * Invariants: count = zero + sum of counts[] (until one of them stops at its maximum);
  * len = 0 or HIST_INDEX_MIN <= first and first + len - 1 <= HIST_INDEX_MAX. */
 #include "model/hist.h"
+#include "base/lines.h"
 #include "base/mem.h"
 #include "base/sv.h"
 #include <math.h>
@@ -61,6 +62,13 @@ static inline int32_t index_of(int64_t value_ns)
     return MIN(MAX(index, HIST_INDEX_MIN), HIST_INDEX_MAX);
 }
 
+void hist_clear(struct hist *h)
+{
+    if (h->len)
+        memset(h->counts, 0, h->len * sizeof(*h->counts));
+    *h = (struct hist){ .counts = h->counts, .cap = h->cap };
+}
+
 int32_t hist_index(int64_t value_ns)
 {
     INVARIANT(value_ns > 0);
@@ -87,22 +95,30 @@ static int cover(struct hist *h, int32_t first, int32_t last)
     }
     uint32_t len = (uint32_t)(last - first + 1);
     size_t shift = h->len ? (size_t)(h->first - first) : 0;
-    uint64_t *counts = h->counts;
-    if (!h->len || hist_room(len) != hist_room(h->len)) {
-        counts = mem_zalloc(hist_room(len) * sizeof(*counts));
+    if (len > h->cap) {
+        size_t room = hist_room(len);
+        uint64_t *counts = mem_zalloc(room * sizeof(*counts));
         if (!counts)
             return -1;
-    }
-    if (h->len && (counts != h->counts || shift))
-        memmove(counts + shift, h->counts, h->len * sizeof(*counts));
-    if (counts == h->counts)
-        memset(counts, 0, shift * sizeof(*counts));
-    else
+        if (h->len)
+            memcpy(counts + shift, h->counts, h->len * sizeof(*counts));
         mem_free(h->counts);
-    h->counts = counts;
+        h->counts = counts;
+        h->cap = (uint32_t)room;
+    } else if (shift) {
+        memmove(h->counts + shift, h->counts, h->len * sizeof(*h->counts));
+        memset(h->counts, 0, shift * sizeof(*h->counts));
+    }
     h->first = first;
     h->len = len;
     return 0;
+}
+
+void hist_ask(const struct hist *h, int64_t value_ns)
+{
+    uint32_t at = value_ns > 0 ? (uint32_t)(index_of(value_ns) - h->first) : h->len;
+    if (at < h->len)
+        lines_ask(&h->counts[at], sizeof(h->counts[at]));
 }
 
 int hist_add(struct hist *h, int64_t value_ns, uint64_t times)

@@ -48,6 +48,7 @@ int hist_decode(struct rd *r, struct hist *ret_h, struct err *err)
         if (!h.counts)
             return err_set(err, ERR_NOMEM, "histogram of %u buckets", (unsigned)len);
         h.len = (uint32_t)len;
+        h.cap = (uint32_t)hist_room(h.len);
         for (uint32_t i = 0; i < h.len; i++) {
             h.counts[i] = rd_varint(r);
             if (__builtin_add_overflow(h.count, h.counts[i], &h.count))

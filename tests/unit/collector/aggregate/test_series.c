@@ -25,7 +25,8 @@ static void put(struct world *w, unsigned edge, int64_t now_ns)
     snprintf(name, sizeof(name), "e%u", edge);
     struct call c = sample_call(SV("a"), sv_z(name), REPORTER_SOURCE, now_ns, edge % 2 ? 500 : 200);
     c.tls = edge % 3 ? TLS_MUTUAL : TLS_PLAINTEXT;
-    struct known_edge *e = known_edge_get(&w->edges, &c, &is_other);
+    struct known_edge *e = known_edge_get(&w->edges, &c, known_edge_guess(&w->edges, &c),
+                                          &is_other);
     assert_non_null(e);
     assert_int_equal(totals_add(&e->totals, &c, -1, now_ns, 0), 0);
 }
