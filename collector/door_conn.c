@@ -123,10 +123,9 @@ static bool is_reading(const struct caller *c)
     return c->state != CALLER_GONE && c->state != CALLER_COMMITTING && !conn_is_congested(c->conn);
 }
 
-/* Goes through what was read, as far as it is complete. */
-static void parse(struct caller *c)
+/* Goes through in, as far as it is complete; what is left of it. */
+static struct sv parse_bytes(struct caller *c, struct sv in)
 {
-    struct sv in = buf_sv(&c->in);
     /* Behind the head it may go on without bytes: a request without a body ends there. */
     while (is_reading(c) && (in.len || c->state != CALLER_HEAD)) {
         if (c->state == CALLER_HEAD && !timer_is_set(&c->deadline))
@@ -141,7 +140,14 @@ static void parse(struct caller *c)
         default: refuse_http(c);
         }
     }
-    buf_consume(&c->in, c->in.len - in.len);
+    return in;
+}
+
+/* Goes through what waits in c->in. */
+static void parse(struct caller *c)
+{
+    struct sv left = parse_bytes(c, buf_sv(&c->in));
+    buf_consume(&c->in, c->in.len - left.len);
 }
 
 /* After a pause: what was read already, then what waits in the socket. */
@@ -163,19 +169,33 @@ void caller_next(struct caller *c)
         go_on(c);
 }
 
+/* Reads once and goes through it. A body whose length is known is read where it stays; then nothing of
+ * a next request is read with it. As conn_read(). */
+static ssize_t read_once(struct caller *c)
+{
+    size_t bytes = DOOR_READ_BYTES;
+    char *in_place = c->state == CALLER_BODY && c->in.len == 0 ? export_room(c, &bytes) : NULL;
+    char *room = in_place ? in_place : buf_reserve(&c->in, bytes);
+    ssize_t n = room ? conn_read(c->conn, room, bytes) : ERR_NOMEM;
+    if (n > 0 && in_place) {
+        (void)parse_bytes(c, sv_of(room, (size_t)n)); /* all of it is body */
+    } else if (n > 0) {
+        buf_commit(&c->in, (size_t)n);
+        parse(c);
+    }
+    return n;
+}
+
 static void read_all(struct caller *c)
 {
     while (is_reading(c)) {
-        char *room = buf_reserve(&c->in, DOOR_READ_BYTES);
-        ssize_t n = room ? conn_read(c->conn, room, DOOR_READ_BYTES) : ERR_NOMEM;
+        ssize_t n = read_once(c);
         if (n < 0) {
             caller_close(c, 0);
             return;
         }
         if (n == 0)
             break;
-        buf_commit(&c->in, (size_t)n);
-        parse(c);
     }
     if (c->state == CALLER_GONE)
         return;

@@ -184,6 +184,32 @@ static void make_room(struct caller *c)
         (void)buf_reserve(&c->req.body, (size_t)h->content_length);
 }
 
+char *export_room(struct caller *c, size_t *bytes)
+{
+    struct buf *body = &c->req.body;
+    const struct http_head *h = &c->h1.head;
+    if (body->len == 0)
+        make_room(c);
+    if (!h->has_length || !body->mem || body->failed)
+        return NULL;
+    uint64_t left = h->content_length - c->h1.body_bytes;
+    size_t room = body->cap - body->from - body->len;
+    size_t most = (size_t)MIN(left, (uint64_t)MIN(room, DOOR_BODY_READ_BYTES));
+    if (most == 0)
+        return NULL;
+    *bytes = most;
+    return body->mem + body->from + body->len;
+}
+
+/* Bytes that export_room() gave room for are in their place. */
+static void keep_part(struct buf *body, struct sv part)
+{
+    if (body->mem && part.p == body->mem + body->from + body->len)
+        buf_commit(body, part.len);
+    else
+        buf_put(body, part);
+}
+
 void export_body(struct caller *c, struct sv part)
 {
     struct export_request *r = &c->req;
@@ -195,7 +221,7 @@ void export_body(struct caller *c, struct sv part)
     else {
         if (r->body.len == 0)
             make_room(c);
-        buf_put(&r->body, part);
+        keep_part(&r->body, part);
     }
     if (r->body.failed)
         refuse_overload(c);

@@ -14,6 +14,8 @@
 #define DOOR_HEAD_BYTES_MAX 16384 /* an exporter's head is under 1 KiB; tokens may be long */
 #define DOOR_HEADERS_MAX    64
 #define DOOR_READ_BYTES     ((size_t)65536)
+#define DOOR_BODY_READ_BYTES                                                                       \
+    ((size_t)262144) /* at once, where it stays: an export of 512 spans with one call */
 #define DOOR_DROP_BYTES_MAX                                                                        \
     ((uint64_t)1 << 20)                /* a refused body up to this is read and dropped to
                                                     keep the connection */
@@ -97,7 +99,10 @@ void caller_reply(struct caller *c, unsigned status, struct sv content_type, str
                   struct sv body);
 
 /* door_export.c */
-void export_begin(struct caller *c);                /* h1.head is there: accept or refuse */
+void export_begin(struct caller *c); /* h1.head is there: accept or refuse */
+/* Where the next bytes of the body may be read to and told by export_body() afterwards: *bytes of them,
+ * none behind the body. NULL, with *bytes as it was: nowhere. */
+char *export_room(struct caller *c, size_t *bytes);
 void export_body(struct caller *c, struct sv part); /* one more piece */
 void export_end(struct caller *c);                  /* decode, submit, or answer */
 void export_refuse(struct caller *c, unsigned status, enum rpc_code code, const char *fmt, ...)
