@@ -4,6 +4,7 @@
 
 #include "base/sv.h"
 #include <stdint.h>
+#include <string.h>
 
 uint64_t hash_bytes(const void *p, size_t bytes, uint64_t seed);
 static inline uint64_t hash_sv(struct sv s)
@@ -11,11 +12,13 @@ static inline uint64_t hash_sv(struct sv s)
     return hash_bytes(s.p, s.len, 0);
 }
 
-/* Two numbers into one: the halves of their product. */
+/* What follows is for tables in memory and may change, so nothing that is stored may depend on it.
+ * Two numbers into one: the halves of their product. */
 static inline uint64_t hash_mix(uint64_t a, uint64_t b)
 {
-    __extension__ unsigned __int128 product = (unsigned __int128)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)(a ^ UINT64_C(0x9e3779b97f4a7c15)) * (b ^ UINT64_C(0xc2b2ae3d27d4eb4f));
+    return (uint64_t)product ^ (uint64_t)(product >> 64) ^ a ^ b; /* also where one factor is 0 */
 }
 /* 24 bytes, which are nearly random already: a trace id and one of its spans. */
 static inline uint64_t hash_ids(const uint8_t trace[16], uint64_t span)
@@ -39,6 +42,30 @@ static inline uint64_t hash_ends(uint64_t h, struct sv s)
     else
         ends = s.len ? (uint8_t)s.p[0] | (uint64_t)(uint8_t)s.p[s.len - 1] << 8 : 0;
     return (h ^ ends ^ s.len << 57) * UINT64_C(0x9e3779b97f4a7c15) + (h >> 29);
+}
+/* Asked several times a span: no call, a multiplication for each 16 bytes. */
+static inline uint64_t hash_inline(const char *p, size_t n)
+{
+    uint64_t a = 0, b = 0, h = n;
+    uint32_t u, v;
+    if (n < sizeof(u)) {
+        for (size_t i = 0; i < n; i++)
+            a = a << 8 | (uint8_t)p[i];
+        return hash_mix(a, h);
+    }
+    if (n < sizeof(a)) {
+        memcpy(&u, p, sizeof(u));
+        memcpy(&v, p + n - sizeof(v), sizeof(v));
+        return hash_mix((uint64_t)u << 32 | v, h);
+    }
+    for (size_t i = 0; i + 16 < n; i += 16) {
+        memcpy(&a, p + i, sizeof(a));
+        memcpy(&b, p + i + sizeof(a), sizeof(b));
+        h = hash_mix(a ^ h, b);
+    }
+    memcpy(&a, n < 16 ? p : p + n - 16, sizeof(a)); /* the last sixteen, some of them again */
+    memcpy(&b, p + n - sizeof(b), sizeof(b));
+    return hash_mix(hash_mix(a ^ h, b), n);
 }
 
 #endif

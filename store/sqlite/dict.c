@@ -20,7 +20,7 @@ void dict_start(struct dict *d)
 {
     if (d->len)
         memset(d->slots, 0, d->slots_cap * sizeof(*d->slots));
-    d->len = d->last = d->rows = 0;
+    d->len = d->last = d->before = d->rows = 0;
     d->is_plain = false;
 }
 
@@ -61,7 +61,7 @@ static bool grow_slots(struct dict *d)
     if (!slots)
         return false;
     for (uint32_t i = 0; i < d->len; i++) {
-        uint64_t hash = hash_bytes(d->list[i].p, d->list[i].len, 0);
+        uint64_t hash = hash_inline(d->list[i].p, d->list[i].len);
         *free_slot(slots, cap, hash) = slot_of(hash, i);
     }
     mem_free(d->slots);
@@ -77,6 +77,7 @@ static uint32_t append(struct dict *d, struct arena *mem, struct sv s)
     if (!copy.p)
         return DICT_FULL;
     d->list[d->len] = (struct dict_text){ .p = copy.p, .len = (uint32_t)s.len };
+    d->before = d->last;
     d->last = d->len;
     return d->len++;
 }
@@ -87,16 +88,22 @@ uint32_t dict_look_up(struct dict *d, struct arena *mem, struct sv s)
         return DICT_FULL;
     if (d->is_plain)
         return append(d, mem, s);
+    if (d->len && dict_has_at(d, d->before, s)) { /* two texts that take turns */
+        uint32_t number = d->before;
+        d->before = d->last;
+        d->last = number;
+        return number;
+    }
     if (!grow_slots(d))
         return DICT_FULL;
-    uint64_t hash = hash_bytes(s.p, s.len, 0);
+    uint64_t hash = hash_inline(s.p, s.len);
     size_t mask = d->slots_cap - 1, i = hash & mask;
     for (; d->slots[i]; i = (i + 1) & mask) {
         if ((d->slots[i] ^ hash) >> 32)
             continue;
         uint32_t number = (uint32_t)d->slots[i] - 1;
-        const struct dict_text *t = &d->list[number];
-        if (t->len == s.len && bytes_are_same(t->p, s.p, s.len)) {
+        if (dict_has_at(d, number, s)) {
+            d->before = d->last;
             d->last = number;
             return number;
         }

@@ -17,9 +17,9 @@ struct dict {
     uint32_t len, cap;
     uint64_t *slots; /* upper half of the hash, number + 1; 0 is free; at most half full */
     size_t slots_cap;
-    uint32_t last; /* number given last */
-    uint32_t rows; /* numbers given */
-    bool is_plain; /* nearly all were distinct, so texts are not looked up any more */
+    uint32_t last, before; /* the number given last, and the one that was different before it */
+    uint32_t rows;         /* numbers given */
+    bool is_plain;         /* nearly all were distinct, so texts are not looked up any more */
 };
 
 #define DICT_FULL UINT32_MAX
@@ -30,42 +30,28 @@ void dict_start(struct dict *d); /* forgets all texts, keeps the memory */
  * longer than a number can say. */
 uint32_t dict_look_up(struct dict *d, struct arena *mem, struct sv s);
 
-/* Equal, for texts that are mostly short: no call, eight bytes at a time. */
-static inline bool bytes_are_same(const char *a, const char *b, size_t n)
+/* sv_same() for texts that are often a little longer. */
+static inline bool dict_same(const char *a, const char *b, size_t n)
 {
-    uint64_t x, y;
-    uint32_t u, v;
-    if (n < sizeof(u)) {
-        for (size_t i = 0; i < n; i++)
-            if (a[i] != b[i])
-                return false;
-        return true;
-    }
-    if (n <= sizeof(x)) { /* the first four and the last four */
-        memcpy(&u, a, sizeof(u));
-        memcpy(&v, b, sizeof(v));
-        if (u != v)
+    if (n <= 32)
+        return sv_same(sv_of(a, n), sv_of(b, n));
+    for (size_t i = 0; i + 16 < n; i += 16)
+        if (!sv_same16(a + i, b + i))
             return false;
-        memcpy(&u, a + n - sizeof(u), sizeof(u));
-        memcpy(&v, b + n - sizeof(v), sizeof(v));
-        return u == v;
-    }
-    for (size_t i = 0; i + sizeof(x) < n; i += sizeof(x)) {
-        memcpy(&x, a + i, sizeof(x));
-        memcpy(&y, b + i, sizeof(y));
-        if (x != y)
-            return false;
-    }
-    memcpy(&x, a + n - sizeof(x), sizeof(x)); /* the last eight, some of them again */
-    memcpy(&y, b + n - sizeof(y), sizeof(y));
-    return x == y;
+    return sv_same16(a + n - 16, b + n - 16);
+}
+
+static inline bool dict_has_at(const struct dict *d, uint32_t number, struct sv s)
+{
+    const struct dict_text *t = &d->list[number];
+    return t->len == s.len && dict_same(t->p, s.p, s.len);
 }
 
 /* Telemetry repeats itself, so the text of the row before is tried first. */
 static inline uint32_t dict_add(struct dict *d, struct arena *mem, struct sv s)
 {
     d->rows++;
-    if (d->len && d->list[d->last].len == s.len && bytes_are_same(d->list[d->last].p, s.p, s.len))
+    if (d->len && dict_has_at(d, d->last, s))
         return d->last;
     return dict_look_up(d, mem, s);
 }

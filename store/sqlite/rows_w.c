@@ -74,20 +74,54 @@ static void key_put(struct segment_w *w, struct column *c)
     }
 }
 
-static void cell_put(struct segment_w *w, const struct column *c, cell v)
+/* The usual values, which take at most VARINT_MAX_BYTES each; NULL when it is none of those. */
+static inline uint8_t *short_cell_write(const struct segment_w *w, uint8_t *to,
+                                        const struct column *c, cell v)
+{
+    const struct dict_text *t;
+    switch (c->type) {
+    case VALUE_STR:
+    case VALUE_BYTES:
+        t = &c->dict.list[(uint32_t)v];
+        return t->row == w->rows ? to + varint_write(to, (uint64_t)t->number + TEXT_FIRST_REF)
+                                 : NULL;
+    case VALUE_INT: return to + varint_write(to, zigzag((int64_t)v));
+    case VALUE_EMPTY: /* every value takes a byte, so counts can be checked */
+    case VALUE_BOOL: *to = (uint8_t)v; return to + 1;
+    case VALUE_DOUBLE:
+    case VALUE_ARRAY:
+    case VALUE_KVLIST: break;
+    }
+    return NULL;
+}
+
+static void long_cell_put(struct segment_w *w, const struct column *c, cell v)
+{
+    if (c->type == VALUE_DOUBLE)
+        buf_put_le64(w->row_texts.out, v);
+    else if (c->type == VALUE_STR || c->type == VALUE_BYTES)
+        numbered_put(w, &c->dict, (uint32_t)v);
+    else
+        value_body_put(&w->row_texts, (const struct value *)(uintptr_t)v);
+}
+
+static void cells_put(struct segment_w *w, const struct key_list *keys, const cell *cells)
 {
     struct buf *out = w->row_texts.out;
-    switch (c->type) {
-    case VALUE_EMPTY:
-        buf_put_u8(out, 0);
-        break; /* every value takes a byte, so counts can be checked */
-    case VALUE_STR:
-    case VALUE_BYTES: numbered_put(w, &c->dict, (uint32_t)v); break;
-    case VALUE_BOOL: buf_put_u8(out, (uint8_t)v); break;
-    case VALUE_INT: buf_put_zigzag(out, (int64_t)v); break;
-    case VALUE_DOUBLE: buf_put_le64(out, v); break;
-    case VALUE_ARRAY:
-    case VALUE_KVLIST: value_body_put(&w->row_texts, (const struct value *)(uintptr_t)v); break;
+    for (uint32_t i = 0; i < keys->len; i++) {
+        uint8_t *begin = buf_room(out, (size_t)(keys->len - i) * VARINT_MAX_BYTES), *at = begin;
+        uint8_t *next = begin;
+        if (!begin)
+            return; /* out has latched it */
+        for (; next && i < keys->len; i++) {
+            next = short_cell_write(w, at, &w->columns[keys->list[i].column], cells[i]);
+            at = next ? next : at;
+        }
+        buf_commit(out, (size_t)(at - begin));
+        if (!next) { /* the one before i needs more than that */
+            i--;
+            long_cell_put(w, &w->columns[keys->list[i].column], cells[i]);
+        }
     }
 }
 
@@ -169,8 +203,7 @@ void row_put_span(struct segment_w *w, const struct span *s, const struct added_
     if (shape.parts)
         extras_put(w, s, &w->extras[a->extra - 1], shape.parts);
     const struct key_list *keys = &w->key_lists[shape.keys];
-    for (uint32_t i = 0; i < keys->len; i++)
-        cell_put(w, &w->columns[keys->list[i].column], w->cells[a->first_cell + i]);
+    cells_put(w, keys, w->cells + a->first_cell);
     w->row_trace = s->trace_id;
     w->row_start_ns = s->start_ns;
 }

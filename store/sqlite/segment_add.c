@@ -98,7 +98,7 @@ static uint32_t owner_number(struct segment_w *w, struct owners *o, const void *
 
 static uint64_t trace_hash(const struct trace_id *id)
 {
-    return hash_bytes(id->b, sizeof(id->b), 0);
+    return hash_inline((const char *)id->b, sizeof(id->b));
 }
 
 /* Where the trace is, or would be. */
@@ -230,6 +230,15 @@ static uint32_t find_keys(struct segment_w *w, const struct attrs *a)
     return number;
 }
 
+/* The types alone, for a list whose keys are known to be the same. */
+static bool has_types(const struct key_list *k, const struct attrs *a)
+{
+    unsigned differs = k->len ^ a->len;
+    for (uint32_t i = 0; i < MIN(k->len, a->len); i++)
+        differs |= (unsigned)k->list[i].type ^ (unsigned)a->list[i].value.type;
+    return differs == 0;
+}
+
 static bool has_keys(const struct key_list *k, const struct attrs *a)
 {
     if (k->len != a->len)
@@ -237,8 +246,7 @@ static bool has_keys(const struct key_list *k, const struct attrs *a)
     for (uint32_t i = 0; i < a->len; i++) {
         const struct key_ref *want = &k->list[i];
         const struct attr *is = &a->list[i];
-        if (is->key.len != want->key.len || is->value.type != want->type ||
-            !bytes_are_same(is->key.p, want->key.p, is->key.len))
+        if (is->value.type != want->type || !sv_same(is->key, want->key))
             return false;
     }
     return true;
@@ -254,19 +262,34 @@ static uint32_t parts_of(const struct span *s)
     return parts;
 }
 
+/* The number plus one of the list of keys of s: that of the last span with this order of keys, or
+ * with this name. 0 when memory is out. */
+static uint32_t keys_of(struct segment_w *w, const struct span *s, const struct likely *l)
+{
+    uint32_t *known = s->key_order ? &w->order_keys[s->key_order->id] : NULL;
+    if (known && *known && has_types(&w->key_lists[*known - 1], &s->attrs))
+        return *known;
+    uint32_t keys = l->keys;
+    if (!keys || !has_keys(&w->key_lists[keys - 1], &s->attrs))
+        keys = find_keys(w, &s->attrs) + 1;
+    if (w->failed)
+        return 0;
+    if (known)
+        *known = keys;
+    return keys;
+}
+
 /* The shape of s, whose name has that number; *ret_keys is its list of keys. */
 static uint32_t shape_number(struct segment_w *w, const struct span *s, uint32_t name,
                              const struct key_list **ret_keys)
 {
     struct likely *l = &w->likely[(name * 4 + (uint32_t)s->kind) % LIKELY_LEN];
-    if (!l->keys || !has_keys(&w->key_lists[l->keys - 1], &s->attrs)) {
+    uint32_t keys = keys_of(w, s, l);
+    if (!keys)
+        return 0;
+    if (keys != l->keys)
         l->shape = 0;
-        l->keys = find_keys(w, &s->attrs) + 1;
-        if (w->failed) {
-            l->keys = 0;
-            return 0;
-        }
-    }
+    l->keys = keys;
     *ret_keys = &w->key_lists[l->keys - 1];
     struct shape shape = {
         (uint32_t)s->kind, (uint32_t)s->status,
@@ -293,21 +316,46 @@ static cell nested_cell(struct segment_w *w, const struct value *v)
     return w->failed ? 0 : (cell)(uintptr_t)&to.attrs.list[0].value;
 }
 
-static cell cell_of(struct segment_w *w, struct column *c, const struct value *v)
+/* Of a value that is no text. */
+static cell cell_of(struct segment_w *w, const struct value *v)
 {
     uint64_t bits;
-    c->len++;
     switch (v->type) {
-    case VALUE_STR:
-    case VALUE_BYTES: return text_number(w, &c->dict, v->str);
     case VALUE_BOOL: return v->boolean;
     case VALUE_INT: return (cell)v->integer;
     case VALUE_DOUBLE: memcpy(&bits, &v->real, sizeof(bits)); return bits;
     case VALUE_ARRAY:
     case VALUE_KVLIST: return nested_cell(w, v);
-    case VALUE_EMPTY: break;
+    case VALUE_EMPTY:
+    case VALUE_STR:
+    case VALUE_BYTES: break;
     }
     return 0;
+}
+
+static inline bool is_text(enum value_type type)
+{
+    return type == VALUE_STR || type == VALUE_BYTES;
+}
+
+/* The caller has made room in cells. */
+static void add_cells(struct segment_w *w, const struct attrs *a, const struct key_list *keys)
+{
+    struct column *columns = w->columns; /* all that keys names are there, so they do not move */
+    cell *to = w->cells + w->cells_len;
+    for (uint32_t i = 0; i < a->len; i++) {
+        struct column *c = &columns[keys->list[i].column];
+        const struct value *v = &a->list[i].value;
+        if (is_text(v->type)) {
+            uint32_t number = dict_add(&c->dict, &w->mem, v->str);
+            w->failed |= number == DICT_FULL;
+            to[i] = number;
+        } else {
+            c->len++;
+            to[i] = cell_of(w, v);
+        }
+    }
+    w->cells_len += a->len;
 }
 
 static uint32_t add_extra(struct segment_w *w, const struct span *s)
@@ -353,14 +401,11 @@ static const struct added_span *add_span(struct segment_w *w, const struct span 
     a->shape = w->failed ? 0 : shape_number(w, s, a->name, &keys);
     if (w->failed || !HAS_ROOM(w, cells, s->attrs.len))
         return NULL;
-    for (uint32_t i = 0; i < s->attrs.len; i++)
-        w->cells[w->cells_len + i] = cell_of(w, &w->columns[keys->list[i].column],
-                                             &s->attrs.list[i].value);
+    add_cells(w, &s->attrs, keys);
     if (s->status_message.len || s->trace_state.len || s->events_len || s->links_len)
         a->extra = add_extra(w, s);
     if (w->failed)
         return NULL;
-    w->cells_len += s->attrs.len;
     w->errors += s->status == STATUS_ERROR;
     w->spans_len++;
     return a;
@@ -371,6 +416,11 @@ static void add_all(struct segment_w *w, const struct batch *b, bool has_row)
     if (!HAS_ROOM(w, batches, 1) || (b->spans_len && !HAS_ROOM(w, spans, b->spans_len)))
         return;
     w->batches[w->batches_len++] = (struct added_batch){ b->received_ns, b->calls_len };
+    w->order_keys = arena_array(&w->scratch, b->key_orders_len, sizeof(*w->order_keys));
+    if (!w->order_keys) {
+        w->failed = true;
+        return;
+    }
     for (size_t i = 0; i < b->spans_len; i++) {
         const struct added_span *a = add_span(w, &b->spans[i]);
         if (!a)

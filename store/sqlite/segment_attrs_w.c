@@ -196,6 +196,9 @@ static void put_columns(struct segment_w *w)
         return;
     cell *at = values;
     for (size_t c = 0; c < w->columns_len; c++) {
+        struct column *column = &w->columns[c];
+        if (column->type == VALUE_STR || column->type == VALUE_BYTES)
+            column->len = column->dict.rows;
         next[c] = at;
         at += w->columns[c].len;
     }

@@ -48,7 +48,7 @@ struct column {
     struct sv key; /* in mem */
     enum value_type type;
     struct dict dict;     /* of strings and bytes */
-    uint32_t len;         /* values */
+    uint32_t len;         /* values; of texts known when the segment is finished */
     uint32_t row, number; /* the journal's row the key was written to last, its number there */
 };
 
@@ -100,7 +100,7 @@ struct owners {
 
 struct segment_w {
     struct arena mem;     /* of one segment: what was added */
-    struct arena scratch; /* of one segment_finish() */
+    struct arena scratch; /* of one segment_add() or segment_finish() */
     struct streams_w streams;
     struct texts_w texts;     /* of a stream or a table's row */
     struct texts_w row_texts; /* of the journal's row being written */
@@ -116,6 +116,8 @@ struct segment_w {
     struct owners resources, scopes;
     struct dict names, messages, trace_states, call_texts[CALL_TEXTS_LEN];
     struct likely likely[LIKELY_LEN];
+    uint32_t *order_keys; /* of the batch being added: by order of keys the number plus one of the
+                             list of keys that was last found to have it; 0: none. In scratch */
     struct operation_known operations[OPERATIONS_KNOWN_LEN];
     struct column *columns; /* columns_ready of them have a dict with memory to be used again */
     size_t columns_len, columns_ready, columns_cap;
