@@ -27,7 +27,7 @@ static void add_texts(struct build *b, uint64_t key, struct column_r *c)
         v.str = c->strings.list[i];
         digest_add_item(&b->d, digest_value(key, &v));
     }
-    while (!c->strings.list && rd_left(&c->strings.lengths) && !is_over(b)) {
+    while (!c->strings.list && strings_have_more(&c->strings) && !is_over(b)) {
         v.str = string_next(&b->s.streams, &c->strings);
         digest_add_item(&b->d, digest_value(key, &v));
     }

@@ -203,7 +203,8 @@ void row_put_span(struct segment_w *w, const struct span *s, const struct added_
     if (shape.parts)
         extras_put(w, s, &w->extras[a->extra - 1], shape.parts);
     const struct key_list *keys = &w->key_lists[shape.keys];
-    cells_put(w, keys, w->cells + a->first_cell);
+    if (keys->len)
+        cells_put(w, keys, w->cells + a->first_cell);
     w->row_trace = s->trace_id;
     w->row_start_ns = s->start_ns;
 }

@@ -52,8 +52,8 @@ static const char *const migrations[] = {
     "CREATE TABLE segment_digest(id INTEGER PRIMARY KEY, data BLOB NOT NULL);"
     "CREATE INDEX segment_head ON segment(first_seq, last_seq, received_to_ns, spans, calls,"
     " span_from_ns, span_to_ns, call_from_ns, call_to_ns);",
-    /* 6: digests may be of version 2, which older programs take for damaged; calls may say how their TLS
-     * state is known, which older programs cannot read */
+    /* 6: digests and segments may be of version 2, which older programs take for damaged; calls may say
+     * how their TLS state is known, which older programs cannot read */
     "SELECT 6;",
 };
 

@@ -401,7 +401,8 @@ static const struct added_span *add_span(struct segment_w *w, const struct span 
     a->shape = w->failed ? 0 : shape_number(w, s, a->name, &keys);
     if (w->failed || !HAS_ROOM(w, cells, s->attrs.len))
         return NULL;
-    add_cells(w, &s->attrs, keys);
+    if (s->attrs.len)
+        add_cells(w, &s->attrs, keys);
     if (s->status_message.len || s->trace_state.len || s->events_len || s->links_len)
         a->extra = add_extra(w, s);
     if (w->failed)

@@ -6,6 +6,7 @@
  * goes to the column of its key and type. Columns come in the order in which they were first used,
  * and each has its values in the order of the spans that have them: the cells of every span, which
  * lie together, are dealt out to their columns in one pass. */
+#include "store/sqlite/patterns_w.h"
 #include "store/sqlite/rows.h"
 #include "store/sqlite/segment_format.h"
 #include "store/sqlite/segment_w.h"
@@ -130,7 +131,8 @@ static void put_plain(struct segment_w *w, const struct dict *d, const uint32_t 
 void segment_put_texts(struct segment_w *w, const struct dict *d, const uint32_t *numbers, size_t n)
 {
     if (d->is_plain || d->len > (n < 64 ? n : n / 2)) {
-        put_plain(w, d, numbers, n);
+        if (!patterns_put(&w->streams, &w->scratch, d, numbers, n))
+            put_plain(w, d, numbers, n);
         return;
     }
     uint32_t *again = segment_scratch(w, d->len, sizeof(*again)); /* plus one; 0: not yet */

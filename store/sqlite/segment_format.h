@@ -3,7 +3,10 @@
 #define SQLITE_SEGMENT_FORMAT_H
 
 #define SEGMENT_MAGIC SV("TSEG")
-enum { SEGMENT_VERSION = 1 };
+enum {
+    SEGMENT_VERSION = 2,
+    SEGMENT_VERSION_1 = 1, /* its texts are never patterns; still read */
+};
 
 /* Spans, or calls, in one segment: a bound for the reader's memory, far over what is sealed. */
 enum { SEGMENT_RECORDS_MAX = 1000000 };

@@ -91,7 +91,7 @@ static void get_head(struct segment_r *s, struct sv in)
     uint64_t sum = rd_le64(r);
     if (rd_ok(r) && !sv_eq(magic, SEGMENT_MAGIC))
         rd_fail(r, ERR_MALFORMED, "not a segment");
-    else if (rd_ok(r) && version != SEGMENT_VERSION)
+    else if (rd_ok(r) && version != SEGMENT_VERSION && version != SEGMENT_VERSION_1)
         rd_fail(r, ERR_UNSUPPORTED, "segment version %u", version);
     else if (rd_ok(r) && hash_sv(sv_from(in, rd_offset(r))) != sum)
         rd_fail(r, ERR_MALFORMED, "checksum of a segment");

@@ -163,7 +163,7 @@ static struct text_test text_test_of(struct segment_r *s, struct strings_r *colu
 static bool text_fits(struct segment_r *s, struct text_test *t, uint64_t row)
 {
     if (!t->column->list)
-        return sv_eq(string_next(&s->streams, t->column), t->want);
+        return string_next_is(&s->streams, t->column, t->want);
     return !t->is_absent && number_of_row(&s->streams, &t->column->numbers, row) == t->wanted;
 }
 

@@ -56,13 +56,28 @@ uint32_t number_of_row(struct streams_r *r, const struct numbers_r *n, uint64_t 
 /* The next n at once. */
 void numbers_all(struct streams_r *r, struct numbers_r *n, uint32_t *to, size_t rows);
 void numbers_skip(struct streams_r *r, struct numbers_r *n, uint64_t rows);
+struct pattern_r;
 struct strings_r {
-    struct sv *list; /* the distinct ones; NULL when they lie one after another */
+    struct sv *list; /* the distinct ones; NULL when each row has one of its own */
     struct numbers_r numbers;
     struct rd lengths, bytes;
+    struct pattern_r *patterns; /* NULL: rows lie one after another */
+    uint32_t patterns_len;
+    uint64_t rows_left; /* of patterns */
 };
 struct strings_r strings_get(struct streams_r *r);
 struct sv string_next(struct streams_r *r, struct strings_r *s);
+/* Whether the next one is that. */
+bool string_next_is(struct streams_r *r, struct strings_r *s, struct sv want);
+/* Whether there are more, of a column without a list. */
+bool strings_have_more(const struct strings_r *s);
 void strings_skip(struct streams_r *r, struct strings_r *s, uint64_t rows);
+
+/* patterns_r.c; for stream_r.c */
+/* What follows the form in the first stream, and the second stream. */
+void patterns_get(struct streams_r *r, struct rd *rd, struct strings_r *s);
+struct sv patterns_next(struct streams_r *r, struct strings_r *s);
+bool patterns_next_is(struct streams_r *r, struct strings_r *s, struct sv want);
+void patterns_skip(struct streams_r *r, struct strings_r *s, uint64_t rows);
 
 #endif

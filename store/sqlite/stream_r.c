@@ -209,6 +209,8 @@ struct strings_r strings_get(struct streams_r *r)
     } else if (form == STRINGS_PLAIN) {
         s.lengths = rd;
         s.bytes = rd_of(stream_get(r));
+    } else if (form == STRINGS_PATTERNS) {
+        patterns_get(r, &rd, &s);
     } else {
         rd_fail(&r->rd, ERR_MALFORMED, "form %llu of texts", (unsigned long long)form);
     }
@@ -221,6 +223,8 @@ struct sv string_next(struct streams_r *r, struct strings_r *s)
         uint32_t number = number_next(r, &s->numbers);
         return rd_ok(&r->rd) ? s->list[number] : SV_NONE;
     }
+    if (s->patterns)
+        return patterns_next(r, s);
     uint64_t len = rd_varint(&s->lengths);
     struct sv text = rd_bytes(&s->bytes, len <= rd_left(&s->bytes) ? (size_t)len : SIZE_MAX);
     if (!rd_ok(&s->lengths) || !rd_ok(&s->bytes))
@@ -228,10 +232,24 @@ struct sv string_next(struct streams_r *r, struct strings_r *s)
     return text;
 }
 
+bool string_next_is(struct streams_r *r, struct strings_r *s, struct sv want)
+{
+    return s->patterns ? patterns_next_is(r, s, want) : sv_eq(string_next(r, s), want);
+}
+
+bool strings_have_more(const struct strings_r *s)
+{
+    return s->patterns ? s->rows_left > 0 : rd_left(&s->lengths) > 0;
+}
+
 void strings_skip(struct streams_r *r, struct strings_r *s, uint64_t rows)
 {
     if (s->list) {
         numbers_skip(r, &s->numbers, rows);
+        return;
+    }
+    if (s->patterns) {
+        patterns_skip(r, s, rows);
         return;
     }
     for (; rows && rd_ok(&r->rd); rows--)
