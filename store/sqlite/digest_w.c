@@ -60,6 +60,24 @@ static struct value value_of(const struct column *c, cell v)
     return value;
 }
 
+/* Of the numbers of a column; what came a short while ago is in already. */
+static void add_numbers(struct digest_build *b, const struct column *c, const cell *values,
+                        uint64_t key)
+{
+    enum { RECENT_BITS = 11 };
+    cell recent[1 << RECENT_BITS];
+    bool has_recent[1 << RECENT_BITS] = { false };
+    for (uint32_t i = 0; i < c->len && !b->is_out_of_memory; i++) {
+        size_t at = (values[i] * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - RECENT_BITS);
+        if (has_recent[at] && recent[at] == values[i])
+            continue;
+        has_recent[at] = true;
+        recent[at] = values[i];
+        struct value v = value_of(c, values[i]);
+        digest_add_item(b, digest_value(key, &v));
+    }
+}
+
 static void add_column(struct digest_build *b, const struct column *c, const cell *values)
 {
     uint64_t key = digest_key(ATTR_OF_SPAN, c->type, c->key);
@@ -78,12 +96,7 @@ static void add_column(struct digest_build *b, const struct column *c, const cel
         break;
     case VALUE_INT:
     case VALUE_BOOL:
-    case VALUE_DOUBLE:
-        for (uint32_t i = 0; i < c->len && !b->is_out_of_memory; i++) {
-            struct value v = value_of(c, values[i]);
-            digest_add_item(b, digest_value(key, &v));
-        }
-        break;
+    case VALUE_DOUBLE: add_numbers(b, c, values, key); break;
     }
     digest_end_source(b);
 }

@@ -159,6 +159,12 @@ bool patterns_next_is(struct streams_r *r, struct strings_r *s, struct sv want)
 void patterns_skip(struct streams_r *r, struct strings_r *s, uint64_t rows)
 {
     uint32_t ignored[STRINGS_PLACES_MAX];
+    if (s->patterns_len == 1 && rows <= s->rows_left) { /* then each place has a number a row */
+        for (uint32_t i = 0; i < s->patterns[0].places; i++)
+            numbers_skip(r, &s->patterns[0].place[i].numbers, rows);
+        s->rows_left -= rows;
+        return;
+    }
     for (; rows && rd_ok(&r->rd); rows--)
         (void)next_row(r, s, ignored);
 }

@@ -207,8 +207,9 @@ static void put_columns(struct segment_w *w)
     for (size_t i = 0; i < w->spans_len; i++) {
         const struct added_span *a = w->order[i];
         const struct key_list *keys = &w->key_lists[shape_at(w, a->shape).keys];
-        for (uint32_t k = 0; k < keys->len; k++)
-            *next[keys->list[k].column]++ = w->cells[a->first_cell + k];
+        const struct key_ref *refs = keys->list;
+        for (uint32_t k = 0, len = keys->len; k < len; k++)
+            *next[refs[k].column]++ = w->cells[a->first_cell + k];
     }
     w->column_ends = next;
     for (size_t c = 0; c < w->columns_len && !w->failed; c++)

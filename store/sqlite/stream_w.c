@@ -77,6 +77,11 @@ void numbers_put(struct streams_w *w, const uint32_t *list, size_t n, uint32_t l
         if (width == 1)
             for (size_t i = 0; i < n; i++)
                 to[i] = (uint8_t)list[i];
+        else if (width == 2)
+            for (size_t i = 0; i < n; i++) {
+                to[2 * i] = (uint8_t)list[i];
+                to[2 * i + 1] = (uint8_t)(list[i] >> 8);
+            }
         else
             for (size_t i = 0; i < n; i++)
                 for (unsigned byte = 0; byte < width; byte++)
