@@ -4,6 +4,7 @@
  * Exit status: 0 after a clean drain, 1 when something failed at run time, 2 for a mistake in
  * options, configuration or certificates. */
 #include "base/flag.h"
+#include "base/footprint.h"
 #include "net/supervisor.h"
 #include "proxy/init.h"
 #include "proxy/wait.h"
@@ -110,6 +111,7 @@ static int run(struct program *p)
              KV_SV("workload", w->self.workload), KV_SV("service", w->self.service),
              KV_SV("revision", w->self.version), KV_STR("listen", opt->listen));
     tell_ready();
+    footprint_shrink();
     worker_run(w);
     worker_done(w);
     LOG_INFO("proxy.stopped");
