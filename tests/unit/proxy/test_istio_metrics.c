@@ -91,7 +91,6 @@ static void test_histograms(void **state)
 {
     (void)state;
     struct istio_metrics m;
-    AUTO_DONE(buf) text = { 0 };
     struct exchange x = exchange_fixture();
     static const int64_t durations[] = { 0, 500000, 500001, 5000000, INT64_C(4000) * NS_PER_S };
     istio_metrics_init(&m, 10, 0);
