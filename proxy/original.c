@@ -110,6 +110,8 @@ const struct endpoint *original_endpoint(const struct down *d, const struct clus
     if (!d->has_original)
         return NULL;
     struct sv ip = addr_host(&d->original, host);
+    if (!mesh_endpoint_by_ip(d->worker->mesh, ip)) /* a Service's own, nearly always */
+        return NULL;
     int n = snprintf(text, sizeof(text), "%.*s:%u", SV_ARG(ip), addr_port(&d->original));
     struct sv want = sv_of(text, n > 0 ? (size_t)n : 0);
     for (size_t i = 0; i < c->endpoints_len; i++)
