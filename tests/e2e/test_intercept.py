@@ -198,7 +198,8 @@ def through(family):
                             else ("fd96::", "fd77::1", "::6", "6"))
     host = (lambda n: f"[{net}{n}]") if family == 6 else (lambda n: f"{net}{n}")
     name = f"outbound|80||web{six}.default.svc.cluster.local"
-    for i, more in enumerate(([], ["-H", f"Host: web{six}"], ["-H", f"Host: web{six}.default.svc.cluster.local"])):
+    for i, more in enumerate(([], ["-H", f"Host: web{six}"], ["-H", f"Host: web{six}.default.svc.cluster.local"],
+                              ["--http2-prior-knowledge", "-H", f"Host: web{six}"])):
         status, body = get(CLIENT, f"http://{host(10)}/{family}-{i}", *more)
         check(status == 200, f"{status} {body}")
         told = json.loads(body)
