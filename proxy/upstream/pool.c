@@ -226,12 +226,14 @@ static struct up *up_new(struct worker *w, struct pool *p, const struct target *
 }
 
 /* One of HTTP/2 that takes another request. */
-static struct up *find_shared(struct pool *p, const struct target *t)
+static struct up *find_shared(struct pool *p, const struct target *t, bool is_checked)
 {
     LIST_EACH (it, after, &p->shared) {
         struct up *up = CONTAINER_OF(it, struct up, node);
         bool is_used_up = t->requests_max && up->requests >= t->requests_max;
-        if (!is_used_up && up_h2_room(up, t->streams_max))
+        if (is_used_up || !up_h2_room(up, t->streams_max))
+            continue;
+        if (up->streams_len || !is_checked || conn_is_quiet(up->conn))
             return up;
     }
     return NULL;
@@ -240,7 +242,7 @@ static struct up *find_shared(struct pool *p, const struct target *t)
 static int get_shared(struct worker *w, struct pool *p, const struct target *t, enum pool_use use,
                       struct stream *s, struct up **ret_up, struct err *err)
 {
-    struct up *up = use == POOL_FRESH ? NULL : find_shared(p, t);
+    struct up *up = use == POOL_FRESH ? NULL : find_shared(p, t, use == POOL_CHECKED);
     if (up)
         tally(TALLY_UP_REUSED);
     else if (p->conns >= w->opt->max_upstream)

@@ -23,8 +23,9 @@ class Shop:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, "50% of it \u00e4")
 
     def Sleep(self, request, context):
+        if not context.add_callback(self.cancelled.set):
+            self.cancelled.set()
         self.left.append(context.time_remaining())
-        context.add_callback(self.cancelled.set)
         time.sleep(float(request))
         return b"slept"
 

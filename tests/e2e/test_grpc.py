@@ -220,8 +220,9 @@ def test_deadlines():
 
 def test_cancel():
     shop.cancelled.clear()
+    began = len(shop.left)
     call = client.Sleep.future(b"5")
-    wait_until("the call", lambda: tally(shop_side, "requests_active") >= 1)
+    wait_until("the call", lambda: len(shop.left) > began)
     call.cancel()
     check(shop.cancelled.wait(10), "the application's call is cancelled")
 
@@ -249,7 +250,7 @@ def test_back_pressure():
     for p in (client_side, shop_side):
         with open(f"/proc/{p.child.pid}/status", encoding="ascii") as f:
             rss = [int(line.split()[1]) for line in f if line.startswith("VmRSS")][0]
-        check(rss < 64 * 1024, f"{p.name}: {rss} KiB")
+        check(rss < 128 * 1024, f"{p.name}: {rss} KiB")
     check(client.Echo(b"past it") == b"past it", "others go on")
     check(sum(1 for _ in call) == 2999, "all of it")
 

@@ -29,6 +29,7 @@ static void test_fields(void **state)
         { "x-envoy-peer-metadata", FIELD_METADATA },  { "x-envoy-peer-metadata-id", FIELD_METADATA_ID },
         { "x-forwarded-proto", FIELD_XFP },           { "x-forwarded-for", FIELD_XFF },
         { "user-agent", FIELD_USER_AGENT },           { "accept", FIELD_OTHER },
+        { "grpc-timeout", FIELD_GRPC_TIMEOUT },       { "Content-Type", FIELD_CONTENT_TYPE },
         { "tracestate", FIELD_TRACESTATE },           { "grpc-status", FIELD_GRPC_STATUS },
         { "Content-Type", FIELD_CONTENT_TYPE },       { "grpc-timeout", FIELD_GRPC_TIMEOUT },
         { "HTTP2-Settings", FIELD_HOP },              { "x-forwarded-client-cern", FIELD_OTHER },
