@@ -17,7 +17,11 @@ void connect_turn(struct defer *d)
 static enum step_result cannot_connect(struct stream *s, const struct err *e)
 {
     snprintf(s->failure, sizeof(s->failure), "%s", e->why);
-    snprintf(s->why, sizeof(s->why), "upstream: %.150s", e->why);
+    struct sv where = s->endpoint               ? s->endpoint->text
+                      : s->side == SIDE_INBOUND ? SV("application")
+                                                : SV("upstream");
+    snprintf(s->why, sizeof(s->why), "%.*s: %.150s", (int)MIN(where.len, (size_t)60), where.p,
+             e->why);
     if (e->code == ERR_LIMIT)
         return stream_fail(s, 503, TALLY_REPLIES_UO, "UO",
                            "upstream_reset_before_response_started{overflow}");

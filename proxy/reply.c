@@ -28,6 +28,17 @@ static void put_grpc(struct stream *s, struct buf *to)
     s->status = 200;
 }
 
+/* Words may quote what others sent or OpenSSL said: nothing in them shall end the field. */
+static void put_words(struct buf *to, const char *why)
+{
+    if (!why[0])
+        return;
+    buf_put(to, SV(" ("));
+    for (const char *p = why; *p; p++)
+        buf_putc(to, (unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e ? '?' : *p);
+    buf_putc(to, ')');
+}
+
 enum step_result reply_run(struct stream *s)
 {
     struct buf *to = &s->worker->head;
@@ -60,8 +71,7 @@ enum step_result reply_run(struct stream *s)
     if (s->flag)
         buf_printf(to, "%s ", s->flag);
     buf_put(to, sv_z(s->details));
-    if (s->own_body.p && s->why[0])
-        buf_printf(to, " (%s)", s->why);
+    put_words(to, s->why);
     buf_put(to, SV("\r\n"));
     if (!s->is_down_reusable)
         h1_put_field(to, SV("connection"), SV("close"));

@@ -224,6 +224,8 @@ static enum step_result redirect(struct stream *s, const struct redirect *r)
 static enum step_result abort_by_fault(struct stream *s, const struct fault *f)
 {
     s->own_body = SV("fault filter abort");
+    snprintf(s->why, sizeof(s->why), "fault.abort of route %.*s",
+             (int)MIN(s->route->name.len, (size_t)120), s->route->name.p);
     if (f->grpc_status >= 0) {
         char text[8];
         int n = snprintf(text, sizeof(text), "%d", f->grpc_status);

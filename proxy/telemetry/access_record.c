@@ -151,5 +151,6 @@ void otlp_put_access_record(struct buf *to, const struct exchange *x)
         pb_put_bytes(to, OTLP_LOG_SPAN_ID, sv_of(c->span_id.b, sizeof(c->span_id.b)));
     put_own(to, c);
     otlp_put_authz(to, OTLP_LOG_ATTRIBUTES, x->authz);
+    otlp_put_reason(to, x);
     pb_close(to, record);
 }

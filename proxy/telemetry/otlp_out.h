@@ -16,6 +16,10 @@ void otlp_put_int(struct buf *to, uint32_t field, struct sv key, int64_t value);
 /* What authorization said, in this field; NULL: nothing. */
 void otlp_put_authz(struct buf *to, uint32_t field, const struct authz_decision *a);
 
+/* Why the proxy answered by itself: an attribute of the record, an event of the span. */
+void otlp_put_reason(struct buf *to, const struct exchange *x);
+void otlp_put_reply_event(struct buf *to, const struct exchange *x);
+
 /* An access record is written in two parts: what all requests of an edge have in common is said once,
  * by the scope, the rest by each LogRecord (an element of ScopeLogs). access_attrs.def's names. */
 bool otlp_same_scope(const struct call *a, const struct call *b);

@@ -157,6 +157,7 @@ void otlp_put_span(struct buf *to, const struct exchange *x)
     put_peer(to, x);
     put_outcome(to, x);
     otlp_put_authz(to, OTLP_SPAN_ATTRIBUTES, x->authz);
+    otlp_put_reply_event(to, x);
     pb_put_fixed32(to, OTLP_SPAN_FLAGS,
                    FLAG_SAMPLED | (has_parent ? FLAG_HAS_REMOTE | FLAG_IS_REMOTE : 0));
     pb_close(to, span);

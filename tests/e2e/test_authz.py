@@ -182,7 +182,8 @@ def denied(who, method, path, ident, policy, details, host="database", server="d
     line = line_of(server, ident)
     check(line["response_code"] == 403 and line["response_flags"] == "-", line)
     check(line["response_code_details"] == details, line)
-    wait_told(ident, "authorization_policy", policy)
+    wait_told(ident, "authorization_policy", policy, "reason")
+    wait_told(ident, "proxy.reply", policy, "reason")
 
 
 def test_the_document():

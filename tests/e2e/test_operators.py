@@ -4,8 +4,10 @@ import http.client
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import urllib.parse
 
 from gateway_support import ADMIN, IN, OUT, READY, Net, Proxy, make_ca, make_spiffe
@@ -163,6 +165,63 @@ def test_clusters_and_explain():
     check(told["answer"]["status"] == 403 and why == "to: method is POST, wanted: GET", told)
     status, body = admin(g, "/explain", url="ftp://x")
     check(status == 400 and "expected" in body, body)
+    g.stop()
+
+
+REASONS = """apiVersion: v1
+kind: Service
+metadata: { name: %(name)s, namespace: default }
+spec: { selector: { app: %(name)s }, ports: [{ name: http, port: 80, targetPort: %(port)d }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: %(name)s-1, namespace: default, labels: { app: %(name)s%(more)s } }
+spec: { serviceAccountName: %(name)s }
+status: { phase: Running, podIP: %(ip)s }
+---
+"""
+RULES = """apiVersion: v1
+kind: Service
+metadata: { name: empty, namespace: default }
+spec: { selector: { app: empty }, ports: [{ name: http, port: 80 }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: faulty, namespace: default }
+spec: { hosts: [faulty], http: [{ fault: { abort: { percentage: { value: 100 }, httpStatus: 418 } },
+  route: [{ destination: { host: app } }] }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: late, namespace: default }
+spec: { hosts: [late], http: [{ timeout: 0.2s, route: [{ destination: { host: app } }] }] }
+"""
+
+
+def test_reasons():
+    """Every answer of the proxy's own says which host, rule or check it was, in the header and in the log."""
+    ca = make_ca("ca3")
+    certs = make_spiffe(ca, f"{folder}/of-reasons", "x")
+    ip = net.address()
+    objects = (REASONS % {"name": "refused", "port": 1, "ip": ip, "more": ""} +
+               REASONS % {"name": "plain", "port": 9, "ip": ip, "more": ", security.istio.io/tlsMode: istio"} + RULES)
+    held = socket.create_server((ip, 9))
+    threading.Thread(target=lambda: [held.accept()[0].sendall(b"SSH-2.0-x\r\n") for _ in range(9)], daemon=True).start()
+    g = Proxy(PROXY, net, "reasons", [APP, objects], role="sidecar", labels="app=x",
+              options=(f"--certs={certs}", "--access-log-format=%REQ(X-REQUEST-ID)% %TULLE_REASON%")).wait(OUT)
+    for host, path, code, want in (
+            ("nobody", "/", 404, "NR route_not_found (no route for host 'nobody')"),
+            ("empty", "/", 503, "UH no_healthy_upstream (no endpoints for outbound|80||empty.default.svc.cluster.local)"),
+            ("faulty", "/", 418, "FI fault_filter_abort (fault.abort of route faulty.http[0])"),
+            ("late", "/hold", 504, "UT response_timeout (no complete response within the route's timeout)"),
+            ("refused", "/", 503, f"({ip}:1: connect: Connection refused)"),
+            ("plain", "/", 503, f"tls_failure}} ({ip}:9: ")):
+        status, _, r = g.ask(host, path, port=OUT, X_Request_Id=host)
+        reason = r.getheader("x-tulle-reason")
+        check(status == code and want in reason and reason.endswith(")"), f"{host}: {status} {reason}")
+        line = wait_until("the line", lambda: next((x for x in lines(g, 1) if x.startswith(host + " ")), None))
+        check(reason.endswith(f"({line.partition(' ')[2]})"), f"{reason} {line}")
+    net.servers["app-v1"].held.set()
     g.stop()
 
 
