@@ -31,6 +31,12 @@ static enum step_result cannot_connect(struct stream *s, const struct err *e)
 
 static enum step_result no_endpoint(struct stream *s)
 {
+    const struct cluster *c = s->cluster;
+    if (c->is_looked_up && !c->endpoints_len) {
+        snprintf(s->why, sizeof(s->why), "no address is known for %.*s",
+                 (int)MIN(c->host.len, (size_t)120), c->host.p);
+        return stream_fail(s, 503, TALLY_REPLIES_DF, "DF", "dns_resolution_failure");
+    }
     snprintf(s->why, sizeof(s->why), "no %sendpoints for %.*s",
              s->cluster->endpoints_len ? "healthy " : "",
              (int)MIN(s->cluster->name.len, (size_t)120), s->cluster->name.p);

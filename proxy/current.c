@@ -25,6 +25,7 @@ static struct mesh *read_mesh(struct worker *w, struct err *err)
         .ingress_https = o->ingress_https_port,
         .ingress_class = sv_z(o->ingress_class),
         .gateway_class = sv_z(o->gateway_class),
+        .names = &(struct mesh_names){ &w->names, names_addresses },
         .wants_tcp = o->intercept || o->tcp_listen[0],
     };
     return mesh_load(&conf, err);
@@ -238,6 +239,9 @@ int current_take_config(struct worker *w, struct err *err)
         mesh_unref(m);
         return rc;
     }
+    const struct sv *names;
+    size_t names_len = mesh_names_wanted(m, &names);
+    names_want(&w->names, names, names_len);
     say_warnings(m);
     use_mesh(w, m, active);
     use_gateway_tls(w, tls);
@@ -280,4 +284,15 @@ int current_take_certs(struct worker *w, struct err *err)
     w->certs = next;
     pools_retire(w);
     return 0;
+}
+
+void current_on_names(void *to)
+{
+    struct worker *w = to;
+    struct err err = { 0 };
+    if (w->is_draining)
+        return;
+    if (current_take_config(w, &err) < 0)
+        LOG_ERROR("names.not_in_force", KV_STR("why", err.why),
+                  KV_STR("so", "what was in force before goes on"));
 }

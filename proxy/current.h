@@ -18,4 +18,7 @@ int current_take_secrets(struct worker *w, struct err *err) MUST_USE;
 /* Opens the ports that are not open yet. ERR_IO, ERR_LIMIT. */
 int current_open_ports(struct worker *w, struct err *err) MUST_USE;
 
+/* Host names mean other addresses now: the configuration is made anew with them. */
+void current_on_names(void *to);
+
 #endif

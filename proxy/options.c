@@ -43,6 +43,7 @@ static const struct flag rows[] = {
     { "trace-sampling",    FLAG_DOUBLE, OFF(trace_sampling),       "100",           "percent of the traces begun here that send spans; records are always sent", NULL },
     { "metrics-series",    FLAG_UINT,   OFF(metrics_series),       "300",           "label sets of Istio's metrics; what comes beyond them counts as one named other; 0: no such metrics", NULL },
     { "metrics-expiry",    FLAG_NSEC,   OFF(metrics_expiry_ns),    "1h",            "a label set not used for this long goes; 0s: never", NULL },
+    { "dns-refresh",       FLAG_NSEC,   OFF(dns_refresh_ns),       "30s",           "how often host names of ServiceEntries are looked up anew", NULL },
     { "connect-timeout",   FLAG_NSEC,   OFF(connect_timeout_ns),   "10s",           "to connect upstream, TLS included, when the configuration names none", NULL },
     { "handshake-timeout", FLAG_NSEC,   OFF(handshake_timeout_ns), "10s",           "for a caller's TLS handshake", NULL },
     { "protocol-detection-timeout", FLAG_NSEC, OFF(detection_timeout_ns), "500ms", "for a caller's first bytes where they decide what it speaks; silence is a protocol in which the server begins", NULL },
@@ -101,6 +102,8 @@ static int check(struct options *o, struct err *err)
                        (unsigned long long)o->max_head);
     if (o->max_connections == 0 || o->max_upstream == 0)
         return err_set(err, ERR_USAGE, "--max-connections and --max-upstream must not be 0");
+    if (o->dns_refresh_ns < NS_PER_S)
+        return err_set(err, ERR_USAGE, "--dns-refresh: want 1s or more");
     if (o->access_log_from > 999)
         return err_set(err, ERR_USAGE, "--access-log-from: want a status, 0 to 999");
     if (o->metrics_series > SERIES_MAX)

@@ -134,6 +134,7 @@ int worker_init(struct worker *w, const struct options *opt, struct err *err)
     timer_init(&w->drain_timer, w->loop, on_drain_timeout);
     handover_begin(w);
     companion_start(w);
+    names_init(&w->names, w->loop, opt->dns_refresh_ns, current_on_names, w);
     reload_start(w); /* first: what changes while it is read is a change */
     int rc = current_take_config(w, err);
     if (rc == 0)
@@ -324,6 +325,7 @@ void worker_done(struct worker *w)
 {
     if (w->loop)
         close_everything(w);
+    names_done(&w->names);
     w->telemetry = telemetry_free(w->telemetry);
     w->loop = loop_free(w->loop);
     pools_done(w);

@@ -22,6 +22,7 @@
 #include "proxy/telemetry/telemetry.h"
 #include "proxy/upstream/breaker.h"
 #include "proxy/upstream/client_tls.h"
+#include "proxy/upstream/names.h"
 #include "proxy/upstream/outlier.h"
 
 enum side {
@@ -81,6 +82,7 @@ struct worker {
     uint32_t *active; /* requests in flight by endpoint id; see worker_loads() */
     uint32_t endpoints_len;
     size_t streams_len;     /* in flight: requests, and connections passed on as they are */
+    struct names names;     /* host names of ServiceEntries */
     struct outlier outlier; /* endpoints that failed lately */
 
     struct buf spare_blocks[SPARE_BLOCKS_MAX];

@@ -39,6 +39,7 @@ struct service { /* or a host of a ServiceEntry */
     struct meta meta;
     struct sv host;       /* of a ServiceEntry: its whole name; else empty */
     struct backends *own; /* a ServiceEntry's endpoints */
+    bool is_looked_up;    /* some of them are host names */
     struct labels selector;
     struct text_list addresses; /* the Service's own: cluster IPs, or a ServiceEntry's */
     struct service_port *ports; /* TCP only */
@@ -257,6 +258,9 @@ struct catalog {
     CATALOG_LIST(ingress, ingresses);
     CATALOG_LIST(peer_authentication, peer_authentications);
     CATALOG_LIST(authorization_policy, authorization_policies);
+    const struct mesh_names *names; /* NULL: no name means anything */
+    struct sv *wanted;              /* host names to be looked up; in mem */
+    size_t wanted_len;
     struct owned_regex *regexes; /* the catalog's until it is resolved, then the mesh's */
 };
 

@@ -300,6 +300,7 @@ static struct cluster_entry *make(struct resolve *r, struct service_entry *e, ui
     c->connect_timeout_ns = t->pool && t->pool->connect_timeout_ns ? t->pool->connect_timeout_ns
                                                                    : CONNECT_TIMEOUT_NS;
     c->outlier = t->outlier;
+    c->is_looked_up = e->object && e->object->is_looked_up;
     c->id = (uint32_t)r->clusters.len;
     keep_rules(r, &p, c);
     if (subset.len && !p.is_defined)

@@ -127,6 +127,7 @@ static struct mesh *load(struct catalog *c, const struct mesh_conf *conf, enum r
         return NULL;
     }
     c->mem = &m->mem;
+    c->names = conf->names;
     if (from->name)
         catalog_read_text(c, from->name, from->text);
     for (size_t i = 0; i < from->paths_len; i++)
@@ -136,6 +137,8 @@ static struct mesh *load(struct catalog *c, const struct mesh_conf *conf, enum r
     resolve_done(&r);
     keep_warnings(m, &c->findings);
     m->regexes = c->regexes;
+    m->names = c->wanted;
+    m->names_len = c->wanted_len;
     return m;
 }
 
@@ -184,6 +187,12 @@ int mesh_check(const char *const *paths, size_t len, mesh_finding_fn *each, void
              sv_from(at->text, at->place_len));
     mesh_unref(m);
     return first_error(&c.findings, err);
+}
+
+size_t mesh_names_wanted(const struct mesh *m, const struct sv **ret_list)
+{
+    *ret_list = m->names;
+    return m->names_len;
 }
 
 size_t mesh_warnings(const struct mesh *m, const struct sv **ret_list)

@@ -125,7 +125,8 @@ struct cluster {
     const struct hash_policy *hash;   /* proxy/route/action.h; NULL: by load */
     const struct endpoint *const *endpoints;
     size_t endpoints_len;
-    uint32_t id; /* dense within the mesh: round-robin cursors live in a worker's array */
+    uint32_t id;       /* dense within the mesh: round-robin cursors live in a worker's array */
+    bool is_looked_up; /* its endpoints are what host names mean (ServiceEntry, resolution DNS) */
     const struct origin *const *rules; /* DestinationRules that had a say, strongest first */
     size_t rules_len;
 };
@@ -148,6 +149,14 @@ struct route {
 
 enum mtls_mode { MTLS_PERMISSIVE, MTLS_STRICT, MTLS_DISABLE };
 
+/* What host names mean now; asked while a mesh is loaded, which is made anew when the answers change. */
+struct mesh_names {
+    void *to;
+    /* The addresses of a name as text, borrowed until the load returns; 0: none are known yet. */
+    size_t (*addresses)(void *to, struct sv name, const struct sv **ret_list);
+};
+#define MESH_NAMES_MAX 256 /* host names that are looked up: each is asked for again and again */
+
 struct mesh_conf {
     const char *dir;        /* every *.yaml and *.yml in it; NULL: an empty mesh */
     struct identity self;   /* this workload; gateways and selectors are matched against it */
@@ -157,6 +166,7 @@ struct mesh_conf {
     uint16_t ingress_http, ingress_https; /* where Ingresses are served; 0: not */
     struct sv ingress_class;              /* only Ingresses of this class; empty: every one */
     struct sv gateway_class;              /* the same of the Gateway API's Gateways */
+    const struct mesh_names *names;       /* NULL: no name means anything */
     bool wants_tcp; /* a sidecar that takes connections over: mesh_tcp_by_...() answer */
 };
 /* Gives a mesh with one reference; NULL with err "file:line:column: reason". */
@@ -168,6 +178,8 @@ struct mesh *mesh_ref(struct mesh *m);
 struct mesh *mesh_unref(struct mesh *m);
 
 /* Warnings of the load (unknown field, subset without endpoints ...), one text each. */
+/* The host names that ServiceEntries want looked up, each once. */
+size_t mesh_names_wanted(const struct mesh *m, const struct sv **ret_list);
 size_t mesh_warnings(const struct mesh *m, const struct sv **ret_list);
 
 /* The route for an outbound (or, on a gateway, an incoming) request: virtual host by authority

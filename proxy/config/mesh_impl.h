@@ -64,6 +64,8 @@ struct mesh {
     size_t own_ports_len;
     struct hosts ingress;        /* hosts of Ingresses, behind each door that has them */
     struct route https_redirect; /* 301, as a Gateway's httpsRedirect has it */
+    const struct sv *names;      /* to be looked up */
+    size_t names_len;
     const struct sv *warnings;
     size_t warnings_len;
     struct owned_regex *regexes;

@@ -2,8 +2,10 @@
  * read_service_entry.c - networking.istio.io ServiceEntry: hosts that no Service stands for.
  *
  * Each host becomes a service of its full name, with the endpoints that the entry lists (resolution
- * STATIC) or the Pods that its workloadSelector chooses. Names are not looked up yet: resolution DNS
- * and NONE leave a host without endpoints, and say so. */
+ * STATIC), the Pods that its workloadSelector chooses, or what names mean (DNS): those of its endpoints, or
+ * the host itself when it lists none. A name that is not known yet has no address; the mesh is made anew when
+ * it is. NONE means the address that the caller asked for, which a proxy that is asked by HTTP does not
+ * know: there the host is looked up as well. */
 #include "proxy/config/catalog.h"
 #include <ctype.h>
 
@@ -46,21 +48,64 @@ static void read_ports(struct reader *r, struct node *spec, struct service *to)
     }
 }
 
+/* Remembers that the name is to be looked up; false when there is no room. */
+static bool want_name(struct catalog *c, struct reader *r, struct node *at, struct sv name)
+{
+    for (size_t i = 0; i < c->wanted_len; i++)
+        if (sv_eq(c->wanted[i], name))
+            return true;
+    if (c->wanted_len == MESH_NAMES_MAX) {
+        finding_warn(r->to, at, "more than %d names to look up: this one is ignored",
+                     MESH_NAMES_MAX);
+        return false;
+    }
+    if (!c->wanted)
+        c->wanted = arena_array(c->mem, MESH_NAMES_MAX, sizeof(*c->wanted));
+    struct sv copy = c->wanted ? arena_copy(c->mem, name) : SV_NONE;
+    if (!copy.p) {
+        r->to->is_nomem = true;
+        return false;
+    }
+    c->wanted[c->wanted_len++] = copy;
+    return true;
+}
+
+/* The addresses that a name means now, as those of an endpoint. */
+static struct backend_address *look_up(struct catalog *c, struct reader *r, struct node *at,
+                                       struct sv name, size_t *ret_len)
+{
+    const struct sv *known = NULL;
+    size_t len = want_name(c, r, at, name) && c->names
+                     ? c->names->addresses(c->names->to, name, &known)
+                     : 0;
+    struct backend_address *list = read_array(r, len + 1, sizeof(*list));
+    for (size_t i = 0; list && i < len; i++) {
+        list[i].ip = arena_copy(r->mem, known[i]);
+        r->to->is_nomem = r->to->is_nomem || !list[i].ip.p;
+    }
+    *ret_len = list ? len : 0;
+    return list;
+}
+
 /* One address with its own ports: those of the entry, unless it names others. */
-static struct backends *read_endpoint(struct reader *r, struct node *n, const struct service *s)
+static struct backends *read_endpoint(struct catalog *c, struct reader *r, struct node *n,
+                                      const struct service *s)
 {
     struct node *ports = field_map(r, n, "ports");
     struct backends *b = read_array(r, 1, sizeof(*b));
     struct backend_address *address = read_array(r, 1, sizeof(*address));
     struct backend_port *list = read_array(r, s->ports_len + 1, sizeof(*list));
+    size_t addresses_len = 1;
     if (!b || !address || !list)
         return NULL;
     address->ip = field_text(r, n, "address");
-    if (!ip_of_text(address->ip).is_known) {
-        finding_warn(r->to, n, "'%.*s' is no address: names are not looked up yet, ignored",
+    if (!ip_of_text(address->ip).is_known && !s->is_looked_up) {
+        finding_warn(r->to, n, "'%.*s' is no address, and resolution is STATIC: ignored",
                      SV_ARG(sv_sub(address->ip, 0, 60)));
         return NULL;
     }
+    if (!ip_of_text(address->ip).is_known)
+        address = look_up(c, r, n, address->ip, &addresses_len);
     for (size_t i = 0; i < s->ports_len; i++) {
         uint64_t own = 0;
         for (struct node *at = ports ? ports->first : NULL; at; at = at->next)
@@ -74,11 +119,32 @@ static struct backends *read_endpoint(struct reader *r, struct node *n, const st
     *b = (struct backends){ .meta = s->meta,
                             .service = s->host,
                             .addresses = address,
-                            .addresses_len = 1,
+                            .addresses_len = addresses_len,
                             .ports = list,
                             .ports_len = s->ports_len };
     fields_finish(r, ports, NULL);
     fields_finish(r, n, later_endpoint);
+    return b;
+}
+
+/* The host itself, behind each of its ports. */
+static struct backends *own_name(struct catalog *c, struct reader *r, struct node *at,
+                                 const struct service *s)
+{
+    struct backends *b = read_array(r, 1, sizeof(*b));
+    struct backend_port *list = read_array(r, s->ports_len + 1, sizeof(*list));
+    size_t len = 0;
+    struct backend_address *addresses = b && list ? look_up(c, r, at, s->host, &len) : NULL;
+    if (!addresses)
+        return NULL;
+    for (size_t i = 0; i < s->ports_len; i++)
+        list[i] = (struct backend_port){ s->ports[i].name, s->ports[i].target };
+    *b = (struct backends){ .meta = s->meta,
+                            .service = s->host,
+                            .addresses = addresses,
+                            .addresses_len = len,
+                            .ports = list,
+                            .ports_len = s->ports_len };
     return b;
 }
 
@@ -95,12 +161,14 @@ static void add_host(struct catalog *c, struct reader *r, struct node *spec, str
     *s = *like;
     s->host = sv_of(lower, host.len);
     for (struct node *n = list ? list->first : NULL; n; n = n->next) {
-        struct backends *b = node_is_map(r, n) ? read_endpoint(r, n, s) : NULL;
+        struct backends *b = node_is_map(r, n) ? read_endpoint(c, r, n, s) : NULL;
         if (!b)
             continue;
         b->next_of_service = s->own;
         s->own = b;
     }
+    if (s->is_looked_up && !list)
+        s->own = own_name(c, r, spec, s);
     CATALOG_ADD(&c->services, s);
 }
 
@@ -126,9 +194,7 @@ void read_service_entry(struct catalog *c, struct node *root, const struct meta 
     int how = field_choice(&r, spec, "resolution", resolutions, NELEMS(resolutions), RESOLVE_NONE);
     (void)field_choice(&r, spec, "location", locations, NELEMS(locations), 0);
     (void)read_texts(&r, spec, "exportTo");
-    if (how != RESOLVE_STATIC && !like.selector.len)
-        finding_warn(r.to, spec ? spec : root,
-                     "names are not looked up yet: only addresses among endpoints are used");
+    like.is_looked_up = how != RESOLVE_STATIC && !like.selector.len;
     for (struct node *n = list ? list->first : NULL; n; n = n->next) {
         struct sv host = node_text(&r, n);
         bool is_plain = http_is_authority(host) && !sv_contains(host, SV(":")) &&

@@ -143,6 +143,8 @@ static void tell_actions(const struct route_actions *a, struct telling *t)
 
 static void tell_endpoints(const struct cluster *c, struct telling *t)
 {
+    if (c->is_looked_up)
+        tell_str(t, "addresses", SV("looked up while the proxy runs"));
     tell_u64(t, "endpoints_total", c->endpoints_len);
     tell_open(t, "endpoints", '[');
     for (size_t i = 0; i < MIN(c->endpoints_len, (size_t)ENDPOINTS_TOLD); i++) {
@@ -324,7 +326,8 @@ static void tell_route(const struct explain_ask *q, const struct route *r, struc
     tell_open(t, "destinations", '[');
     for (size_t i = 0; i < r->targets_len; i++) {
         explain_cluster(t, r->targets[i].cluster, share_of(r, &r->targets[i]));
-        has_endpoint = has_endpoint || r->targets[i].cluster->endpoints_len;
+        has_endpoint = has_endpoint || r->targets[i].cluster->endpoints_len ||
+                       r->targets[i].cluster->is_looked_up;
     }
     tell_close(t);
     ret->is_passed_on = has_endpoint;
