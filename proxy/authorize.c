@@ -33,20 +33,6 @@ static enum step_result refuse_fragment(struct stream *s)
     return stream_fail(s, 400, TALLY_REPLIES_DPE, "DPE", "path_normalization_failed");
 }
 
-/* As Envoy has it: a gateway sees the caller itself; to a sidecar the last address that was
- * forwarded is the caller's, when it is one. */
-static struct ip remote_ip(const struct stream *s)
-{
-    const struct http_head *h = s->req;
-    struct sv last = SV_NONE;
-    for (size_t i = 0; i < h->headers_len && s->side == SIDE_INBOUND; i++)
-        if (s->req_fields[i] == FIELD_XFF)
-            last = h->headers[i].value;
-    size_t comma = sv_rindex(last, ',');
-    struct ip ip = ip_of_text(sv_trim(comma < last.len ? sv_from(last, comma + 1) : last));
-    return ip.is_known ? ip : ip_of_addr(conn_peer(s->down->conn));
-}
-
 static void describe(const struct stream *s, struct authz_request *q)
 {
     const struct down *d = s->down;
@@ -56,7 +42,7 @@ static void describe(const struct stream *s, struct authz_request *q)
         .path = http_path_only(s->req),
         .source_ip = ip_of_addr(conn_peer(d->conn)),
         .destination_ip = ip_of_addr(d->has_original ? &d->original : conn_local(d->conn)),
-        .remote_ip = remote_ip(s),
+        .remote_ip = caller_ip(s),
         .port = s->side == SIDE_INBOUND ? down_app_port(d) : d->port->number,
     };
     if (!tls)

@@ -28,6 +28,7 @@ struct options {
     double trace_sampling;
     const char *access_log_format;
     uint64_t access_log_from;
+    uint64_t xff_hops;
     int64_t dns_refresh_ns;
     uint64_t metrics_series;
     int64_t metrics_expiry_ns;

@@ -168,6 +168,11 @@ enum step_result stream_fail(struct stream *s, unsigned status, enum tally_id ta
 void head_for_upstream(struct stream *s, struct buf *to);
 void head_for_caller(struct stream *s, const struct http_head *from, struct buf *to);
 
+/* caller.c: who called originally, where X-Forwarded-For can be believed; else the peer. The text lies in
+ * the head or in out. A sidecar's text is always the peer. */
+struct ip caller_ip(const struct stream *s);
+struct sv caller_text(const struct stream *s, char out[ADDR_TEXT_SIZE]);
+
 /* authorize.c: the path normalised, and may this be served? */
 enum step_result authorize_run(struct stream *s); /* ST_AUTHZ */
 

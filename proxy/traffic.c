@@ -20,11 +20,6 @@ static const struct route_actions *actions_of(const struct stream *s)
     return s->route ? s->route->actions : NULL;
 }
 
-static struct sv client_text(const struct stream *s, char out[ADDR_TEXT_SIZE])
-{
-    return addr_host(conn_peer(s->down->conn), out);
-}
-
 static bool is_in(const struct ip_block *list, size_t len, const struct ip *ip)
 {
     for (size_t i = 0; i < len; i++)
@@ -64,7 +59,7 @@ static void answer_field(struct stream *s, struct sv name, struct sv value)
 static bool is_limited(struct stream *s, const struct route_actions *a)
 {
     char text[ADDR_TEXT_SIZE];
-    struct sv client = client_text(s, text);
+    struct sv client = caller_text(s, text);
     for (size_t i = 0; i < a->limits_len; i++) {
         struct limit_bucket *hold;
         if (!limit_take(&s->worker->limiter, &a->limits[i], client, loop_now_ns(s->worker->loop),
@@ -85,7 +80,7 @@ static bool is_limited(struct stream *s, const struct route_actions *a)
 
 static bool is_admitted(struct stream *s, const struct route_actions *a)
 {
-    struct ip ip = ip_of_addr(conn_peer(s->down->conn));
+    struct ip ip = s->side == SIDE_GATEWAY ? caller_ip(s) : ip_of_addr(conn_peer(s->down->conn));
     const struct http_head *h = request_of(s);
     if (a->allowed_len && !is_in(a->allowed, a->allowed_len, &ip)) {
         snprintf(s->why, sizeof(s->why), "this client's address is not in whitelist-source-range");
@@ -282,7 +277,7 @@ static struct sv hash_value(struct stream *s, const struct hash_policy *h,
     const struct http_head *req = request_of(s);
     switch (h->kind) {
     case HASH_HEADER: return http_get(req, h->name);
-    case HASH_SOURCE_IP: return client_text(s, text);
+    case HASH_SOURCE_IP: return caller_text(s, text);
     case HASH_QUERY: return query_value(req->path, h->name);
     case HASH_COOKIE: break;
     }
@@ -459,7 +454,7 @@ void traffic_put_request(struct stream *s, struct buf *to)
         buf_put(to, SV("\r\n"));
         h1_put_field(to, SV("x-forwarded-scheme"), scheme);
         h1_put_field(to, SV("x-scheme"), scheme);
-        h1_put_field(to, SV("x-real-ip"), client_text(s, text));
+        h1_put_field(to, SV("x-real-ip"), caller_text(s, text));
     }
     edits_put(&t->request, to);
 }

@@ -16,7 +16,7 @@ from support import check, folder, wait_until
 
 PROXY, POLICY, TULLE = sys.argv[1:4]
 NET = "127.1.80"
-DATABASE, BACKEND, FRONTEND, NOTES, GATEWAY, COLLECTOR = (f"{NET}.{n}" for n in range(1, 7))
+DATABASE, BACKEND, FRONTEND, NOTES, GATEWAY, COLLECTOR, EDGE = (f"{NET}.{n}" for n in range(1, 8))
 OUT, IN, ADMIN, READY, PROM, APP, GW, OTLP = range(33001, 33009)
 
 OBJECTS = """apiVersion: v1
@@ -70,15 +70,29 @@ spec:
 ---
 apiVersion: networking.istio.io/v1
 kind: Gateway
+metadata: { name: edge, namespace: default }
+spec: { selector: { app: edge }, servers: [{ port: { number: %d, name: http, protocol: HTTP }, hosts: ["*"] }] }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: edge, namespace: default }
+spec:
+  selector: { matchLabels: { app: edge } }
+  rules: [{ from: [{ source: { remoteIpBlocks: [198.51.100.0/24] } }] }]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
 metadata: { name: door, namespace: default }
 spec: { selector: { app: gateway }, servers: [{ port: { number: %d, name: http, protocol: HTTP }, hosts: ["*"] }] }
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: door, namespace: default }
-spec: { hosts: ["*"], gateways: [door], http: [{ route: [{ destination: { host: notes } }] }] }
-""" % GW
-PODS = {"database": DATABASE, "backend": BACKEND, "frontend": FRONTEND, "notes": NOTES, "gateway": GATEWAY}
+spec: { hosts: ["*"], gateways: [door, edge], http: [{ route: [{ destination: { host: notes } }] }] }
+""" % (GW, GW)
+PODS = {"database": DATABASE, "backend": BACKEND, "frontend": FRONTEND, "notes": NOTES, "gateway": GATEWAY,
+        "edge": EDGE}
+GATEWAYS = ("gateway", "edge")
 served, told = [], []
 
 
@@ -138,7 +152,8 @@ def make_config():
 
 
 def arguments(name, ip):
-    return [PROXY, f"--role={'gateway' if name == 'gateway' else 'sidecar'}",
+    return [PROXY, f"--role={'gateway' if name in GATEWAYS else 'sidecar'}",
+            f"--xff-trusted-hops={int(name == 'edge')}",
             f"--config={folder}/config", f"--workload={name}-v1", f"--service-account={name}",
             f"--listen={ip}", f"--outbound-port={OUT}", f"--inbound-port={IN}",
             f"--admin-port={ADMIN}", f"--readiness-port={READY}", f"--prometheus-port={PROM}",
@@ -233,6 +248,25 @@ def test_gateway():
     check((status, body) == (200, b"/public/c"), f"gateway: {status} {body}")
 
 
+def test_forwarded():
+    """remoteIpBlocks at a gateway behind one trusted proxy: what that one saw, and nothing a caller claims."""
+    denied, allowed = 403, 200
+    for fields, want in (((), denied), (("198.51.100.7",), allowed), (("198.51.100.7, 203.0.113.9",), denied),
+                         (("203.0.113.9, 198.51.100.7",), allowed), (("203.0.113.9", "198.51.100.7"), allowed),
+                         (("198.51.100.7", "203.0.113.9"), denied), (("198.51.100.7,",), denied),
+                         (("198.51.100.7, nonsense",), denied)):
+        c = http.client.HTTPConnection(EDGE, GW, timeout=20)
+        c.putrequest("GET", "/public/x", skip_host=True)
+        c.putheader("Host", "shop")
+        for field in fields:
+            c.putheader("X-Forwarded-For", field)
+        c.endheaders()
+        r = c.getresponse()
+        r.read()
+        c.close()
+        check(r.status == want, f"{fields}: {r.status}, want {want}")
+
+
 def explain(*argv):
     r = subprocess.run([TULLE, "explain", f"--config={folder}/config", f"--port={APP}", "--json", *argv],
                        capture_output=True, text=True, timeout=30, check=False)
@@ -300,7 +334,7 @@ for address in ((DATABASE, APP), (NOTES, APP), (COLLECTOR, OTLP)):
 for pod, pod_ip in PODS.items():
     support.start(pod, *arguments(pod, pod_ip))
 for pod, pod_ip in PODS.items():
-    for port in (GW,) if pod == "gateway" else (IN, OUT):
+    for port in (GW,) if pod in GATEWAYS else (IN, OUT):
         wait_until(f"{pod}:{port}", lambda: socket.create_connection((pod_ip, port), 1).close() is None)
 for name, test in list(globals().items()):
     if name.startswith("test_"):
