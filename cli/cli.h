@@ -24,7 +24,8 @@ struct cli {
     const char *headers, *principal, *source_ip;
     bool is_inbound, is_plaintext;
     uint16_t port;
-    char **operands; /* what is left of argv */
+    const char *image, *send_to, *configmap, *certs; /* inject */
+    char **operands;                                 /* what is left of argv */
     int operands_len;
 };
 
@@ -52,7 +53,7 @@ struct command {
 };
 extern const struct command command_graph, command_edges, command_services, command_traces,
     command_trace, command_unpaired, command_check, command_snapshot, command_compare, command_sql,
-    command_explain;
+    command_explain, command_inject;
 
 /* Writes what is in out to standard output; EXIT_FAILED when that or memory failed. */
 int cli_print(const struct buf *out);

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  * main.c - `tulle`: finds the subcommand, reads its options, runs it.
  *
- * Each subcommand is a row with its own option table, so `tulle NAME --help` and the environment
- * (TULLE_COLLECTOR) come from the same rows. Exit status: 0 done, 1 failed, 2 wrong usage. */
+ * Each subcommand is a row with its own option table, so `tulle NAME --help` and the environment come
+ * from the same rows. One name is taken: in a proxy's environment TULLE_COLLECTOR is where records go, so
+ * the address of the collector's API is TULLE_API here. Exit status: 0 done, 1 failed, 2 wrong usage. */
 #include "cli/cli.h"
 #include "tulle_version.h"
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static const struct command *const commands[] = {
     &command_graph,   &command_edges,    &command_services, &command_traces,
     &command_trace,   &command_unpaired, &command_check,    &command_snapshot,
-    &command_compare, &command_sql,      &command_explain,
+    &command_compare, &command_sql,      &command_explain,  &command_inject,
 };
 
 int cli_print(const struct buf *out)
@@ -55,7 +57,9 @@ static void print_help(FILE *to)
         fprintf(to, "  %-26s %s\n", name, t->summary);
     }
     fputs("  help                       this text; tulle COMMAND --help for a command's options\n"
-          "\nTULLE_COLLECTOR names the collector as --collector does.\n",
+          "\nTULLE_API names the collector as --collector does. (TULLE_COLLECTOR is the proxies': "
+          "where they\n"
+          "send to, which is another port.)\n",
           to);
 }
 
@@ -82,8 +86,19 @@ static int run(const struct command *command, int argc, char **argv)
     return command->run(&c);
 }
 
+/* --collector's variable; whoever runs us inside a Pod has the proxy's. */
+static void choose_environment(void)
+{
+    const char *api = getenv("TULLE_API");
+    if (api)
+        setenv("TULLE_COLLECTOR", api, 1);
+    else
+        unsetenv("TULLE_COLLECTOR");
+}
+
 int main(int argc, char **argv)
 {
+    choose_environment();
     struct sv name = sv_z(argc > 1 ? argv[1] : NULL);
     if (name.len == 0) {
         print_help(stderr);
