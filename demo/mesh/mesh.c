@@ -23,6 +23,7 @@ static const char *const config_files[] = {
     "reviews-subsets.yaml",
     "peer-authentication.yaml",
     "05-reviews-header-and-weights.yaml",
+    "08-ratings-resilience.yaml",
 };
 
 static int write_file(const char *path, struct sv text, struct err *err)

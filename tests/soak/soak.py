@@ -143,7 +143,7 @@ class Mesh:
         labels = "istio=ingressgateway" if role == "gateway" else f"app={account}"
         p = Proxy(self.program, fixed, name, [self.objects], role=role, labels=labels, options=[
             f"--certs={folder}/certs/{account}", f"--service-account={account}", "--log-level=warn",
-            f"--handover={folder}/{name}.sock", "--drain-timeout=5s", "--reload-interval=200ms"])
+            f"--handover={folder}/{name}.sock", "--drain-timeout=5s", "--reload-interval=200ms", "--upstream-idle-timeout=5s"])
         p.child.may_end = True
         write(f"{p.config}/rules.yaml", self.rules())
         self.proxies[name] = p
