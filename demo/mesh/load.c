@@ -57,13 +57,14 @@ static void count_calls(struct counts *to, json_t *answer)
     }
 }
 
-/* One call and all below it. Without an answer nobody knows which pod was meant: the name that was
+/* One call and all below it. An application did not answer when a policy denied the call (database), and
+ * then it is its only workload that was meant; where there are several nobody knows, the name that was
  * called stands in, and the comparison will show it. */
 static void count_node(struct counts *to, struct sv source, struct sv name, int64_t status,
                        json_t *answer)
 {
     bool is_error = status == 0 || status >= 500;
-    struct sv who = json_is_object(answer) ? text_of(answer, "workload") : name;
+    struct sv who = json_is_object(answer) ? text_of(answer, "workload") : pod_only_workload(name);
     counts_add(to, source, who, sv_z(pod_expected_tls(source, who)), 1, is_error);
     if (json_is_object(answer))
         count_calls(to, answer);

@@ -30,8 +30,8 @@ static const struct flag demo_flags[] = {
     { "for", FLAG_NSEC, OFF(for_ns), "0s", "stop after this time and compare; 0: until Ctrl-C",
       NULL },
     { "rate", FLAG_UINT, OFF(rate), "25", "requests a second from outside", NULL },
-    { "sidecars", FLAG_UINT, OFF(sidecars), "10",
-      "pods with a sidecar: more than 10 are more replicas; at most 200", NULL },
+    { "sidecars", FLAG_UINT, OFF(sidecars), "14",
+      "pods with a sidecar: more than 14 are more replicas; at most 200", NULL },
     { "port", FLAG_PORT, OFF(port), "16686", "dashboard and API of the collector", NULL },
     { "otlp-port", FLAG_PORT, OFF(otlp_port), "4318", "where the proxies send telemetry", NULL },
     { "pod-net", FLAG_STR, OFF(net), "127.1.0", "first three parts of the pods' addresses", NULL },
@@ -188,9 +188,9 @@ static void greet(const struct demo *d)
     printf("  %s/api/v1/edges and %s/metrics tell the same\n", d->mesh.base_url, d->mesh.base_url);
     printf("  http://%s.2:%d (Host: %s) is the way into the mesh\n", d->conf.net, GATEWAY_PORT,
            GATEWAY_HOST);
-    printf("  look at: ratings (one of three instances fails now and then), reviews (90/10, and v2 "
-           "for\n"
-           "  the user jason), inventory (plaintext, outside the mesh), catalog-db (no sidecar)\n");
+    printf(
+        "  look at: database (only backend may call it), app (90/10), reviews (90/10, and v2 for\n"
+        "  the user jason), inventory (plaintext, outside the mesh), catalog-db (no sidecar)\n");
     printf("  files: %s%s\n\n", d->mesh.dir, d->conf.is_kept ? "" : " (removed at the end)");
     fflush(stdout);
 }

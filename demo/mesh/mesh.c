@@ -23,7 +23,10 @@ static const char *const config_files[] = {
     "reviews-subsets.yaml",
     "peer-authentication.yaml",
     "05-reviews-header-and-weights.yaml",
+    "06-mtls-strict.yaml",
+    "07-authz-database.yaml",
     "08-ratings-resilience.yaml",
+    "10-app-canary.yaml",
 };
 
 static int write_file(const char *path, struct sv text, struct err *err)

@@ -10,7 +10,8 @@
 static const struct pod_spec table[] = {
     { "gateway-v1", "gateway", "v1", "gateway", 2, POD_GATEWAY, 0, { NULL } },
     { "frontend-v1", "frontend", "v1", "frontend", 10, POD_SIDECAR, 9080, {
-        "/home ms=1-3 size=1500",
+        "/home ms=1-3 size=1500 call=app:9080/feature call=backend:9080/work"
+        " call=database:9080/api/query,20",
         "/products ms=1-4 size=600 strict call=productpage:9080/products",
         "/cart ms=1-3 strict call=productpage:9080/cart",
         "/slow ms=5-10 strict call=productpage:9080/slow",
@@ -35,6 +36,14 @@ static const struct pod_spec table[] = {
         "/ratings ms=1-4 size=100" } },
     { "ratings-v1", "ratings", "v1", "bookinfo-ratings", 18, POD_SIDECAR, 9080, {
         "/ratings ms=1-12 size=100 fail=20,503" } },
+    { "app-v1", "app", "v1", "app", 22, POD_SIDECAR, 9080, {
+        "/feature ms=1-3 size=200" } },
+    { "app-v2", "app", "v2", "app", 23, POD_SIDECAR, 9080, {
+        "/feature ms=1-3 size=250" } },
+    { "backend-v1", "backend", "v1", "backend", 24, POD_SIDECAR, 9080, {
+        "/work ms=1-3 size=100 call=database:9080/api/query" } },
+    { "database-v1", "database", "v1", "database", 25, POD_SIDECAR, 9080, {
+        "/api ms=1-4 size=100" } },
     { "inventory-v1", "inventory", "v1", "inventory", 20, POD_PLAIN, 9080, {
         "/stock ms=5-15 size=50 call=ratings:9080/ratings,25",
         "/reserve ms=8-25 fail=3,503" } },
@@ -74,6 +83,20 @@ const struct pod_spec *pod_by_workload(struct sv workload)
         if (sv_eq(sv_z(demo_pods[i].workload), workload))
             return &demo_pods[i];
     return NULL;
+}
+
+struct sv pod_only_workload(struct sv service)
+{
+    struct sv app = sv_sub(service, 0, sv_index(service, ':')), only = SV_NONE;
+    for (size_t i = 0; i < demo_pods_len; i++) {
+        struct sv workload = sv_z(demo_pods[i].workload);
+        if (!sv_eq(sv_z(demo_pods[i].app), app))
+            continue;
+        if (only.len && !sv_eq(only, workload))
+            return service;
+        only = workload;
+    }
+    return only.len ? only : service;
 }
 
 const char *pod_expected_tls(struct sv source, struct sv destination)

@@ -40,6 +40,8 @@ void pods_scale(size_t sidecars);
 
 /* NULL when no pod has the workload. */
 const struct pod_spec *pod_by_workload(struct sv workload);
+/* "database:9080" as the workload behind it, when there is only one; else as it is. */
+struct sv pod_only_workload(struct sv service);
 /* What the map must say of a connection between two of them. */
 const char *pod_expected_tls(struct sv source, struct sv destination);
 /* Pod objects as YAML, with addresses in net ("127.1.0"). */
