@@ -75,7 +75,7 @@ def sidecar(name, idle_ms):
 def test_sent_again():
     p, app = sidecar("quick", QUICK_MS)
     for port in (OUT, IN):
-        for method, body in (("GET", None), ("PUT", b"b" * 3000)):
+        for method, body in (("GET", None), ("DELETE", None)):  # a body that has left our hands is sent once
             race(p, port, app, method, body, QUICK_MS, 40, 1000)
     p.stop()
 

@@ -401,6 +401,9 @@ def main():
     parser.add_argument("--for", dest="seconds", type=seconds_of, default="10m", help="90s, 10m, 2h; at least 30s")
     args = parser.parse_args()
     mesh = Mesh(args.program)
+    for p, port, web, store in ((mesh.gateway, DOOR, HOST, "big.example.com"), (mesh.client, OUT, "web", "store")):
+        for host in (web, store):  # rules, pods and certificates are all there
+            wait_until(f"{host} by {p.name}", lambda p=p, port=port, host=host: p.ask(host, port=port)[0] == 200)
     everybody = callers(mesh)
     for c in everybody:
         c.start()
