@@ -23,6 +23,11 @@ static int by_workload(const void *a, const void *b)
     return (x->end_ns > y->end_ns) - (x->end_ns < y->end_ns); /* sent when it ended */
 }
 
+void exports_sort(struct span *spans, size_t n)
+{
+    qsort(spans, n, sizeof(*spans), by_workload);
+}
+
 static int make_request(struct exports *e, const struct span *spans, struct buf *to)
 {
     AUTO_DONE(buf) plain = { 0 };
@@ -49,7 +54,7 @@ static int make_round(struct exports *e)
         e->at_ns = clock_wall_ns() - 5 * NS_PER_S;
     b = (e->is_rich ? rich_batch : mesh_batch)(&e->random, n, e->at_ns);
     e->at_ns += (int64_t)n * 5000; /* as mesh_batch() spaces them */
-    qsort(b->spans, n, sizeof(*b->spans), by_workload);
+    exports_sort(b->spans, n);
     for (size_t i = 0; i < EXPORTS_ROUND; i++) {
         buf_clear(&e->ready[i]);
         if (make_request(e, b->spans + i * EXPORT_SPANS, &e->ready[i]) < 0)

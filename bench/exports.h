@@ -16,6 +16,8 @@ struct exports {
     uint64_t body_bytes, spans; /* of everything made so far, bodies before compression */
 };
 
+/* Puts n spans of one time into the order in which requests of EXPORT_SPANS carry them. */
+void exports_sort(struct span *spans, size_t n);
 void exports_done(struct exports *e);
 /* The next request, head and body; the caller's to buf_done(). -1: out of memory. */
 int exports_next(struct exports *e, struct buf *ret_request) MUST_USE;
