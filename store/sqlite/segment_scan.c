@@ -145,6 +145,7 @@ struct text_test {
     struct sv want;
     uint32_t wanted; /* its number, when there is a dictionary */
     bool is_absent;  /* no row can */
+    bool has_twin;   /* nobody writes a text twice, but such bytes can be read */
 };
 
 static struct text_test text_test_of(struct segment_r *s, struct strings_r *column, struct sv want)
@@ -156,6 +157,8 @@ static struct text_test text_test_of(struct segment_r *s, struct strings_r *colu
     while (t.wanted < n && !sv_eq(column->list[t.wanted], want))
         t.wanted++;
     t.is_absent = t.wanted == n;
+    for (uint32_t i = t.wanted + 1; i < n && !t.has_twin; i++)
+        t.has_twin = sv_eq(column->list[i], want);
     return t;
 }
 
@@ -164,7 +167,11 @@ static bool text_fits(struct segment_r *s, struct text_test *t, uint64_t row)
 {
     if (!t->column->list)
         return string_next_is(&s->streams, t->column, t->want);
-    return !t->is_absent && number_of_row(&s->streams, &t->column->numbers, row) == t->wanted;
+    if (t->is_absent)
+        return false;
+    uint32_t number = number_of_row(&s->streams, &t->column->numbers, row);
+    return number == t->wanted ||
+           (t->has_twin && segment_r_ok(s) && sv_eq(t->column->list[number], t->want));
 }
 
 static void match_names(struct scan *c)
