@@ -92,7 +92,7 @@ def children_of(pid):
 def start_collector(programs, folder, children):
     child = children.start(
         "collector", f"{programs}/tulle-collector", f"--data={folder}/data",
-        f"--http-port={PORTS['http']}", f"--otlp-http-port={PORTS['otlp']}")
+        f"--http-port={PORTS['http']}", f"--otlp-http-port={PORTS['otlp']}", "--grpc-port=0")
     wait_for("127.0.0.1", PORTS["http"], child)
     return child
 

@@ -157,7 +157,7 @@ def start_load(build, children, port, edges, args):
 
 def collector(programs, children, data, ports, wait_for):
     child = children.start("collector", f"{programs}/tulle-collector", f"--data={data}",
-                           f"--http-port={ports['http']}", f"--otlp-http-port={ports['otlp']}",
+                           f"--http-port={ports['http']}", f"--otlp-http-port={ports['otlp']}", "--grpc-port=0",
                            "--log-level=warn")
     wait_for("127.0.0.1", ports["http"], child)
     wait_for("127.0.0.1", ports["otlp"], child)

@@ -98,7 +98,7 @@ def one_run(programs, children, wait_for, args, scene, seed):
     data = tempfile.mkdtemp(prefix="tulle-bench-")
     child = children.start(
         "collector", f"{programs}/tulle-collector", f"--data={data}", f"--durability={durability}",
-        f"--http-port={PORTS['http']}", f"--otlp-http-port={PORTS['otlp']}", "--log-level=warn")
+        f"--http-port={PORTS['http']}", f"--otlp-http-port={PORTS['otlp']}", "--grpc-port=0", "--log-level=warn")
     try:
         wait_for("127.0.0.1", PORTS["otlp"], child)
         time.sleep(0.5)

@@ -48,7 +48,7 @@ class Collector:
         self.child = self.children.start(
             "collector", f"{self.programs}/tulle-collector",
             *([f"--open={self.file()}"] if is_read_only else [f"--data={self.data}", f"--durability={self.durability}"]),
-            f"--http-port={PORTS['http']}", f"--otlp-http-port={PORTS['otlp']}", "--log-level=warn")
+            f"--http-port={PORTS['http']}", f"--otlp-http-port={PORTS['otlp']}", "--grpc-port=0", "--log-level=warn")
         while time.monotonic() < began + 60:
             if self.child.poll() is not None:
                 sys.exit("bench: the collector ended")

@@ -1,18 +1,11 @@
-/* door_export.c - one export request: what it must look like, its body, its batch, its answer.
- *
- * Bytes are charged against the pipeline's bound as they arrive, not as they are announced, so that
- * nobody can occupy the bound by announcing. What a request costs after decoding is charged before
- * the batch is handed over; the charge then travels with the batch. */
-#include "base/gzip.h"
+/* door_export.c - one export request: what it must look like, its batch, its answer. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "door_priv.h"
 #include "tallies.h"
 #include <stdarg.h>
 
-#define CHARGE_STEP   ((size_t)16384)
-#define KEY_BYTES_MAX 256                 /* an idempotency key is a UUID or a hash */
-#define BODY_ROOM_MAX ((uint64_t)1 << 20) /* exports of 512 spans are a quarter of that */
+#define KEY_BYTES_MAX 256 /* an idempotency key is a UUID or a hash */
 #define RETRY_AFTER   "Retry-After: 1\r\n"
 
 void export_refuse(struct caller *c, unsigned status, enum rpc_code code, const char *fmt, ...)
@@ -62,9 +55,8 @@ void export_send_refusal(struct caller *c)
 void export_done(struct caller *c)
 {
     struct export_request *r = &c->req;
-    if (r->charged)
-        pipeline_uncharge(c->door->conf.pipeline, r->charged);
-    buf_done(&r->body);
+    if (r->in.pipeline)
+        intake_done(&r->in);
     buf_done(&r->idempotency_key);
     *r = (struct export_request){ .answer_format = FORMAT_JSON };
 }
@@ -124,7 +116,9 @@ void export_begin(struct caller *c)
     struct sv coding = http_get(h, SV("content-encoding")),
               key = http_get(h, SV("idempotency-key"));
     size_t body_max = c->door->conf.limits.body_bytes;
-    *r = (struct export_request){ .answer_format = FORMAT_JSON };
+    *r = (struct export_request){ .answer_format = FORMAT_JSON,
+                                  .in = {
+                                      c->door->conf.pipeline, &c->door->conf.limits, { 0 }, 0 } };
     r->is_keep_alive = h->is_keep_alive;
     r->is_head_method = sv_eq(h->method, SV("HEAD"));
     choose_decoder(c);
@@ -144,53 +138,19 @@ void export_begin(struct caller *c)
         buf_put(&r->idempotency_key, key);
 }
 
-/* Holds the pipeline's leave for `want` bytes in all; more is charged in growing steps. */
-static bool charge_up_to(struct caller *c, size_t want)
-{
-    struct export_request *r = &c->req;
-    if (want <= r->charged)
-        return true;
-    size_t more = MAX(want - r->charged, MAX(r->charged, CHARGE_STEP));
-    if (!pipeline_charge(c->door->conf.pipeline, more))
-        return false;
-    r->charged += more;
-    return true;
-}
-
-/* Charges exactly what the request turned out to hold. */
-static bool settle_charge(struct caller *c, size_t bytes)
-{
-    struct export_request *r = &c->req;
-    if (bytes > r->charged && !pipeline_charge(c->door->conf.pipeline, bytes - r->charged))
-        return false;
-    if (bytes < r->charged)
-        pipeline_uncharge(c->door->conf.pipeline, r->charged - bytes);
-    r->charged = bytes;
-    return true;
-}
-
 static void refuse_overload(struct caller *c)
 {
     export_refuse(c, 429, RPC_RESOURCE_EXHAUSTED, "too much in flight, try again");
 }
 
-/* Room for the announced body at once, so that it is not moved while it grows. Room is not memory
- * yet: pages are taken as bytes arrive, which is what is charged. A body announced as larger than
- * usual has to grow: announcing must not be a way to use up addresses either. */
-static void make_room(struct caller *c)
-{
-    const struct http_head *h = &c->h1.head;
-    if (h->has_length && h->content_length <= BODY_ROOM_MAX)
-        (void)buf_reserve(&c->req.body, (size_t)h->content_length);
-}
-
 char *export_room(struct caller *c, size_t *bytes)
 {
-    struct buf *body = &c->req.body;
+    struct buf *body = &c->req.in.body;
     const struct http_head *h = &c->h1.head;
-    if (body->len == 0)
-        make_room(c);
-    if (!h->has_length || !body->mem || body->failed)
+    if (!h->has_length)
+        return NULL;
+    intake_expect(&c->req.in, h->content_length);
+    if (!body->mem || body->failed)
         return NULL;
     uint64_t left = h->content_length - c->h1.body_bytes;
     size_t room = body->cap - body->from - body->len;
@@ -201,78 +161,26 @@ char *export_room(struct caller *c, size_t *bytes)
     return body->mem + body->from + body->len;
 }
 
-/* Bytes that export_room() gave room for are in their place. */
-static void keep_part(struct buf *body, struct sv part)
-{
-    if (body->mem && part.p == body->mem + body->from + body->len)
-        buf_commit(body, part.len);
-    else
-        buf_put(body, part);
-}
-
 void export_body(struct caller *c, struct sv part)
 {
-    struct export_request *r = &c->req;
-    size_t body_max = c->door->conf.limits.body_bytes, want = r->body.len + part.len;
-    if (want > body_max)
-        export_refuse(c, 413, RPC_RESOURCE_EXHAUSTED, "a body of more than %zu bytes", body_max);
-    else if (!charge_up_to(c, want))
+    const struct http_head *h = &c->h1.head;
+    if (h->has_length)
+        intake_expect(&c->req.in, h->content_length);
+    int rc = intake_put(&c->req.in, part);
+    if (rc == ERR_LIMIT)
+        export_refuse(c, 413, RPC_RESOURCE_EXHAUSTED, "a body of more than %zu bytes",
+                      c->door->conf.limits.body_bytes);
+    else if (rc < 0)
         refuse_overload(c);
-    else {
-        if (r->body.len == 0)
-            make_room(c);
-        keep_part(&r->body, part);
-    }
-    if (r->body.failed)
-        refuse_overload(c);
-    if (r->refusal.status)
-        buf_done(&r->body);
 }
 
-/* The decompressed body in place of the one that came. */
 static int inflate(struct caller *c, struct err *err)
 {
     struct export_request *r = &c->req;
     if (r->coding == CODING_IDENTITY)
         return 0;
-    struct buf plain = { 0 };
-    enum gzip_format format = r->coding == CODING_GZIP ? GZIP_FORMAT_GZIP : GZIP_FORMAT_ZLIB;
-    int rc = gzip_inflate(buf_sv(&r->body), format, c->door->conf.limits.inflated_bytes, &plain,
+    return intake_inflate(&r->in, r->coding == CODING_GZIP ? GZIP_FORMAT_GZIP : GZIP_FORMAT_ZLIB,
                           err);
-    if (rc < 0) {
-        buf_done(&plain);
-        err_context(err, "decompressing");
-        return rc;
-    }
-    buf_done(&r->body);
-    r->body = plain;
-    return 0;
-}
-
-/* A batch that owns the body it points into. */
-static struct batch *decode(struct caller *c, struct err *err)
-{
-    struct export_request *r = &c->req;
-    struct sv key = buf_sv(&r->idempotency_key), body;
-    AUTO_FREE(batch) b = batch_new();
-    char *mem = NULL;
-    if (b && r->body.mem) {
-        mem = buf_take(&r->body, &body.len);
-        if (arena_adopt(&b->mem, mem, body.len) < 0)
-            b = batch_free(b);
-    }
-    if (!b || (key.len && !(b->idempotency_key = arena_copy(&b->mem, key)).p)) {
-        if (!b)
-            mem_free(mem);
-        err_set(err, ERR_NOMEM, "batch");
-        return NULL;
-    }
-    body = mem ? sv_of(mem, body.len) : SV_NONE;
-    b->received_ns = clock_wall_ns();
-    int rc = r->decoder->decode(body, b, &c->door->conf.limits, err);
-    if (rc == 0 && addresses_settle(&c->door->addresses, b, b->received_ns) < 0)
-        rc = err_set(err, ERR_NOMEM, "addresses of proxies");
-    return rc < 0 ? NULL : TAKE(b);
 }
 
 static void refuse_bytes(struct caller *c, const struct err *err)
@@ -333,11 +241,6 @@ void export_orphan(struct export_parcel *p)
     p->caller = NULL;
 }
 
-static size_t batch_bytes(const struct batch *b)
-{
-    return b->mem.held_bytes + b->spans_cap * sizeof(*b->spans) + b->calls_cap * sizeof(*b->calls);
-}
-
 /* Hands the batch over; true when the pipeline has it. */
 static bool submit(struct caller *c, struct batch *b)
 {
@@ -351,15 +254,11 @@ static bool submit(struct caller *c, struct batch *b)
                                  .format = r->decoder->format,
                                  .rejected = b->rejected,
                                  .first_rejection = b->first_rejection };
-    p->parcel = (struct parcel){ .batch = b, .done = on_committed };
-    p->parcel.charged = batch_bytes(b);
-    if (!settle_charge(c, p->parcel.charged) ||
-        !pipeline_submit(c->door->conf.pipeline, &p->parcel)) {
+    p->parcel = (struct parcel){ .done = on_committed };
+    if (!intake_submit(&r->in, b, &p->parcel)) {
         mem_free(p);
         return false;
     }
-    /* The batch and its charge are the pipeline's now. */
-    r->charged = 0;
     c->parcel = p;
     c->state = CALLER_COMMITTING;
     c->door->committing_len++;
@@ -382,10 +281,10 @@ void export_end(struct caller *c)
     struct export_request *r = &c->req;
     struct err err = { 0 };
     AUTO_FREE(batch) b = NULL;
-    tally(TALLY_BYTES_IN, r->body.len);
+    tally(TALLY_BYTES_IN, r->in.body.len);
     if (inflate(c, &err) == 0) {
-        tally(TALLY_BYTES_INFLATED, r->body.len);
-        b = decode(c, &err);
+        tally(TALLY_BYTES_INFLATED, r->in.body.len);
+        b = intake_decode(&r->in, r->decoder->decode, buf_sv(&r->idempotency_key), &err);
     }
     if (!b) {
         refuse_bytes(c, &err);

@@ -7,6 +7,7 @@
 #include "door.h"
 #include "ingest/addresses.h"
 #include "ingest/answer.h"
+#include "intake.h"
 #include "net/conn.h"
 #include "net/listener.h"
 #include "wire/h1.h"
@@ -45,9 +46,8 @@ struct export_request {
     enum wire_format answer_format;
     enum export_coding { CODING_IDENTITY, CODING_GZIP, CODING_ZLIB } coding;
     bool is_head_method, is_keep_alive;
-    struct buf body;
+    struct intake in;
     struct buf idempotency_key;
-    size_t charged;         /* bytes of the pipeline's bound that this request holds */
     struct refusal refusal; /* status 0 while the request is good */
 };
 

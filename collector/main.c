@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "check.h"
 #include "door.h"
+#include "grpc_door.h"
 #include "http.h"
 #include "options.h"
 #include "pipeline.h"
@@ -38,6 +39,8 @@ struct collector {
     struct loop *loop;
     struct pipeline *pipeline; /* set before is_open; the query door's threads ask it, too */
     struct door *door;
+    struct grpc_door *grpc;
+    unsigned draining;    /* doors that have not told yet */
     _Atomic bool is_open; /* everything is started and nothing is stopping */
 };
 
@@ -66,7 +69,17 @@ static bool is_ready(void *to, char *why, size_t why_size)
 static void on_drained(void *to)
 {
     struct collector *c = to;
-    loop_stop(c->loop);
+    if (--c->draining == 0)
+        loop_stop(c->loop);
+}
+
+static void drain_doors(struct collector *c)
+{
+    c->draining = (c->door != NULL) + (c->grpc != NULL);
+    if (c->door)
+        door_drain(c->door, c->opt.drain_ns, on_drained, c);
+    if (c->grpc)
+        grpc_door_drain(c->grpc, c->opt.drain_ns, on_drained, c);
 }
 
 static void on_signal(void *to, int signum)
@@ -74,8 +87,8 @@ static void on_signal(void *to, int signum)
     struct collector *c = to;
     bool was_open = atomic_exchange(&c->is_open, false);
     LOG_INFO("collector.stopping", KV_STR("signal", strsignal(signum)));
-    if (was_open && c->door)
-        door_drain(c->door, c->opt.drain_ns, on_drained, c);
+    if (was_open && (c->door || c->grpc))
+        drain_doors(c);
     else
         loop_stop(c->loop); /* no door, or asked a second time */
 }
@@ -193,12 +206,16 @@ static int start_ingest(struct collector *c, struct err *err)
                             .port = o->otlp_http_port,
                             .limits = o->limits,
                             .conns_max = o->max_connections };
-    if (o->otlp_http_port == 0)
-        return 0;
-    c->door = door_open(&dc, err);
-    if (!c->door)
+    if (o->otlp_http_port && !(c->door = door_open(&dc, err))) {
         err_context(err, "--otlp-http-port %u", o->otlp_http_port);
-    return c->door ? 0 : -1;
+        return -1;
+    }
+    dc.port = o->grpc_port;
+    if (o->grpc_port && !(c->grpc = grpc_door_open(&dc, err))) {
+        err_context(err, "--grpc-port %u", o->grpc_port);
+        return -1;
+    }
+    return 0;
 }
 
 static int start_loop(struct collector *c, struct err *err)
@@ -215,7 +232,7 @@ static int start_loop(struct collector *c, struct err *err)
 static void say_ready(const struct collector *c)
 {
     const struct options *o = &c->opt;
-    char dashboard[96] = "off", otlp[96] = "off";
+    char dashboard[96] = "off", otlp[96] = "off", grpc[96] = "off";
     const char *left = strchr(o->listen, ':') ? "[" : "", *right = left[0] ? "]" : "";
     if (c->http)
         snprintf(dashboard, sizeof(dashboard), "http://%s%s%s:%u/", left, o->listen, right,
@@ -223,12 +240,12 @@ static void say_ready(const struct collector *c)
     if (c->door)
         snprintf(otlp, sizeof(otlp), "http://%s%s%s:%u/v1/traces", left, o->listen, right,
                  door_port(c->door));
+    if (c->grpc)
+        snprintf(grpc, sizeof(grpc), "%s%s%s:%u", left, o->listen, right, grpc_door_port(c->grpc));
     const struct {
         const char *option;
         uint16_t port;
-    } unbuilt[] = { { "grpc-port", o->grpc_port },
-                    { "zipkin-port", o->zipkin_port },
-                    { "thrift-port", o->thrift_port } };
+    } unbuilt[] = { { "zipkin-port", o->zipkin_port }, { "thrift-port", o->thrift_port } };
     for (size_t i = 0; i < NELEMS(unbuilt); i++)
         if (unbuilt[i].port)
             LOG_WARN("door.not_built_yet", KV_STR("option", unbuilt[i].option),
@@ -236,7 +253,8 @@ static void say_ready(const struct collector *c)
     if (is_read_only(c))
         LOG_INFO("store.read_only", KV_STR("file", o->open), KV_STR("exports", "not taken"));
     LOG_INFO("collector.ready", KV_STR("dashboard", dashboard), KV_STR("otlp_http", otlp),
-             KV_SV("store", o->store_url), KV_STR("durability", o->durability_name));
+             KV_STR("grpc", grpc), KV_SV("store", o->store_url),
+             KV_STR("durability", o->durability_name));
 }
 
 static int start(struct collector *c, struct err *err)
@@ -259,6 +277,7 @@ static void stop(struct collector *c)
     http_close(c->http);
     pipeline_close(c->pipeline);
     door_close(c->door);
+    grpc_door_close(c->grpc);
     health_log_free(c->events);
     fold_free(c->fold);
     store_close(c->store);

@@ -34,7 +34,7 @@ static const struct flag rows[] = {
     { "listen",          FLAG_STR,    OFF(listen),          "127.0.0.1",    "address of every door", NULL },
     { "otlp-http-port",  FLAG_PORT,   OFF(otlp_http_port),  "4318",         "OTLP/HTTP: traces and logs; 0 turns a door off", NULL },
     { "http-port",       FLAG_PORT,   OFF(http_port),       "16686",        "dashboard, JSON API, /metrics, /healthz, /readyz", NULL },
-    { "grpc-port",       FLAG_PORT,   OFF(grpc_port),       "0",            "OTLP/gRPC and Envoy ALS; not served by this version", NULL },
+    { "grpc-port",       FLAG_PORT,   OFF(grpc_port),       "4317",         "OTLP/gRPC and Envoy's access log service (ALS); 0: off", NULL },
     { "zipkin-port",     FLAG_PORT,   OFF(zipkin_port),     "0",            "Zipkin; not served by this version", NULL },
     { "thrift-port",     FLAG_PORT,   OFF(thrift_port),     "0",            "Jaeger thrift over HTTP; not served by this version", NULL },
     { "max-body",        FLAG_BYTES,  OFF(max_body),        "8MiB",         "largest export as sent; four times that after decompression", NULL },

@@ -119,6 +119,8 @@ static void add_collector(struct demo_mesh *m)
     proc_arg(p, "%u", m->conf.http_port);
     proc_arg(p, "--otlp-http-port");
     proc_arg(p, "%u", m->conf.otlp_port);
+    proc_arg(p, "--grpc-port");
+    proc_arg(p, "0");
 }
 
 /* Where a program without a sidecar finds the services it calls: all pods of the called app. */

@@ -38,7 +38,7 @@ async function freePorts(n) {
 const base = () => `http://127.0.0.1:${ports[0]}`;
 
 async function startCollector() {
-    const args = ["--data", data, "--http-port", ports[0], "--otlp-http-port", ports[1]];
+    const args = ["--data", data, "--http-port", ports[0], "--otlp-http-port", ports[1], "--grpc-port", 0];
     collector = spawn(process.env.TULLE_COLLECTOR, args.map(String), {
         stdio: ["ignore", "pipe", "pipe"],
     });

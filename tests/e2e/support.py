@@ -116,7 +116,7 @@ def wait_until(what, condition, seconds=20):
 class Collector:
     def __init__(self, program, *options):
         self.program, self.options = program, options
-        self.http_port, self.otlp_port = free_ports(2)
+        self.http_port, self.otlp_port, self.grpc_port = free_ports(3)
         self.base = f"http://127.0.0.1:{self.http_port}"
         self.otlp = f"http://127.0.0.1:{self.otlp_port}"
         self.child = None
@@ -125,6 +125,7 @@ class Collector:
     def start(self):
         self.child = start("collector", self.program, "--data", os.path.join(folder, "data"),
                            "--http-port", self.http_port, "--otlp-http-port", self.otlp_port,
+                           "--grpc-port", self.grpc_port,
                            *self.options)
         wait_until("the collector", lambda: http(self.base + "/readyz")[0] == 200)
 

@@ -49,7 +49,7 @@ def main():
 
     http_port, otlp_port = free_ports(2)
     opened = start("opened", program, "--open", copy, f"--http-port={http_port}",
-                   f"--otlp-http-port={otlp_port}")
+                   f"--otlp-http-port={otlp_port}", "--grpc-port=0")
     base = f"http://127.0.0.1:{http_port}"
 
     def readyz():

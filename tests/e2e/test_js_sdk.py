@@ -1,6 +1,6 @@
 """test_js_sdk.py COLLECTOR WORK_DIR - the OpenTelemetry SDK for JavaScript, as people use it.
 
-The SDK sends a server span with a client span below it, once as protobuf and once as JSON; both must
+The SDK sends a server span with a client span below it, once as protobuf, once as JSON and once over gRPC; both must
 come out of /api/v1/traces with everything the SDK put in: types, events, links, resource, scope.
 """
 import json
@@ -73,8 +73,9 @@ def main():
         sys.exit(77)
     install(work)
     collector = support.Collector(collector_program)
-    for protocol in ("proto", "json"):
-        run = subprocess.run(["node", "send.js", collector.otlp + "/v1/traces", protocol], cwd=work,
+    for protocol in ("proto", "json", "grpc"):
+        url = f"http://127.0.0.1:{collector.grpc_port}" if protocol == "grpc" else collector.otlp + "/v1/traces"
+        run = subprocess.run(["node", "send.js", url, protocol], cwd=work,
                              capture_output=True, text=True, check=False, timeout=60)
         check(run.returncode == 0, f"{protocol}: {run.stdout}{run.stderr}")
         sent = json.loads(run.stdout)

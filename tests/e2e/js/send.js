@@ -1,5 +1,6 @@
-// send.js URL proto|json - a server span and a client span below it, by the real SDK. Prints their ids.
+// send.js URL proto|json|grpc - a server span and a client span below it, by the real SDK. Prints their ids.
 import { SpanKind, SpanStatusCode, context, trace } from "@opentelemetry/api";
+import { OTLPTraceExporter as Grpc } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { OTLPTraceExporter as Json } from "@opentelemetry/exporter-trace-otlp-http";
 import { OTLPTraceExporter as Proto } from "@opentelemetry/exporter-trace-otlp-proto";
 import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources";
@@ -7,7 +8,7 @@ import { NodeTracerProvider, SimpleSpanProcessor } from "@opentelemetry/sdk-trac
 
 const [url, protocol] = process.argv.slice(2);
 const failures = [];
-const inner = new (protocol === "proto" ? Proto : Json)({ url });
+const inner = new { proto: Proto, json: Json, grpc: Grpc }[protocol]({ url });
 // The SDK swallows an export's failure; a test must not.
 const exporter = {
     export: (spans, done) =>
