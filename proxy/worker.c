@@ -271,7 +271,10 @@ void worker_unready(struct worker *w, bool is_unready)
              KV_UINT("requests_active", w->streams_len));
     LIST_EACH (it, after, &w->downs) {
         struct down *d = CONTAINER_OF(it, struct down, node);
-        if (is_unready && !d->stream && d->port->side != SIDE_OUTBOUND)
+        bool is_meant = is_unready && d->port->side != SIDE_OUTBOUND;
+        if (is_meant && d->h2)
+            down_end(d);
+        else if (is_meant && !d->stream && !d->tcp)
             conn_set_idle(d->conn, DRAIN_IDLE_NS);
     }
 }

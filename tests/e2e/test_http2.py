@@ -315,6 +315,17 @@ def test_answer_before_the_body():
     c.close()
 
 
+def test_taken_out_of_rotation():
+    """POST /drain with a request under way that says nothing for two seconds."""
+    c = H2(gateway.ip, DOOR)
+    stream = c.get("/app/slow?s=2")
+    time.sleep(0.3)
+    check(http(f"http://{gateway.ip}:{ADMIN}/drain", body=b"")[0] == 200, "drain")
+    check(c.outcome(stream)[:2] == ("answer", 200), "the request under way is answered")
+    c.close()
+    check(http(f"http://{gateway.ip}:{ADMIN}/healthcheck/ok", body=b"")[0] == 200, "again")
+
+
 def test_drain():
     """Last: the gateway ends."""
     c = H2(gateway.ip, DOOR)

@@ -43,7 +43,9 @@ def start_app(ip):
     with open(f"{folder}/nginx.conf", "w", encoding="ascii") as f:
         f.write(NGINX.format(folder=folder, ip=ip, plain=PLAIN, tls=TLS))
     nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-    return support.start("nginx", nginx, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/nginx.log")
+    support.start("nginx", nginx, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/nginx.log")
+    for port in (PLAIN, TLS):
+        wait_until("nginx", lambda port=port: socket.create_connection((ip, port), 1).close() or True)
 
 
 def get(port, path, **more):
