@@ -146,7 +146,8 @@ void json_key(struct json_out *j, struct sv key)
         if (has_comma)
             at[n++] = ',';
         at[n++] = '"';
-        memcpy(at + n, key.p, key.len);
+        if (key.len)
+            memcpy(at + n, key.p, key.len);
         n += key.len;
         at[n++] = '"';
         at[n++] = ':';

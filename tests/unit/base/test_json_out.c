@@ -55,6 +55,17 @@ static void test_strings(void **state)
         AUTO_DONE(buf) b = { 0 };
         json_put_quoted(&b, cases[i].in);
         assert_true(sv_eq(buf_sv(&b), sv_z(cases[i].out)));
+        AUTO_DONE(buf) keyed = { 0 }, want = { 0 };
+        struct json_out j = json_out_of(&keyed);
+        json_open(&j, '{');
+        json_kv_u64(&j, "first", 1);
+        json_key(&j, cases[i].in);
+        json_u64(&j, 2);
+        json_close(&j);
+        buf_put(&want, SV("{\"first\":1,"));
+        buf_put(&want, sv_z(cases[i].out));
+        buf_put(&want, SV(":2}"));
+        assert_true(sv_eq(buf_sv(&keyed), buf_sv(&want)));
     }
 }
 
