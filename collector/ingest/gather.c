@@ -161,7 +161,7 @@ struct span_marks span_marks_now(const struct gather *g)
 
 int span_ends(struct gather *g, const struct span_marks *m, struct span *s, size_t at)
 {
-    const void *events, *links;
+    const void *events = NULL, *links = NULL;
     int rc = gather_attrs(g, m->attrs, &s->attrs);
     if (rc == 0)
         rc = key_orders_find(&g->key_orders, g->b, s->attrs.list, s->attrs.len, &s->key_order);
