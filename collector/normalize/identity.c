@@ -55,9 +55,9 @@ static void split_envoy_name(struct identity *who)
 /* "sidecar~10.1.2.3~reviews-v1-545db77b95-wjtlq.default~default.svc.cluster.local" */
 static struct sv pod_of_node(struct sv node, struct sv *ret_namespace)
 {
-    struct sv part, pod;
+    struct sv role, address, pod;
     *ret_namespace = SV_NONE;
-    if (!sv_cut(&node, '~', &part) || !sv_cut(&node, '~', &part) || !sv_cut(&node, '~', &pod))
+    if (!sv_cut(&node, '~', &role) || !sv_cut(&node, '~', &address) || !sv_cut(&node, '~', &pod))
         return SV_NONE;
     size_t dot = sv_rindex(pod, '.');
     *ret_namespace = sv_from(pod, MIN(dot + 1, pod.len));
