@@ -179,7 +179,8 @@ def test_comes_back(short):
 
 def test_all_are_gone(short):
     all_are("fail", "fail", "fail")
-    support.wait_until("no healthy instance", lambda: short()[2] == "UH no_healthy_upstream")
+    reason = "UH no_healthy_upstream (no healthy endpoints for outbound|9080||ratings.default.svc.cluster.local)"
+    support.wait_until("no healthy instance", lambda: short()[2] == reason)
     check(short.ejected() == set(RATINGS), f"ejected: {short.ejected()}")
     all_are("ok", "ok", "ok")
     support.wait_until("the return of all", lambda: short()[0] == 200)
