@@ -10,8 +10,8 @@
 static const struct pod_spec table[] = {
     { "gateway-v1", "gateway", "v1", "gateway", 2, POD_GATEWAY, 0, { NULL } },
     { "frontend-v1", "frontend", "v1", "frontend", 10, POD_SIDECAR, 9080, {
-        "/home ms=1-3 size=1500 call=app:9080/feature call=backend:9080/work"
-        " call=database:9080/api/query,20",
+        ("/home ms=1-3 size=1500 call=app:9080/feature call=backend:9080/work"
+         " call=database:9080/api/query,20"),
         "/products ms=1-4 size=600 strict call=productpage:9080/products",
         "/cart ms=1-3 strict call=productpage:9080/cart",
         "/slow ms=5-10 strict call=productpage:9080/slow",
