@@ -54,6 +54,12 @@ unsigned admin_metrics(void *to, struct buf *body)
                "# HELP tulle_proxy_outlier_ejected endpoints left out now\n"
                "# TYPE tulle_proxy_outlier_ejected gauge\ntulle_proxy_outlier_ejected %zu\n",
                outlier_count(&w->outlier, loop_now_ns(w->loop)));
+    buf_printf(body,
+               "# HELP tulle_proxy_health_checked endpoints that are asked how they are\n"
+               "# TYPE tulle_proxy_health_checked gauge\ntulle_proxy_health_checked %zu\n"
+               "# HELP tulle_proxy_health_unhealthy of these, left out now\n"
+               "# TYPE tulle_proxy_health_unhealthy gauge\ntulle_proxy_health_unhealthy %zu\n",
+               w->health.checked.len, w->health.down_len);
     for (size_t i = 0; i < NELEMS(telemetry_rows); i++) {
         const char *metric = telemetry_rows[i].metric;
         uint64_t value;

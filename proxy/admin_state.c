@@ -38,11 +38,31 @@ static void put_endpoint(struct worker *w, const struct cluster *c, const struct
     put_line(to, c, e);
     buf_printf(to, "tls_mode::%s\n", e->has_sidecar ? "istio" : "disabled");
     put_line(to, c, e);
-    buf_printf(to, "health_flags::%s\n", ejected_ns ? "/failed_outlier_check" : "healthy");
+    const struct health_checked *k = health_find(&w->health, c, e);
+    bool is_down = k && k->is_down;
+    buf_printf(to, "health_flags::%s%s%s\n", is_down ? "/failed_active_hc" : "",
+               ejected_ns ? "/failed_outlier_check" : "", is_down || ejected_ns ? "" : "healthy");
+    if (k && k->told_ns) {
+        put_line(to, c, e);
+        buf_printf(to, "health_check::%s\n", k->why);
+    }
     if (!ejected_ns)
         return;
     put_line(to, c, e);
     buf_printf(to, "ejected_for_ms::%lld\n", (long long)(ejected_ns / NS_PER_MS));
+}
+
+static void json_health(struct worker *w, const struct health_checked *k, struct json_out *j)
+{
+    int64_t now_ns = loop_now_ns(w->loop);
+    json_kv_open(j, "health_check", '{');
+    json_kv_bool(j, "healthy", !k->is_down);
+    if (k->told_ns) {
+        json_kv_str(j, "last_answer", sv_z(k->why));
+        json_kv_i64(j, "answered_ms_ago", (now_ns - k->told_ns) / NS_PER_MS);
+        json_kv_u64(j, "in_a_row", k->good ? k->good : k->bad);
+    }
+    json_close(j);
 }
 
 static void json_endpoint(struct worker *w, const struct cluster *c, const struct endpoint *e,
@@ -57,7 +77,10 @@ static void json_endpoint(struct worker *w, const struct cluster *c, const struc
     json_kv_str(j, "principal", e->identity.principal);
     json_kv_bool(j, "mutual_tls", explain_is_mutual(c, e));
     json_kv_u64(j, "requests_active", active_of(w, e));
-    json_kv_bool(j, "healthy", ejected_ns == 0);
+    const struct health_checked *k = health_find(&w->health, c, e);
+    json_kv_bool(j, "healthy", ejected_ns == 0 && !(k && k->is_down));
+    if (k)
+        json_health(w, k, j);
     if (ejected_ns)
         json_kv_i64(j, "ejected_for_ms", ejected_ns / NS_PER_MS);
     json_close(j);

@@ -49,6 +49,7 @@ static const struct endpoint *pick(struct stream *s)
     struct balance_ask ask = {
         .active = worker_loads(w, s->mesh),
         .outlier = &w->outlier,
+        .health = &w->health,
         .now_ns = loop_now_ns(w->loop),
         .random = random_u64(),
         .hash = s->traffic.has_hash ? &s->traffic.hash : NULL,

@@ -203,10 +203,12 @@ static void refuse_plaintext(struct worker *w)
 static void use_mesh(struct worker *w, struct mesh *m, uint32_t *active)
 {
     const struct endpoint *const *endpoints;
-    if (w->mesh)
-        mesh_unref(w->mesh);
-    mem_free(w->active);
+    struct mesh *before = w->mesh;
     w->mesh = m;
+    health_follow(&w->health, m);
+    if (before)
+        mesh_unref(before);
+    mem_free(w->active);
     w->active = active;
     w->endpoints_len = (uint32_t)mesh_endpoints(m, &endpoints);
     complete_self(w);

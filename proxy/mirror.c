@@ -102,6 +102,7 @@ static const struct endpoint *pick(const struct stream *s, const struct cluster 
     struct worker *w = s->worker;
     struct balance_ask ask = { .active = worker_loads(w, s->mesh),
                                .outlier = &w->outlier,
+                               .health = &w->health,
                                .now_ns = loop_now_ns(w->loop),
                                .random = random_u64() };
     return balance_pick(cluster, &ask);

@@ -139,8 +139,22 @@ static void record_upstream_hop(struct stream *s)
     telemetry_record(w->telemetry, &x);
 }
 
+/* Another proxy of the mesh asks whether our application is well: no request of anybody. From a caller
+ * without a certificate anybody could say so, and what is refused or fails is worth telling. */
+static bool is_health_check(const struct stream *s)
+{
+    const struct tls_info *tls = conn_tls(s->down->conn);
+    return s->side == SIDE_INBOUND && tls && tls->is_mutual && s->status >= 200 &&
+           s->status < 400 && sv_eq(s->req->method, SV("GET")) &&
+           sv_eq(s->seen[FIELD_USER_AGENT], HEALTH_USER_AGENT);
+}
+
 void stream_record(struct stream *s)
 {
+    if (is_health_check(s)) {
+        tally(TALLY_HEALTH_ANSWERED);
+        return;
+    }
     if (s->side != SIDE_OUTBOUND)
         record_caller_hop(s);
     if (s->side == SIDE_OUTBOUND || (s->side == SIDE_GATEWAY && s->cluster))

@@ -104,6 +104,7 @@ static const struct endpoint *pick(struct tcp *t)
     struct balance_ask ask = {
         .active = worker_loads(w, t->mesh),
         .outlier = &w->outlier,
+        .health = &w->health,
         .now_ns = loop_now_ns(w->loop),
         .random = random_u64(),
         .cursor = t->seat.use ? &t->seat.use->cursor : NULL,

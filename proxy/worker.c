@@ -134,6 +134,7 @@ int worker_init(struct worker *w, const struct options *opt, struct err *err)
     timer_init(&w->drain_timer, w->loop, on_drain_timeout);
     handover_begin(w);
     companion_start(w);
+    health_init(&w->health, w->loop, w);
     names_init(&w->names, w->loop, opt->dns_refresh_ns, current_on_names, w);
     reload_start(w); /* first: what changes while it is read is a change */
     int rc = current_take_config(w, err);
@@ -232,6 +233,7 @@ int64_t worker_idle_ns(const struct worker *w)
 static void begin_drain(struct worker *w, int64_t at_most_ns)
 {
     reload_stop(w);
+    health_stop(&w->health);
     LIST_EACH (it, after, &w->downs) {
         struct down *d = CONTAINER_OF(it, struct down, node);
         bool is_meant = w->is_yielding || d->port->side != SIDE_OUTBOUND;
@@ -307,6 +309,7 @@ void worker_resume(struct worker *w)
     for (size_t i = 0; i < NELEMS(w->doors); i++)
         web_retire(w->doors[i], false);
     reload_resume(w);
+    health_resume(&w->health);
 }
 
 static void close_everything(struct worker *w)
@@ -329,6 +332,7 @@ void worker_done(struct worker *w)
     if (w->loop)
         close_everything(w);
     names_done(&w->names);
+    health_done(&w->health);
     w->telemetry = telemetry_free(w->telemetry);
     w->loop = loop_free(w->loop);
     pools_done(w);

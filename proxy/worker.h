@@ -22,6 +22,7 @@
 #include "proxy/telemetry/telemetry.h"
 #include "proxy/upstream/breaker.h"
 #include "proxy/upstream/client_tls.h"
+#include "proxy/upstream/health.h"
 #include "proxy/upstream/names.h"
 #include "proxy/upstream/outlier.h"
 
@@ -84,6 +85,7 @@ struct worker {
     size_t streams_len;     /* in flight: requests, and connections passed on as they are */
     struct names names;     /* host names of ServiceEntries */
     struct outlier outlier; /* endpoints that failed lately */
+    struct health health;   /* endpoints that are asked how they are */
 
     struct buf spare_blocks[SPARE_BLOCKS_MAX];
     size_t spare_blocks_len;

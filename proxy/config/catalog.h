@@ -44,6 +44,7 @@ struct service { /* or a host of a ServiceEntry */
     struct text_list addresses; /* the Service's own: cluster IPs, or a ServiceEntry's */
     struct service_port *ports; /* TCP only */
     size_t ports_len;
+    const struct health_check *check; /* in the mesh's memory; NULL: none */
     struct service *next;
 };
 struct backend_address {
@@ -164,6 +165,7 @@ struct destination_rule {
     const struct subset *subsets;
     size_t subsets_len;
     struct text_list export_to;
+    const struct health_check *check;
     struct destination_rule *next;
 };
 struct gateway_server {
@@ -304,6 +306,9 @@ enum regex_use { REGEX_WHOLE, REGEX_ANYWHERE, REGEX_AT_START_NOCASE };
 /* The pattern, owned by the catalog; NULL when it is none (a finding at n says why). */
 const struct regex *read_regex(struct catalog *c, struct reader *r, const struct node *n,
                                struct sv pattern, enum regex_use use);
+
+/* What the annotation tulle.io/health-check says, in the mesh's memory; NULL: nothing. */
+const struct health_check *read_health_check(struct catalog *c, struct node *root);
 
 /* Zeroed memory in the reader's arena; NULL is noted in the findings. */
 void *read_array(struct reader *r, size_t n, size_t size);

@@ -274,6 +274,24 @@ static void keep_rules(struct resolve *r, const struct policy *p, struct cluster
         resolve_nomem(r);
 }
 
+/* The strongest DestinationRule that names a check, else the Service. */
+static void choose_check(struct resolve *r, struct service_entry *e, struct cluster *c)
+{
+    AUTO_DONE(buf) key = { 0 };
+    c->check = e->object ? e->object->check : NULL;
+    for (const struct rule_link *at = rules_of(r, e); at; at = at->next)
+        if (at->rule->check) {
+            c->check = at->rule->check;
+            break;
+        }
+    if (!c->check)
+        return;
+    buf_printf(&key, "%.*s|%d|%.*s|", SV_ARG(c->host), (int)c->tls, SV_ARG(c->check->text));
+    c->check_key = arena_copy(&r->mesh->mem, buf_sv(&key));
+    if (key.failed || !c->check_key.p)
+        resolve_nomem(r);
+}
+
 static struct cluster_entry *make(struct resolve *r, struct service_entry *e, uint16_t port,
                                   struct sv subset, const struct place *at)
 {
@@ -300,6 +318,7 @@ static struct cluster_entry *make(struct resolve *r, struct service_entry *e, ui
     c->connect_timeout_ns = t->pool && t->pool->connect_timeout_ns ? t->pool->connect_timeout_ns
                                                                    : CONNECT_TIMEOUT_NS;
     c->outlier = t->outlier;
+    choose_check(r, e, c);
     c->is_looked_up = e->object && e->object->is_looked_up;
     c->id = (uint32_t)r->clusters.len;
     keep_rules(r, &p, c);

@@ -51,6 +51,16 @@ struct outlier_policy {
     uint32_t min_health_percent;  /* fewer healthy ones than this: nobody is left out */
 };
 
+/* How endpoints are asked whether they are well: the annotation tulle.io/health-check. */
+struct health_check {
+    struct sv text;       /* as it was written; state is kept by it */
+    bool is_http;         /* else: can be connected to, handshake included */
+    struct sv path, host; /* of is_http; host empty: the Service's name */
+    uint16_t port;        /* 0: where requests go */
+    int64_t interval_ns, timeout_ns;
+    uint32_t healthy, unhealthy; /* answers in a row that change what is believed */
+};
+
 /* Which failures a retry_policy repeats, Envoy's conditions. */
 enum retry_on {
     RETRY_ON_5XX = 1 << 0, /* includes no answer at all and the two below */
@@ -120,6 +130,8 @@ struct cluster {
     int64_t connect_timeout_ns;
     const struct outlier_policy *outlier; /* NULL: nobody is ever left out */
     const struct client_tls *client_tls;  /* of SIMPLE and MUTUAL */
+    const struct health_check *check;     /* NULL: endpoints are not asked */
+    struct sv check_key; /* with check: same for clusters whose endpoints are asked the same way */
     enum lb_kind lb;
     const struct pool_limits *limits; /* NULL: none */
     const struct hash_policy *hash;   /* proxy/route/action.h; NULL: by load */

@@ -69,6 +69,7 @@ void read_service(struct catalog *c, struct node *root, const struct meta *meta)
     if (!s)
         return;
     s->meta = *meta;
+    s->check = read_health_check(c, root);
     s->selector = field_labels(&r, spec, "selector");
     s->ports = read_array(&r, (ports ? ports->len : 0) + 1, sizeof(*s->ports));
     s->addresses = read_texts(&r, spec, "clusterIPs");

@@ -41,6 +41,7 @@ void read_destination_rule(struct catalog *c, struct node *root, const struct me
         return;
     }
     d->export_to = read_texts(&r, spec, "exportTo");
+    d->check = read_health_check(c, root);
     read_traffic_policy(&r, spec, &d->policy);
     for (struct node *n = list ? list->first : NULL; n; n = n->next)
         read_subset(&r, n, &subsets[d->subsets_len++]);

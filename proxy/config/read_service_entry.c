@@ -187,7 +187,7 @@ void read_service_entry(struct catalog *c, struct node *root, const struct meta 
     struct reader r = { .to = &c->findings, .mem = c->scratch };
     struct node *spec = field_map(&r, root, "spec"), *list = field_list(&r, spec, "hosts");
     struct node *selector = field_map(&r, spec, "workloadSelector");
-    struct service like = { .meta = *meta };
+    struct service like = { .meta = *meta, .check = read_health_check(c, root) };
     like.selector = field_labels(&r, selector, "labels");
     read_ports(&r, spec, &like);
     read_addresses(&r, spec, &like);

@@ -207,6 +207,8 @@ void explain_cluster(struct telling *t, const struct cluster *c, double share)
     tell_ns(t, "connect_timeout", c->connect_timeout_ns);
     if (c->outlier)
         tell_outlier(c->outlier, t);
+    if (c->check)
+        tell_str(t, "health_check", c->check->text);
     if (c->limits)
         tell_pool(c->limits, t);
     tell_open(t, "destination_rules", '[');

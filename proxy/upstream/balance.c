@@ -11,7 +11,7 @@
 struct field {
     const struct cluster *cluster;
     const struct balance_ask *ask;
-    bool skips_ejected, skips_tried;
+    bool skips_ejected, skips_down, skips_tried;
     size_t len;
 };
 
@@ -21,13 +21,15 @@ static bool is_left(const struct field *f, const struct endpoint *e)
     for (size_t i = 0; f->skips_tried && i < ask->tried_len; i++)
         if (ask->tried[i] == e)
             return false;
+    if (f->skips_down && health_is_down(ask->health, f->cluster, e))
+        return false;
     return !f->skips_ejected || outlier_out_ns(ask->outlier, e, ask->now_ns) == 0;
 }
 
 static size_t count_left(const struct field *f)
 {
     size_t n = 0;
-    if (!f->skips_ejected && !f->skips_tried)
+    if (!f->skips_ejected && !f->skips_down && !f->skips_tried)
         return f->cluster->endpoints_len;
     for (size_t i = 0; i < f->cluster->endpoints_len; i++)
         n += is_left(f, f->cluster->endpoints[i]);
@@ -66,10 +68,24 @@ static const struct endpoint *highest(const struct field *f, uint64_t key)
     return best;
 }
 
+/* Whom the cluster leaves out. */
+static void choose_skips(struct field *f)
+{
+    const struct balance_ask *ask = f->ask;
+    const struct cluster *c = f->cluster;
+    f->skips_ejected = ask->outlier && outlier_is_in_force(ask->outlier, c, ask->now_ns);
+    f->skips_down = ask->health && ask->health->down_len && c->check;
+    if (!f->skips_down || !c->outlier || !c->outlier->min_health_percent)
+        return;
+    if (count_left(f) * 100 < c->outlier->min_health_percent * c->endpoints_len)
+        f->skips_ejected = f->skips_down = false;
+}
+
 const struct endpoint *balance_pick(const struct cluster *c, const struct balance_ask *ask)
 {
-    struct field f = { .cluster = c, .ask = ask, .skips_tried = ask->tried_len > 0 };
-    f.skips_ejected = ask->outlier && outlier_is_in_force(ask->outlier, c, ask->now_ns);
+    struct field f = { .cluster = c, .ask = ask };
+    choose_skips(&f);
+    f.skips_tried = ask->tried_len > 0;
     f.len = count_left(&f);
     if (f.len == 0 && f.skips_tried) {
         f.skips_tried = false;

@@ -468,10 +468,13 @@ static void test_warnings(void **state)
 /* Fails the 1st, 2nd, n-th allocation of a load: each time an error, never a crash or a leak. */
 static void test_allocations(void **state)
 {
+    static const char checked[] =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: c, annotations: {tulle.io/health-check: "
+        "http /}}\nspec: {selector: {app: reviews}, ports: [{name: http, port: 1}]}\n";
     static const char more[] = PEER("a", "default", "{mtls: {mode: STRICT}}") "---\n" VS(
         "y", "[y]",
         "  - match: [{uri: {regex: '/a+'}}]\n    route: [{destination: {host: reviews}}]\n");
-    const char *texts[] = { mesh_fixture_reviews, reviews_split, more, NULL };
+    const char *texts[] = { mesh_fixture_reviews, reviews_split, checked, more, NULL };
     (void)state;
     for (uint64_t nth = 1;; nth++) {
         struct err err = { 0 };
