@@ -71,8 +71,20 @@ static void on_successor_wanted(void *to, int signum)
     handover_spawn(&p->worker, p->argv);
 }
 
+/* Until somebody listens for them they wait; a process whose ports are open already must not end by
+ * what means "read again" and "be followed". */
+static void hold_signals(int how)
+{
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGHUP);
+    sigaddset(&held, SIGUSR2);
+    (void)pthread_sigmask(how, &held, NULL);
+}
+
 static int start(struct program *p, struct err *err)
 {
+    hold_signals(SIG_BLOCK);
     struct worker *w = &p->worker;
     int rc = worker_init(w, &p->opt, err);
     if (rc == 0)
@@ -85,6 +97,8 @@ static int start(struct program *p, struct err *err)
         rc = loop_on_signal(w->loop, SIGUSR2, on_successor_wanted, p, err);
     if (rc == 0)
         rc = loop_on_signal(w->loop, SIGCHLD, on_child, w, err);
+    if (rc == 0)
+        hold_signals(SIG_UNBLOCK);
     return rc;
 }
 

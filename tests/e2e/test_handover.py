@@ -371,6 +371,29 @@ def test_a_predecessor_that_dies():
         stop_all(p)
 
 
+def test_signals_while_it_starts():
+    """SIGHUP and SIGUSR2 do not end a process that is not ready for them: they are followed once it is."""
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    door.bind(f"{folder}/early.sock")
+    door.listen(1)
+
+    def play():
+        peer, _ = door.accept()  # the process waits for our answer, in the middle of its start
+        pid = int(peer.recv(256).split()[2].removeprefix(b"pid="))
+        os.kill(pid, signal.SIGHUP)
+        os.kill(pid, signal.SIGUSR2)
+        peer.send(b"no: go away")
+        peer.close()
+        door.close()
+    t = threading.Thread(target=play)
+    t.start()
+    p = alone("early")
+    t.join()
+    wait_until("the successor", lambda: newest(p) not in (0, p.child.pid) and "handover.yielded" in p.log())
+    check(p.who("app-early", port=OUT) == "app-early-v1", "it serves")
+    stop_all(p)
+
+
 ACTIVATED = """#!{python}
 import os, socket, sys
 s = socket.create_server(("{ip}", {port}), backlog=100)
