@@ -45,20 +45,36 @@ class Caller(threading.Thread):
             time.sleep(self.idle_s + random.uniform(-0.002, 0.001))
 
 
-def race(p, port, app, method, body, idle_ms, callers, least):
-    before = int(http(f"http://{app}:{APP}/closed")[1])
-    callers = [Caller((p.ip, port), method, body, idle_ms) for _ in range(callers)]
+class Race:
+    """Callers of one port of one sidecar."""
+
+    def __init__(self, at, port, method, body, idle_ms, callers, least):
+        (self.p, self.app), self.method, self.least = at, method, least
+        self.before = self.closed()
+        self.callers = [Caller((self.p.ip, port), method, body, idle_ms) for _ in range(callers)]
+
+    def closed(self):
+        return int(http(f"http://{self.app}:{APP}/closed")[1])
+
+    def end(self):
+        for c in self.callers:
+            c.over.set()
+        for c in self.callers:
+            c.join()
+        closed = self.closed() - self.before
+        asked, wrong = sum(c.asked for c in self.callers), [w for c in self.callers for w in c.wrong]
+        print(f"      {self.method}: {asked} requests, {closed} connections closed under way, "
+              f"{counter(self.p, 'tulle_proxy_upstream_stale_retries_total'):.0f} sent again, {len(wrong)} failed")
+        check(not wrong, f"{len(wrong)} of {asked} failed: {wrong[:3]}")
+        check(asked > self.least and closed > self.least / 20, "hardly a race")
+
+
+def race(where, method, body, idle_ms, callers, least):
+    """At the same time wherever it says: [(sidecar, port)]."""
+    races = [Race(at, port, method, body, idle_ms, callers, least) for at, port in where]
     time.sleep(SECONDS + idle_ms / 200)
-    for c in callers:
-        c.over.set()
-    for c in callers:
-        c.join()
-    closed = int(http(f"http://{app}:{APP}/closed")[1]) - before
-    asked, wrong = sum(c.asked for c in callers), [w for c in callers for w in c.wrong]
-    print(f"      {method}: {asked} requests, {closed} connections closed under way, "
-          f"{counter(p, 'tulle_proxy_upstream_stale_retries_total'):.0f} sent again, {len(wrong)} failed")
-    check(not wrong, f"{len(wrong)} of {asked} failed: {wrong[:3]}")
-    check(asked > least and closed > least / 20, "hardly a race")
+    for r in races:
+        r.end()
 
 
 def sidecar(name, idle_ms):
@@ -73,20 +89,20 @@ def sidecar(name, idle_ms):
 
 
 def test_sent_again():
-    p, app = sidecar("quick", QUICK_MS)
+    at = sidecar("quick", QUICK_MS)
     for port in (OUT, IN):
         for method, body in (("GET", None), ("DELETE", None)):  # a body that has left our hands is sent once
-            race(p, port, app, method, body, QUICK_MS, 40, 1000)
-    p.stop()
+            race([(at, port)], method, body, QUICK_MS, 40, 1000)
+    at[0].stop()
 
 
 def test_sent_once():
-    p, app = sidecar("slow", SLOW_MS)
-    for port in (OUT, IN):
-        race(p, port, app, "GET", None, SLOW_MS, 100, 200)  # when connections close is learned from these as well
-        race(p, port, app, "POST", None, SLOW_MS, 200, 400)
-        race(p, port, app, "POST", b"b" * 3000, SLOW_MS, 200, 400)
-    p.stop()
+    where = [(sidecar("slow-out", SLOW_MS), OUT), (sidecar("slow-in", SLOW_MS), IN)]
+    race(where, "GET", None, SLOW_MS, 100, 200)  # when connections close is learned from these as well
+    race(where, "POST", None, SLOW_MS, 200, 400)
+    race(where, "POST", b"b" * 3000, SLOW_MS, 200, 400)
+    for (p, _), _ in where:
+        p.stop()
 
 
 run(globals(), sys.argv[2:])
