@@ -20,6 +20,10 @@ decode_fn otlp_proto_logs_decode;   /* ExportLogsServiceRequest: access records 
 decode_fn otlp_json_traces_decode;
 decode_fn otlp_json_logs_decode;
 decode_fn envoy_lines_decode; /* access-log lines in Istio's format, one a line */
+/* One StreamAccessLogsMessage of Envoy's access log service. Only the first of a stream says who sends,
+ * so its identifier (field 1, as it came) stands in front of each body. No row in the table: it comes
+ * over gRPC. An entry that breaks its format is refused alone. */
+decode_fn envoy_als_decode;
 
 enum wire_signal { SIGNAL_TRACES, SIGNAL_LOGS };
 enum wire_format { FORMAT_PROTOBUF, FORMAT_JSON };

@@ -36,10 +36,11 @@ static struct cluster cluster_of(const struct envoy_line *l)
 
 /* Without a cluster the request got nowhere: a listener of the called side that no chain of filters
  * fits, or one that its client named as Istio's clients do; else a route that the caller misses. */
-static bool is_called_side(const struct envoy_line *l, const struct cluster *c)
+bool envoy_is_called_side(const struct envoy_line *l)
 {
-    if (c->is_outbound || c->is_inbound)
-        return c->is_inbound;
+    struct cluster c = cluster_of(l);
+    if (c.is_outbound || c.is_inbound)
+        return c.is_inbound;
     return sv_starts(l->field[ENVOY_SERVER_NAME], SV("outbound_.")) ||
            sv_starts(l->field[ENVOY_DETAILS], SV("filter_chain_not_found"));
 }
@@ -164,23 +165,33 @@ static void read_tls(const struct envoy_line *l, struct roles *r, bool is_callin
     c->destination_principal_seen = e.destination_principal;
 }
 
-static void read_who(struct gather *g, const struct envoy_line *l, const struct attr *labels,
-                     size_t n, struct call *c)
+static const struct semconv *names_of(struct gather *g)
+{
+    if (!g->has_names)
+        semconv_init(&g->names);
+    g->has_names = true;
+    return &g->names;
+}
+
+struct identity envoy_identity(struct gather *g, const struct attrs *a)
+{
+    struct roles r = { 0 };
+    roles_add(names_of(g), &r, a);
+    return identity_from_roles(&r, true);
+}
+
+static void read_who(struct gather *g, const struct envoy_line *l, bool is_calling,
+                     const struct attr *labels, size_t n, struct call *c)
 {
     struct cluster cluster = cluster_of(l);
     struct attrs list = { .list = labels, .len = (uint32_t)n };
     struct roles r = { 0 };
     struct value room;
-    if (!g->has_names) {
-        semconv_init(&g->names);
-        g->has_names = true;
-    }
-    roles_add(&g->names, &r, &list);
+    roles_add(names_of(g), &r, &list);
     if (g->resource) {
         roles_add(&g->names, &r, &g->resource->attrs);
         add_bootstrap_name(g, &r, &room);
     }
-    bool is_calling = !is_called_side(l, &cluster);
     c->reporter = is_calling ? REPORTER_SOURCE : REPORTER_DESTINATION;
     *(is_calling ? &c->source : &c->destination) = identity_from_roles(&r, true);
     read_tls(l, &r, is_calling, c);
@@ -198,6 +209,14 @@ static void read_addresses(const struct envoy_line *l, struct call *c)
     c->peer_address = envoy_said(l, is_calling ? ENVOY_UPSTREAM_HOST : ENVOY_DOWNSTREAM_REMOTE);
 }
 
+void envoy_ends(struct gather *g, const struct envoy_line *l, bool is_calling,
+                const struct attr *labels, size_t n, struct call *c)
+{
+    read_who(g, l, is_calling, labels, n, c);
+    read_addresses(l, c);
+    access_fill_unknown(c);
+}
+
 void envoy_call(struct gather *g, const struct log_record *rec, const struct envoy_line *l,
                 const struct attr *labels, size_t n, struct call *c)
 {
@@ -206,9 +225,7 @@ void envoy_call(struct gather *g, const struct log_record *rec, const struct env
     read_response(g, rec, l, c);
     read_request(l, c);
     read_time(g, rec, l, c);
-    read_who(g, l, labels, n, c);
-    read_addresses(l, c);
-    access_fill_unknown(c);
+    envoy_ends(g, l, !envoy_is_called_side(l), labels, n, c);
 }
 
 /* A record that is a line of one of the two. */

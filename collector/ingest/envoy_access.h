@@ -10,6 +10,15 @@
 void envoy_call(struct gather *g, const struct log_record *rec, const struct envoy_line *l,
                 const struct attr *labels, size_t n, struct call *c);
 
+/* The parts of envoy_call() that Envoy's other forms of access log share. Which side wrote l; */
+bool envoy_is_called_side(const struct envoy_line *l);
+/* ... who took part, by which addresses, and whether it was protected: the rest of *c but what was
+ * asked and answered. What *c already says of the other end stays. */
+void envoy_ends(struct gather *g, const struct envoy_line *l, bool is_calling,
+                const struct attr *labels, size_t n, struct call *c);
+/* ... and who is described by attributes with the names of semconv.def. */
+struct identity envoy_identity(struct gather *g, const struct attrs *a);
+
 /* A record whose body or attributes are such a line, or one of ztunnel's: keeps or refuses it, *ret_is_line true. 0,
  * ERR_LIMIT, ERR_NOMEM. */
 int envoy_record(struct gather *g, const struct log_record *rec, const struct attr *labels,
