@@ -35,6 +35,8 @@ enum {
 static const struct grpc_method methods[] = {
     { TEXT(OTLP_SERVICE("trace", "Trace")), GRPC_EXPORT, SIGNAL_TRACES, otlp_proto_traces_decode },
     { TEXT(OTLP_SERVICE("logs", "Logs")), GRPC_EXPORT, SIGNAL_LOGS, otlp_proto_logs_decode },
+    { TEXT("/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs"), GRPC_STREAM,
+      SIGNAL_LOGS, envoy_als_decode },
     { TEXT("/grpc.health.v1.Health/Check"), GRPC_HEALTH, SIGNAL_LOGS, NULL },
 };
 

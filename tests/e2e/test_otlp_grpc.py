@@ -1,5 +1,5 @@
 """The collector's gRPC door with Debian's grpcio as exporter, and with frames that no exporter sends.
-Usage: test_otlp_grpc.py TULLE_COLLECTOR. Exit status 77 (skipped) without grpcio."""
+Usage: test_otlp_grpc.py TULLE_COLLECTOR ALS_GOLDEN. Exit status 77 (skipped) without grpcio."""
 import random
 import signal
 import sys
@@ -21,6 +21,7 @@ from support import check, get_json, http, stop, wait_until
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 METRICS = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+ALS = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs"
 HEALTH = "/grpc.health.v1.Health/Check"
 dice = random.Random(11)
 
@@ -73,6 +74,51 @@ def test_records_become_edges(c, channel):
     check(caller(channel, LOGS)(body, timeout=20) == b"", "access records")
     wait_until("the edge", lambda: any(e["destination"]["service"] == "cart" for e in
                                        get_json(f"{c.base}/api/v1/graph?window=1m")["edges"]))
+
+
+def fields_of(body):
+    """The fields of a message in protobuf, each with its tag: all of them are length-delimited."""
+    out, at = [], 0
+    while at < len(body):
+        begin, at, size, shift = at, at + 1, 0, 0
+        while True:
+            byte, at = body[at], at + 1
+            size, shift = size | (byte & 0x7F) << shift, shift + 7
+            if byte < 0x80:
+                break
+        at += size
+        out.append(body[begin:at])
+    return out
+
+
+def test_access_log_stream(c, channel):
+    """Envoy names its node once a stream; what comes later belongs to it all the same."""
+    with open(sys.argv[2], "rb") as f:  # made with Envoy's own messages, see tests/golden/als.py
+        whole = f.read()
+    now = int(time.time())
+    whole = whole.replace(otlp.varint(1767323045), otlp.varint(now))
+    entries = b"".join(part for part in fields_of(whole) if part[0] >> 3 != 1)
+    check(0 < len(entries) < len(whole) - 100, "the golden message has an identifier")
+    stream = channel.stream_unary(ALS, request_serializer=None, response_deserializer=None)
+    check(stream(iter([whole, entries, entries]), timeout=30) == b"", "the stream's answer")
+
+    def seen():
+        edges = get_json(f"{c.base}/api/v1/graph?from={(now - 60) * 10**9}&to={(now + 60) * 10**9}")["edges"]
+        return {(e["source"]["service"], e["destination"]["service"]): (e["requests"], e["tls"]["state"])
+                for e in edges if e["destination"]["service"] == "reviews"}
+
+    want = {("productpage", "reviews"): (3, "mutual"), ("unknown", "reviews"): (3, "plaintext")}
+    try:
+        wait_until("both edges", lambda: seen() == want)
+    except SystemExit:
+        print(seen())
+        raise
+    try:
+        stream(iter([whole, b"\x12\xff"]), timeout=30)
+        support.fail("a broken message was taken")
+    except grpc.RpcError as e:
+        check(e.code() == grpc.StatusCode.INVALID_ARGUMENT and "byte" in e.details(), f"broken: {e}")
+    wait_until("the message before it", lambda: seen()[("productpage", "reviews")][0] == 4)
 
 
 def test_partial_success(c, channel):
@@ -212,7 +258,7 @@ def test_end(c, _channel):
 def main():
     c = support.Collector(sys.argv[1])
     channel = grpc.insecure_channel(f"127.0.0.1:{c.grpc_port}", options=[("grpc.max_send_message_length", 64 << 20)])
-    for test in (test_exports, test_records_become_edges, test_partial_success, test_refusals,
+    for test in (test_exports, test_records_become_edges, test_access_log_stream, test_partial_success, test_refusals,
                  test_frames_no_exporter_sends, test_many_at_once, test_kill, test_end):
         print(f"case: {test.__name__}", flush=True)
         test(c, channel)
