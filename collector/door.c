@@ -105,6 +105,5 @@ struct door *door_close(struct door *d)
     d->listener = listener_close(d->listener);
     LIST_EACH (it, after, &d->callers)
         caller_close(CONTAINER_OF(it, struct caller, node), 0);
-    addresses_done(&d->addresses);
     return mem_free(d);
 }

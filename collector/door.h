@@ -10,15 +10,17 @@
 #ifndef COLLECTOR_DOOR_H
 #define COLLECTOR_DOOR_H
 
+#include "ingest/addresses.h"
 #include "model/limits.h"
 #include "net/loop.h"
 #include "pipeline.h"
 
 struct door_conf {
-    struct loop *loop; /* borrowed until door_close(), like the pipeline */
+    struct loop *loop; /* borrowed until door_close(), like the pipeline and the addresses */
     struct pipeline *pipeline;
-    const char *listen; /* address; IPv6 without brackets */
-    uint16_t port;      /* 0: any free one, see door_port() */
+    struct addresses *addresses; /* the doors of a loop share them: a pod may use either */
+    const char *listen;          /* address; IPv6 without brackets */
+    uint16_t port;               /* 0: any free one, see door_port() */
     struct limits limits;
     size_t conns_max; /* further connections wait in the kernel's backlog */
 };

@@ -117,8 +117,9 @@ void export_begin(struct caller *c)
               key = http_get(h, SV("idempotency-key"));
     size_t body_max = c->door->conf.limits.body_bytes;
     *r = (struct export_request){ .answer_format = FORMAT_JSON,
-                                  .in = {
-                                      c->door->conf.pipeline, &c->door->conf.limits, { 0 }, 0 } };
+                                  .in = { .pipeline = c->door->conf.pipeline,
+                                          .limits = &c->door->conf.limits,
+                                          .addresses = c->door->conf.addresses } };
     r->is_keep_alive = h->is_keep_alive;
     r->is_head_method = sv_eq(h->method, SV("HEAD"));
     choose_decoder(c);

@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "door.h"
-#include "ingest/addresses.h"
 #include "ingest/answer.h"
 #include "intake.h"
 #include "net/conn.h"
@@ -81,7 +80,6 @@ struct door {
     struct listener *listener;
     struct list callers;
     size_t callers_len, committing_len;
-    struct addresses addresses;
     bool is_stopping;
     struct timer give_up; /* while draining */
     struct defer drained;

@@ -501,7 +501,9 @@ struct grpc_call *grpc_call_new(struct grpc_peer *p, struct h2_stream *st)
     c->coding = is_coding(coding, "gzip")      ? GRPC_GZIP
                 : is_coding(coding, "deflate") ? GRPC_DEFLATE
                                                : GRPC_IDENTITY;
-    c->in = (struct intake){ .pipeline = p->door->conf.pipeline, .limits = &p->door->conf.limits };
+    c->in = (struct intake){ .pipeline = p->door->conf.pipeline,
+                             .limits = &p->door->conf.limits,
+                             .addresses = p->door->conf.addresses };
     timer_init(&c->timer, p->door->conf.loop, on_again);
     if (c->method->kind != GRPC_STREAM) /* a stream's first message may be long in coming */
         timer_after(&c->timer, GRPC_MESSAGE_NS);

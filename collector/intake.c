@@ -107,7 +107,10 @@ struct batch *intake_decode(struct intake *in, decode_fn *decode, struct sv key,
     }
     body = mem ? sv_of(mem, body.len) : SV_NONE;
     b->received_ns = clock_wall_ns();
-    return decode(body, b, in->limits, err) < 0 ? NULL : TAKE(b);
+    int rc = decode(body, b, in->limits, err);
+    if (rc == 0 && addresses_settle(in->addresses, b, b->received_ns) < 0)
+        rc = err_set(err, ERR_NOMEM, "addresses of proxies");
+    return rc < 0 ? NULL : TAKE(b);
 }
 
 static size_t batch_bytes(const struct batch *b)

@@ -10,12 +10,14 @@
 
 #include "base/buf.h"
 #include "base/gzip.h"
+#include "ingest/addresses.h"
 #include "ingest/decode.h"
 #include "pipeline.h"
 
 struct intake {
-    struct pipeline *pipeline; /* borrowed, like limits */
+    struct pipeline *pipeline; /* borrowed, like limits and addresses */
     const struct limits *limits;
+    struct addresses *addresses;
     struct buf body;
     size_t charged; /* bytes of the pipeline's bound that this message holds */
 };
@@ -27,7 +29,7 @@ void intake_expect(struct intake *in, uint64_t bytes);
 int intake_put(struct intake *in, struct sv part) MUST_USE;
 /* The decompressed body in place of the one that came. Errors as gzip_inflate()'s. */
 int intake_inflate(struct intake *in, enum gzip_format format, struct err *err) MUST_USE;
-/* A batch that owns the body it points into; key: of the sender, may be empty. Gives; NULL with the
+/* A batch that owns the body it points into, its addresses put into names; key: of the sender, may be empty. Gives; NULL with the
  * decoder's err, or ERR_NOMEM. */
 struct batch *intake_decode(struct intake *in, decode_fn *decode, struct sv key, struct err *err)
     MUST_USE;

@@ -37,7 +37,8 @@ struct collector {
     struct watch *watch;
     struct http *http;
     struct loop *loop;
-    struct pipeline *pipeline; /* set before is_open; the query door's threads ask it, too */
+    struct pipeline *pipeline;  /* set before is_open; the query door's threads ask it, too */
+    struct addresses addresses; /* both doors' */
     struct door *door;
     struct grpc_door *grpc;
     unsigned draining;    /* doors that have not told yet */
@@ -202,6 +203,7 @@ static int start_ingest(struct collector *c, struct err *err)
         return -1;
     struct door_conf dc = { .loop = c->loop,
                             .pipeline = c->pipeline,
+                            .addresses = &c->addresses,
                             .listen = o->listen,
                             .port = o->otlp_http_port,
                             .limits = o->limits,
@@ -278,6 +280,7 @@ static void stop(struct collector *c)
     pipeline_close(c->pipeline);
     door_close(c->door);
     grpc_door_close(c->grpc);
+    addresses_done(&c->addresses);
     health_log_free(c->events);
     fold_free(c->fold);
     store_close(c->store);

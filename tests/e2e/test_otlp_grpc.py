@@ -1,5 +1,7 @@
 """The collector's gRPC door with Debian's grpcio as exporter, and with frames that no exporter sends.
 Usage: test_otlp_grpc.py TULLE_COLLECTOR ALS_GOLDEN. Exit status 77 (skipped) without grpcio."""
+import datetime
+import json
 import random
 import signal
 import sys
@@ -119,6 +121,34 @@ def test_access_log_stream(c, channel):
     except grpc.RpcError as e:
         check(e.code() == grpc.StatusCode.INVALID_ARGUMENT and "byte" in e.details(), f"broken: {e}")
     wait_until("the message before it", lambda: seen()[("productpage", "reviews")][0] == 4)
+
+
+def test_a_pod_may_use_either_door(c, channel):
+    """The callee's line over gRPC tells whose its address is; the caller's line comes over HTTP."""
+    now_ns = time.time_ns()
+    stamp = datetime.datetime.fromtimestamp(now_ns / 1e9, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+
+    def line(cluster, upstream, upstream_local, local, remote):
+        return (f'[{stamp}Z] "GET / HTTP/1.1" 200 - via_upstream - "-" 10 20 5 4 "-" "curl/8.5" "id-1" "stock:9080" '
+                f'"{upstream}" {cluster} {upstream_local} {local} {remote} - default\n')
+
+    def node(ip, pod):
+        return {"node_name": f"sidecar~{ip}~{pod}.shop~shop.svc.cluster.local", "log_name": "otel_envoy_accesslog"}
+
+    called = line("inbound|9080||", "127.0.0.1:9080", "-", "10.46.1.27:9080", "10.46.1.23:37652")
+    record = otlp.fixed64(1, now_ns) + otlp.message(5, otlp.text(1, called))
+    resource = otlp.attributes(1, node("10.46.1.27", "stock-v1-6f7bf4bc8c-b9gvx"))
+    body = otlp.message(1, otlp.message(1, resource) + otlp.message(2, otlp.message(2, record)))
+    check(caller(channel, LOGS)(body, timeout=20) == b"", "the callee's line")
+    calling = line("outbound|9080|v1|stock.shop.svc.cluster.local", "10.46.1.27:9080", "10.46.1.23:37652",
+                   "10.0.45.1:9080", "10.46.1.23:46520")
+    body = json.dumps({"resourceLogs": [{
+        "resource": {"attributes": otlp.json_attributes(node("10.46.1.23", "basket-v1-545db77b95-wjtlq"))},
+        "scopeLogs": [{"logRecords": [{"timeUnixNano": str(now_ns), "body": {"stringValue": calling}}]}]}]}).encode()
+    check(http(c.otlp + "/v1/logs", body, {"Content-Type": "application/json"})[0] == 200, "the caller's line")
+    wait_until("the edge between pods", lambda: ("basket-v1", "stock-v1") in {
+        (e["source"]["workload"], e["destination"]["workload"])
+        for e in get_json(f"{c.base}/api/v1/edges?window=1m")["edges"]})
 
 
 def test_partial_success(c, channel):
@@ -258,8 +288,9 @@ def test_end(c, _channel):
 def main():
     c = support.Collector(sys.argv[1])
     channel = grpc.insecure_channel(f"127.0.0.1:{c.grpc_port}", options=[("grpc.max_send_message_length", 64 << 20)])
-    for test in (test_exports, test_records_become_edges, test_access_log_stream, test_partial_success, test_refusals,
-                 test_frames_no_exporter_sends, test_many_at_once, test_kill, test_end):
+    for test in (test_exports, test_records_become_edges, test_access_log_stream, test_a_pod_may_use_either_door,
+                 test_partial_success, test_refusals, test_frames_no_exporter_sends, test_many_at_once, test_kill,
+                 test_end):
         print(f"case: {test.__name__}", flush=True)
         test(c, channel)
     channel.close()
