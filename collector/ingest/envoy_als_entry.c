@@ -304,12 +304,12 @@ static void read_filter_state(struct rd *r, struct pb_tag t, struct als_entry *e
         default: pb_skip(&inner, u);
         }
     }
-    if (rd_ok(&inner) && sv_ends(type, SV("/google.protobuf.Struct"))) {
+    if (rd_ok(&inner) && sv_ends(type, SV("google.protobuf.Struct"))) {
         struct envoy_node *peer = is_up ? &e->upstream_peer : &e->downstream_peer;
         *peer = envoy_node_empty();
         inner = rd_of(value);
         inner.base = r->base;
-        envoy_node_read_metadata(&inner, peer);
+        envoy_node_read_peer(&inner, peer);
         *(is_up ? &e->has_upstream_peer : &e->has_downstream_peer) = true;
     }
     if (!rd_ok(&inner)) {

@@ -4,7 +4,8 @@
  * "sidecar~IP~POD.NAMESPACE~DOMAIN", its cluster "app.NAMESPACE", its metadata has fields with names
  * that are older than OpenTelemetry's. Under the latter they are what a resource of OTLP says, and
  * mean the same to everybody behind. What proxies tell each other of themselves
- * (filter state upstream_peer, downstream_peer) is such metadata too.
+ * (filter state upstream_peer, downstream_peer) is such metadata too, or the same facts under short
+ * names on one level ("workload", "service", "revision"), as Istio's filters log it.
  *
  * Two levels are looked at (LABELS is a Struct in a Value), so depth costs nothing; other fields are
  * skipped, and there are as many attributes as rows, so a node cannot grow. */
@@ -16,26 +17,30 @@ enum { STRUCT_FIELDS = 1, ENTRY_KEY = 1, ENTRY_VALUE = 2, VALUE_STRING = 3, VALU
 
 enum { ROW_ID, ROW_CLUSTER, ROWS_OF_METADATA };
 static const struct row {
-    struct sv key; /* of the metadata */
-    bool is_label; /* in its LABELS */
+    struct sv key;      /* of the metadata */
+    bool is_label;      /* in its LABELS */
+    struct sv peer_key; /* of a peer's short form */
     struct sv name;
 } rows[] = {
-    /* clang-format off */
-    [ROW_ID]      = { { NULL, 0 }, false, { "node_name", 9 } },
-    [ROW_CLUSTER] = { { NULL, 0 }, false, { "cluster_name", 12 } },
-    { { "NAME", 4 },               false, { "k8s.pod.name", 12 } },
-    { { "NAMESPACE", 9 },          false, { "k8s.namespace.name", 18 } },
-    { { "WORKLOAD_NAME", 13 },     false, { "k8s.deployment.name", 19 } },
-    { { "CLUSTER_ID", 10 },        false, { "k8s.cluster.name", 16 } },
-    { { "service.istio.io/canonical-name", 31 }, true,
-      { "k8s.pod.label.service.istio.io/canonical-name", 45 } },
-    { { "service.istio.io/canonical-revision", 35 }, true,
-      { "k8s.pod.label.service.istio.io/canonical-revision", 49 } },
-    { { "app.kubernetes.io/name", 22 },    true, { "k8s.pod.label.app.kubernetes.io/name", 36 } },
-    { { "app.kubernetes.io/version", 25 }, true, { "k8s.pod.label.app.kubernetes.io/version", 39 } },
-    { { "app", 3 },                        true, { "k8s.pod.label.app", 17 } },
-    { { "version", 7 },                    true, { "k8s.pod.label.version", 21 } },
-    /* clang-format on */
+    [ROW_ID] = { .name = SV("node_name") },
+    [ROW_CLUSTER] = { .name = SV("cluster_name") },
+#define ROW(key, is_label, peer_key, name)                                                         \
+    {                                                                                              \
+        SV(key), is_label, SV(peer_key), SV(name)                                                  \
+    }
+#define LABEL(key, peer_key) ROW(key, true, peer_key, "k8s.pod.label." key)
+    ROW("NAME", false, "name", "k8s.pod.name"),
+    ROW("NAMESPACE", false, "namespace", "k8s.namespace.name"),
+    ROW("WORKLOAD_NAME", false, "workload", "k8s.deployment.name"),
+    ROW("CLUSTER_ID", false, "cluster", "k8s.cluster.name"),
+    LABEL("service.istio.io/canonical-name", "service"),
+    LABEL("service.istio.io/canonical-revision", "revision"),
+    LABEL("app.kubernetes.io/name", ""),
+    LABEL("app.kubernetes.io/version", ""),
+    LABEL("app", "app"),
+    LABEL("version", "version"),
+#undef LABEL
+#undef ROW
 };
 _Static_assert(NELEMS(rows) == ENVOY_NODE_ATTRS, "an attribute each");
 
@@ -86,8 +91,16 @@ static void read_entry(struct rd *r, struct pb_tag t, struct sv *ret_key, struct
     pb_leave(r, outer);
 }
 
+enum form { FORM_NODE, FORM_LABELS, FORM_PEER };
+
+static bool is_row(const struct row *row, enum form form, struct sv key)
+{
+    return (row->is_label == (form == FORM_LABELS) && sv_eq(row->key, key)) ||
+           (form == FORM_PEER && sv_eq(row->peer_key, key));
+}
+
 /* A Struct's fields; the last LABELS goes to *ret_labels. */
-static void read_fields(struct rd *r, bool is_label, struct envoy_node *n, struct sv *ret_labels)
+static void read_fields(struct rd *r, enum form form, struct envoy_node *n, struct sv *ret_labels)
 {
     for (struct pb_tag t; pb_next(r, &t);) {
         struct sv key = SV_NONE, text = SV_NONE, nested = SV_NONE;
@@ -97,26 +110,31 @@ static void read_fields(struct rd *r, bool is_label, struct envoy_node *n, struc
         }
         read_entry(r, t, &key, &text, &nested);
         for (size_t i = ROWS_OF_METADATA; i < NELEMS(rows); i++)
-            if (rows[i].is_label == is_label && sv_eq(rows[i].key, key))
+            if (key.len && is_row(&rows[i], form, key))
                 say(n, i, text);
         if (sv_eq(key, SV("LABELS")) && nested.len)
             *ret_labels = nested;
     }
 }
 
-void envoy_node_read_metadata(struct rd *r, struct envoy_node *n)
+static void read_struct(struct rd *r, enum form form, struct envoy_node *n)
 {
     struct sv labels = SV_NONE, none = SV_NONE;
-    read_fields(r, false, n, &labels);
+    read_fields(r, form, n, &labels);
     if (!labels.len || !rd_ok(r))
         return;
     struct rd inner = rd_of(labels);
     inner.base = r->base;
-    read_fields(&inner, true, n, &none);
+    read_fields(&inner, FORM_LABELS, n, &none);
     if (!rd_ok(&inner)) {
         rd_fail(r, inner.failed.code, "%s", inner.failed.why);
         r->failed.at = inner.failed.at;
     }
+}
+
+void envoy_node_read_peer(struct rd *r, struct envoy_node *n)
+{
+    read_struct(r, FORM_PEER, n);
 }
 
 void envoy_node_read(struct rd *r, struct pb_tag t, struct envoy_node *n)
@@ -128,7 +146,7 @@ void envoy_node_read(struct rd *r, struct pb_tag t, struct envoy_node *n)
         case NODE_CLUSTER: say(n, ROW_CLUSTER, pb_bytes(r, u)); break;
         case NODE_METADATA: {
             const uint8_t *node = pb_enter(r, u);
-            envoy_node_read_metadata(r, n);
+            read_struct(r, FORM_NODE, n);
             pb_leave(r, node);
             break;
         }

@@ -15,8 +15,8 @@ struct envoy_node {
 struct envoy_node envoy_node_empty(void);
 /* Read one field's message from r and latch failures there; what is said again counts instead of what was. */
 void envoy_node_read(struct rd *r, struct pb_tag t, struct envoy_node *n);
-/* Node.metadata, a google.protobuf.Struct; its fields are those of r up to its end. */
-void envoy_node_read_metadata(struct rd *r, struct envoy_node *n);
+/* A peer's, as google.protobuf.Struct in one of Istio's two forms; its fields are those of r up to its end. */
+void envoy_node_read_peer(struct rd *r, struct envoy_node *n);
 /* Borrowed from n. */
 struct attrs envoy_node_attrs(const struct envoy_node *n);
 

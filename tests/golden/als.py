@@ -29,6 +29,20 @@ def metadata(pod, workload, app, version):
     return s
 
 
+def peer(to, s):
+    any_pb = any_pb2.Any()
+    any_pb.Pack(s)
+    to.CopyFrom(any_pb)
+
+
+def peer_state(pod, workload, app, version):
+    """As the object of Istio's peer metadata filters serializes itself."""
+    s = struct_pb2.Struct()
+    s.update({"type": "deployment", "workload": workload, "name": pod, "cluster": "Kubernetes", "namespace": "default",
+              "service": app, "revision": version, "app": app, "version": version})
+    return s
+
+
 def message(name, pod, ip, workload, app, version):
     m = als_pb2.StreamAccessLogsMessage()
     m.identifier.log_name = name
@@ -116,9 +130,8 @@ def inbound():
         response(e, 200, 295)
         if is_mutual:
             mutual(e.common_properties)
-            any_pb = any_pb2.Any()
-            any_pb.Pack(metadata("productpage-v1-6b746f74dc-9rlmh", "productpage-v1", "productpage", "v1"))
-            e.common_properties.filter_state_objects["downstream_peer"].CopyFrom(any_pb)
+            peer(e.common_properties.filter_state_objects["downstream_peer"],
+                 peer_state("productpage-v1-6b746f74dc-9rlmh", "productpage-v1", "productpage", "v1"))
     return m
 
 
@@ -132,6 +145,8 @@ def outbound():
     request(e, 3, "/reviews.Reviews/Get", "reviews:9080", "")
     e.request.request_headers["content-type"] = "application/grpc+proto"
     e.common_properties.custom_tags["mesh"] = "eu"
+    peer(e.common_properties.filter_state_objects["upstream_peer"],
+         metadata("reviews-v2-545db77b95-wjtlq", "reviews-v2", "reviews", "v2"))
     response(e, 200, 5)
     e.response.response_headers["content-type"] = "application/grpc"
     e.response.response_trailers["grpc-status"] = "14"

@@ -134,8 +134,7 @@ static void test_outbound(void **state)
     assert_true(call_is_error(grpc));
     is_text(grpc->method, "POST");
     is_text(grpc->destination_service, "reviews.default.svc.cluster.local");
-    is_text(grpc->destination.workload, "reviews");
-    is_text(grpc->destination.namespace, "default");
+    is_node(&grpc->destination, "reviews", "v2");
     is_text(grpc->own_address, "10.44.1.23:37652");
     is_text(grpc->peer_address, "10.44.1.27:9080");
     assert_int_equal(failed->protocol, PROTOCOL_HTTP);
