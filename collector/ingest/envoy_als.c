@@ -108,34 +108,52 @@ static int address_text(struct arena *mem, const struct als_address *a, struct s
     *ret_text = a->ip;
     if (!a->ip.len || is_path)
         return 0;
-    size_t size = a->ip.len + sizeof("[]:4294967295");
-    char *text = arena_alloc(mem, size);
+    char digits[sizeof("4294967295") - 1];
+    char *text = arena_alloc(mem, a->ip.len + sizeof("[]:") + sizeof(digits)), *to = text;
     if (!text)
         return ERR_NOMEM;
-    int n = snprintf(text, size, is_v6 ? "[%.*s]:%u" : "%.*s:%u", SV_ARG(a->ip), a->port);
-    *ret_text = sv_of(text, (size_t)n);
+    if (is_v6)
+        *to++ = '[';
+    memcpy(to, a->ip.p, a->ip.len);
+    to += a->ip.len;
+    if (is_v6)
+        *to++ = ']';
+    *to++ = ':';
+    size_t at = sizeof(digits);
+    uint32_t port = a->port;
+    do {
+        digits[--at] = (char)('0' + port % 10);
+        port /= 10;
+    } while (port);
+    memcpy(to, digits + at, sizeof(digits) - at);
+    *ret_text = sv_of(text, (size_t)(to - text) + sizeof(digits) - at);
     return 0;
 }
 
-static int fill_line(struct gather *g, const struct als_entry *e, struct envoy_line *l)
+static void fill_line(const struct als_entry *e, struct envoy_line *l)
 {
-    const struct als_address *a = e->address;
-    struct arena *mem = &g->b->mem;
-    bool has_direct = a[ALS_DOWNSTREAM_DIRECT].ip.len > 0;
-    const struct als_address *caller =
-        &a[has_direct ? ALS_DOWNSTREAM_DIRECT : ALS_DOWNSTREAM_REMOTE];
     *l = (struct envoy_line){ 0 };
     l->field[ENVOY_CLUSTER] = e->cluster;
     l->field[ENVOY_AUTHORITY] = e->authority;
     l->field[ENVOY_DETAILS] = e->details;
     l->field[ENVOY_SERVER_NAME] = e->tls.sni;
+}
+
+/* Of the addresses those that say something about that side. */
+static int fill_addresses(struct gather *g, const struct als_entry *e, bool is_calling,
+                          struct envoy_line *l)
+{
+    const struct als_address *a = e->address;
+    struct arena *mem = &g->b->mem;
+    bool has_direct = a[ALS_DOWNSTREAM_DIRECT].ip.len > 0;
+    enum als_end caller = has_direct ? ALS_DOWNSTREAM_DIRECT : ALS_DOWNSTREAM_REMOTE;
     int rc = address_text(mem, &a[ALS_UPSTREAM_REMOTE], &l->field[ENVOY_UPSTREAM_HOST]);
-    if (rc == 0)
-        rc = address_text(mem, &a[ALS_UPSTREAM_LOCAL], &l->field[ENVOY_UPSTREAM_LOCAL]);
+    if (rc == 0 && is_calling)
+        return address_text(mem, &a[ALS_UPSTREAM_LOCAL], &l->field[ENVOY_UPSTREAM_LOCAL]);
     if (rc == 0)
         rc = address_text(mem, &a[ALS_DOWNSTREAM_LOCAL], &l->field[ENVOY_DOWNSTREAM_LOCAL]);
     if (rc == 0)
-        rc = address_text(mem, caller, &l->field[ENVOY_DOWNSTREAM_REMOTE]);
+        rc = address_text(mem, &a[caller], &l->field[ENVOY_DOWNSTREAM_REMOTE]);
     return rc;
 }
 
@@ -213,15 +231,15 @@ static int fill(struct message *m, const struct als_entry *e, size_t mark, struc
 {
     struct gather *g = m->g;
     struct envoy_line l;
-    int rc = fill_line(g, e, &l);
-    if (rc == 0)
-        rc = fill_request(g, e, c);
-    if (rc < 0)
-        return rc;
+    fill_line(e, &l);
     bool is_unmatched = !e->is_http && !e->cluster.len &&
                         sv_eq(m->log_name, SV("listener_envoy_accesslog"));
     bool is_calling = !is_unmatched && !envoy_is_called_side(&l);
-    rc = is_calling ? 0 : add_tls(g, e);
+    int rc = fill_addresses(g, e, is_calling, &l);
+    if (rc == 0)
+        rc = fill_request(g, e, c);
+    if (rc == 0 && !is_calling)
+        rc = add_tls(g, e);
     if (rc < 0)
         return rc;
     if (is_calling && e->has_upstream_peer) {
