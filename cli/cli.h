@@ -21,6 +21,7 @@ struct cli {
     const char *file, *format;
     bool is_schema;
     const char *config, *role, *workload, *labels, *service_account, *trust_domain; /* explain */
+    const char *trust_domain_aliases;
     const char *headers, *principal, *source_ip;
     bool is_inbound, is_plaintext;
     uint16_t port;

@@ -20,6 +20,7 @@ static struct mesh *read_mesh(struct worker *w, struct err *err)
         .self = w->self,
         .self_labels = sv_z(o->labels),
         .trust_domain = sv_z(o->trust_domain),
+        .trust_domain_aliases = sv_z(o->trust_domain_aliases),
         .is_gateway = o->is_gateway,
         .ingress_http = o->ingress_http_port,
         .ingress_https = o->ingress_https_port,
@@ -269,7 +270,13 @@ int current_take_certs(struct worker *w, struct err *err)
         LOG_INFO("certs.none", KV_STR("so", "plaintext only: no identity is shown or asked for"));
         return 0;
     }
-    struct certs *next = certs_new(w->opt->certs, err);
+    AUTO_DONE(buf) domains = { 0 };
+    bool has_aliases = w->opt->trust_domain_aliases[0] != '\0';
+    buf_printf(&domains, "%s,%s", w->opt->trust_domain, w->opt->trust_domain_aliases);
+    buf_putc(&domains, '\0');
+    if (domains.failed)
+        return err_set(err, ERR_NOMEM, "trust domains");
+    struct certs *next = certs_new(w->opt->certs, has_aliases ? domains.mem : NULL, err);
     if (!next)
         return ERR_TLS;
     /* Requests in flight name us by this text, longer than the old certificates may live. */

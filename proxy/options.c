@@ -22,6 +22,7 @@ static const struct flag rows[] = {
     { "pod",               FLAG_STR,    OFF(pod),                  "",              "pod name; empty: the workload name", NULL },
     { "labels",            FLAG_STR,    OFF(labels),               "",              "own labels, app=x,version=v1; empty: from the workload's Pod", NULL },
     { "trust-domain",      FLAG_STR,    OFF(trust_domain),         "cluster.local", "trust domain of SPIFFE ids", NULL },
+    { "trust-domain-aliases", FLAG_STR, OFF(trust_domain_aliases), "",              "former names of it, a,b: peers of these are let in and mean the same to policies; of others nobody is then", NULL },
     { "listen",            FLAG_STR,    OFF(listen),               "127.0.0.1",     "address of every port", NULL },
     { "outbound-port",     FLAG_PORT,   OFF(outbound_port),        "15001",         "where the application sends its requests; 0 turns a port off", NULL },
     { "inbound-port",      FLAG_PORT,   OFF(inbound_port),         "15006",         "where requests for the application arrive", NULL },

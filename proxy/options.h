@@ -12,6 +12,7 @@ enum intercept { INTERCEPT_NONE, INTERCEPT_REDIRECT };
 struct options {
     const char *config, *certs, *collector, *role;
     const char *workload, *namespace, *service_account, *service, *version, *cluster, *trust_domain;
+    const char *trust_domain_aliases; /* "a,b" */
     const char *pod, *labels;
     const char *listen, *app, *access_log, *log_level_name;
     const char *handover, *app_probers;

@@ -25,8 +25,10 @@ struct tls_conf {
     struct sv cert_pem, key_pem, ca_pem; /* the same as text; empty: see the files */
     enum tls_peer peer;
     bool is_mesh; /* TLS 1.3 only, and the peer's leaf must hold exactly one SPIFFE URI SAN */
-    uint16_t version_min; /* 0x0304: TLS 1.3 only; else 1.2 too */
-    const char *alpn;     /* "istio-http/1.1,istio,http/1.1"; server: in order of preference */
+    const char *trust_domains; /* is_mesh: "a,b", those peers may be of, and which are one to
+                                  whoever expects an id; NULL: any that chains, ids as they are */
+    uint16_t version_min;      /* 0x0304: TLS 1.3 only; else 1.2 too */
+    const char *alpn;          /* "istio-http/1.1,istio,http/1.1"; server: in order of preference */
 };
 /* Checks that files parse and the key matches the leaf; with is_mesh also that the chain verifies
  * against ca_file and the leaf has one SPIFFE id. Gives one reference. */
@@ -91,5 +93,8 @@ struct tls_info {
 bool tls_looks_like_hello(struct sv first);
 /* "spiffe://td/ns/NS/sa/SA" into its parts, views into id; false when it has another shape. */
 bool spiffe_parse(struct sv id, struct sv *ret_domain, struct sv *ret_ns, struct sv *ret_sa);
+/* Is a peer that has proven `id` one to speak with? want: the id expected; empty: any. domains: as
+ * trust_domains of tls_conf. */
+int spiffe_check(struct sv id, struct sv want, struct sv domains, struct err *err) MUST_USE;
 
 #endif

@@ -245,6 +245,10 @@ struct tls_ctx *tls_ctx_new(const struct tls_conf *conf, struct err *err)
     c->peer = conf->peer;
     c->ssl = SSL_CTX_new(conf->is_server ? TLS_server_method() : TLS_client_method());
     int rc = c->ssl && session_id_context(c->ssl) == 1 ? 0 : err_set(err, ERR_NOMEM, "SSL_CTX");
+    if (rc == 0 && conf->trust_domains) {
+        c->trust_domains = mem_dup_z(conf->trust_domains, strlen(conf->trust_domains));
+        rc = c->trust_domains ? 0 : err_set(err, ERR_NOMEM, "trust domains");
+    }
     if (rc == 0 && conf->alpn)
         rc = alpn_to_wire(c, conf->alpn, err);
     if (rc == 0) {
@@ -271,6 +275,7 @@ struct tls_ctx *tls_ctx_unref(struct tls_ctx *c)
     tls_names_done(c);
     SSL_CTX_free(c->ssl);
     mem_free(c->spiffe);
+    mem_free(c->trust_domains);
     return mem_free(c);
 }
 

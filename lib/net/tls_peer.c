@@ -48,6 +48,30 @@ bool spiffe_parse(struct sv id, struct sv *ret_domain, struct sv *ret_ns, struct
     return true;
 }
 
+static bool is_among(struct sv domain, struct sv domains)
+{
+    for (struct sv one; sv_cut(&domains, ',', &one);)
+        if (one.len && sv_eq(one, domain))
+            return true;
+    return false;
+}
+
+int spiffe_check(struct sv id, struct sv want, struct sv domains, struct err *err)
+{
+    struct sv domain, ns, sa, want_domain, want_ns, want_sa;
+    bool is_id = spiffe_parse(id, &domain, &ns, &sa);
+    if (domains.len && !(is_id && is_among(domain, domains)))
+        return err_set(err, ERR_TLS, "the peer is %.*s, of none of the trust domains %.*s",
+                       SV_ARG(sv_sub(id, 0, 100)), SV_ARG(sv_sub(domains, 0, 100)));
+    if (!want.len || sv_eq(want, id))
+        return 0;
+    bool is_alias = domains.len && spiffe_parse(want, &want_domain, &want_ns, &want_sa) &&
+                    is_among(want_domain, domains) && sv_eq(ns, want_ns) && sv_eq(sa, want_sa);
+    return is_alias
+               ? 0
+               : err_set(err, ERR_TLS, "the peer is %.*s, expected %.*s", SV_ARG(id), SV_ARG(want));
+}
+
 static int take_uri(GENERAL_NAMES *names, char **ret_text, struct err *err)
 {
     struct sv found = SV_NONE, domain, ns, sa;
@@ -215,9 +239,9 @@ static int judge(struct tls_state *t, X509 *cert, char **ret_spiffe, struct err 
     if (!t->ctx->is_mesh)
         return 0;
     int rc = x509_spiffe(cert, ret_spiffe, err);
-    if (rc == 0 && t->want.spiffe.len && !sv_eq(t->want.spiffe, sv_z(*ret_spiffe)))
-        rc = err_set(err, ERR_TLS, "the peer is %s, expected %.*s", *ret_spiffe,
-                     SV_ARG(t->want.spiffe));
+    if (rc == 0)
+        rc = spiffe_check(sv_z(*ret_spiffe), t->want.spiffe,
+                          t->ctx->trust_domains ? sv_z(t->ctx->trust_domains) : SV_NONE, err);
     if (rc < 0)
         err_context(err, "peer");
     return rc;

@@ -13,6 +13,7 @@ struct tls_ctx {
     bool is_server, is_mesh, has_cert;
     enum tls_peer peer;
     char *spiffe;
+    char *trust_domains; /* NULL: any */
     int64_t not_after_ns;
     unsigned char alpn[128]; /* wire form: length, name, length, name ... */
     size_t alpn_len;

@@ -3,7 +3,9 @@
  *
  * Every question about the text of a value is answered here: which star it has, which block of
  * addresses it is, whose account. What is left for a request is comparing. All text is copied,
- * because what was written dies with its file. */
+ * because what was written dies with its file. A principal of the mesh's trust domain, of an alias, or
+ * of "cluster.local" (which means the mesh's, whatever that is called) becomes one for each of them, as
+ * in Istio; any other, and one whose domain has a star, stays as it is. */
 #include "proxy/authz/policy.h"
 #include "proxy/authz/path_template.h"
 #include <stdarg.h>
@@ -12,6 +14,7 @@
 struct compiler {
     struct arena *mem;
     struct sv namespace; /* of the policy: an account without one lives there */
+    struct authz_texts domains;
     struct err *err;
     const struct place *at;
 };
@@ -111,18 +114,54 @@ static int compile_match(struct compiler *c, enum authz_attr attr, struct sv tex
     }
 }
 
-static int compile_matches(struct compiler *c, enum authz_attr attr, struct authz_texts from,
-                           struct authz_matches *ret)
+/* Does the principal's trust domain stand for the mesh's? */
+static bool is_of_mesh(const struct compiler *c, struct sv principal)
 {
-    struct authz_match *list = arena_array(c->mem, from.len + 1, sizeof(*list));
-    if (!list)
-        return nomem(c);
-    for (size_t i = 0; i < from.len; i++) {
-        int rc = compile_match(c, attr, from.list[i], &list[i]);
+    size_t slash = sv_index(principal, '/');
+    struct sv domain = sv_sub(principal, 0, slash);
+    if (slash == principal.len)
+        return false;
+    for (size_t i = 0; i < c->domains.len; i++)
+        if (sv_eq(domain, c->domains.list[i]))
+            return true;
+    return c->domains.len && sv_eq(domain, SV("cluster.local"));
+}
+
+/* The principal in each of the mesh's trust domains. */
+static int compile_aliases(struct compiler *c, struct sv principal, struct authz_match *to)
+{
+    struct sv rest = sv_from(principal, sv_index(principal, '/'));
+    for (size_t i = 0; i < c->domains.len; i++) {
+        struct sv domain = c->domains.list[i], text = { 0 };
+        char *at = arena_alloc(c->mem, domain.len + rest.len + 1);
+        if (!at)
+            return nomem(c);
+        memcpy(at, domain.p, domain.len);
+        memcpy(at + domain.len, rest.p, rest.len);
+        text = sv_of(at, domain.len + rest.len);
+        int rc = compile_text(c, text, &to[i]);
         if (rc < 0)
             return rc;
     }
-    *ret = (struct authz_matches){ list, from.len };
+    return 0;
+}
+
+static int compile_matches(struct compiler *c, enum authz_attr attr, struct authz_texts from,
+                           struct authz_matches *ret)
+{
+    size_t each = attr == AUTHZ_PRINCIPAL ? MAX(c->domains.len, (size_t)1) : 1, len = 0;
+    struct authz_match *list = arena_array(c->mem, from.len * each + 1, sizeof(*list));
+    if (!list)
+        return nomem(c);
+    for (size_t i = 0; i < from.len; i++) {
+        bool is_many = attr == AUTHZ_PRINCIPAL && is_of_mesh(c, from.list[i]);
+        int rc = is_many ? compile_aliases(c, from.list[i], &list[len])
+                         : compile_match(c, attr, from.list[i], &list[len]);
+        if (rc < 0)
+            return rc;
+        len += is_many ? c->domains.len : 1;
+    }
+    *ret = (struct authz_matches){ list, len };
     return 0;
 }
 
@@ -199,7 +238,9 @@ static int compile_rule(struct compiler *c, const struct authz_written *policy, 
 int authz_compile(const struct authz_written *from, struct arena *mem, struct authz_policy **ret,
                   const struct place **ret_at, struct err *err)
 {
-    struct compiler c = { .mem = mem, .namespace = from->namespace, .err = err };
+    struct compiler c = {
+        .mem = mem, .namespace = from->namespace, .domains = from->domains, .err = err
+    };
     struct authz_policy *p = arena_zalloc(mem, sizeof(*p));
     struct authz_rule *rules = arena_array(mem, from->rules_len + 1, sizeof(*rules));
     if (!p || !rules)

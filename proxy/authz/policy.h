@@ -61,6 +61,7 @@ struct authz_written {
     struct sv namespace, name;
     enum authz_action action;
     bool is_dry_run;
+    struct authz_texts domains; /* the mesh's trust domain, then its aliases */
     const struct authz_written_rule *rules;
     size_t rules_len;
 };

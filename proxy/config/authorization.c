@@ -20,8 +20,27 @@ static bool applies(struct resolve *r, const struct authorization_policy *p)
     return labels_match(&r->self_labels, &p->selector);
 }
 
+/* Our trust domain, then its other names; empty without memory. */
+static struct authz_texts domains_of(struct resolve *r)
+{
+    size_t max = 2, len = 1;
+    for (size_t i = 0; i < r->aliases.len; i++)
+        max += r->aliases.p[i] == ',';
+    struct sv *list = arena_array(r->catalog->scratch, max, sizeof(*list));
+    if (!list) {
+        resolve_nomem(r);
+        return (struct authz_texts){ 0 };
+    }
+    list[0] = r->trust_domain;
+    for (struct sv rest = r->aliases, one; sv_cut(&rest, ',', &one);)
+        if (sv_trim(one).len && !sv_eq(sv_trim(one), r->trust_domain))
+            list[len++] = sv_trim(one);
+    return (struct authz_texts){ list, len };
+}
+
 void resolve_authorization(struct resolve *r)
 {
+    const struct authz_texts domains = domains_of(r);
     struct authz authz = { 0 };
     bool has_any = false;
     for (const struct authorization_policy *p = r->catalog->authorization_policies.first; p;
@@ -31,7 +50,9 @@ void resolve_authorization(struct resolve *r)
         struct authz_policy *compiled;
         const struct place *at = NULL;
         struct err err = { 0 };
-        int rc = authz_compile(&p->written, mem, &compiled, &at, &err);
+        struct authz_written written = p->written;
+        written.domains = domains;
+        int rc = authz_compile(&written, mem, &compiled, &at, &err);
         if (rc == ERR_NOMEM) {
             resolve_nomem(r);
             return;

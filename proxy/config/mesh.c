@@ -73,6 +73,7 @@ static void resolve_all(struct resolve *r, const struct mesh_conf *conf)
     r->gateway_class = conf->gateway_class;
     r->wants_tcp = conf->wants_tcp;
     r->trust_domain = or_else(conf->trust_domain, SV("cluster.local"));
+    r->aliases = conf->trust_domain_aliases;
     r->self_labels = parse_labels(r, conf->self_labels);
     static void (*const steps[])(struct resolve *) = {
         resolve_pods, resolve_services,  resolve_rules,    resolve_doors,         resolve_routes,

@@ -174,7 +174,8 @@ struct mesh_conf {
     struct identity self;   /* this workload; gateways and selectors are matched against it */
     struct sv self_labels;  /* "app=x,version=v1": from the workload's own Pod when empty */
     struct sv trust_domain; /* "cluster.local" */
-    bool is_gateway;        /* take Ingresses and what is bound to gateways instead of "mesh" */
+    struct sv trust_domain_aliases; /* "a,b": mean the same in policies */
+    bool is_gateway; /* take Ingresses and what is bound to gateways instead of "mesh" */
     uint16_t ingress_http, ingress_https; /* where Ingresses are served; 0: not */
     struct sv ingress_class;              /* only Ingresses of this class; empty: every one */
     struct sv gateway_class;              /* the same of the Gateway API's Gateways */

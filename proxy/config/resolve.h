@@ -47,6 +47,7 @@ struct resolve {
     struct mesh *mesh;
     enum role role;
     struct sv namespace, trust_domain, cluster;
+    struct sv aliases; /* of trust_domain, "a,b" */
     struct sv workload;
     struct labels self_labels;
     size_t doors_max;

@@ -49,7 +49,7 @@ static int find_files(const char *dir, struct paths *p, struct err *err)
     return err_set(err, ERR_NOT_FOUND, "%s: neither cert-chain.pem nor tls.crt", dir);
 }
 
-struct certs *certs_new(const char *dir, struct err *err)
+struct certs *certs_new(const char *dir, const char *trust_domains, struct err *err)
 {
     struct paths p;
     if (find_files(dir, &p, err) < 0)
@@ -66,6 +66,7 @@ struct certs *certs_new(const char *dir, struct err *err)
         .ca_file = p.root,
         .peer = TLS_PEER_REQUIRE,
         .is_mesh = true,
+        .trust_domains = trust_domains,
         .alpn = SERVER_ALPN,
     };
     c->server = tls_ctx_new(&conf, err);

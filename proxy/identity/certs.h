@@ -15,8 +15,8 @@ struct certs {
 };
 
 /* dir holds cert-chain.pem, key.pem, root-cert.pem, or tls.crt, tls.key, ca.crt. Gives; NULL with err
- * naming the file and the fault. */
-struct certs *certs_new(const char *dir, struct err *err) MUST_USE;
+ * naming the file and the fault. trust_domains: those of peers, as struct tls_conf has it. */
+struct certs *certs_new(const char *dir, const char *trust_domains, struct err *err) MUST_USE;
 struct certs *certs_free(struct certs *c); /* takes, NULL is fine; returns NULL */
 
 #endif

@@ -237,11 +237,11 @@ def run(cases, wanted):
             print(f"      {time.time() - began:.1f} s", flush=True)
 
 
-def make_spiffe(ca, to, account):
+def make_spiffe(ca, to, account, domain="cluster.local"):
     """A workload's certificates in the folder `to`."""
     os.makedirs(to, exist_ok=True)
     with open(f"{to}/ext", "w", encoding="utf-8") as f:
-        f.write(f"subjectAltName=URI:spiffe://cluster.local/ns/default/sa/{account}\n"
+        f.write(f"subjectAltName=URI:spiffe://{domain}/ns/default/sa/{account}\n"
                 "extendedKeyUsage=serverAuth,clientAuth\n")
     openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
             f"{to}/key.pem", "-out", f"{to}/csr.pem", "-subj", f"/CN={account}")

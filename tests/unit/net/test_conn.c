@@ -423,6 +423,37 @@ static void test_wrong_identity(void **state)
     tls_ctx_unref(client);
 }
 
+static void test_trust_domains(void **state)
+{
+    (void)state;
+    /* clang-format off */
+    static const struct {
+        const char *id, *want, *domains;
+        bool is_fine;
+    } cases[] = {
+        { ID("a"),                     "",                      "",                    true },
+        { ID("a"),                     ID("a"),                 "",                    true },
+        { ID("a"),                     ID("b"),                 "",                    false },
+        { ID("a"),                     "",                      "td1",                 false },
+        { ID("a"),                     "",                      "td1,cluster.local",   true },
+        { "spiffe://td1/ns/default/sa/a", ID("a"),              "",                    false },
+        { "spiffe://td1/ns/default/sa/a", ID("a"),              "cluster.local,td1",   true },
+        { "spiffe://td1/ns/default/sa/a", ID("b"),              "cluster.local,td1",   false },
+        { "spiffe://td1/ns/other/sa/a", ID("a"),                "cluster.local,td1",   false },
+        { "spiffe://td/ns/default/sa/a", ID("a"),               "cluster.local,td1",   false },
+        { "spiffe://td1/ns/default/sa/a", "spiffe://x/ns/default/sa/a", "cluster.local,td1", false },
+        { "spiffe://td1",              "",                      "td1",                 false },
+    };
+    /* clang-format on */
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        struct err err = { 0 };
+        int rc = spiffe_check(sv_z(cases[i].id), sv_z(cases[i].want), sv_z(cases[i].domains), &err);
+        print_message("case: %s for %s of %s: %s\n", cases[i].id, cases[i].want, cases[i].domains,
+                      err.why);
+        assert_int_equal(rc == 0, cases[i].is_fine);
+    }
+}
+
 /* A caller without a certificate, and one from another authority. */
 static void test_strangers(void **state)
 {
@@ -535,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_strangers),
         cmocka_unit_test(test_bad_contexts),
         cmocka_unit_test(test_spiffe),
+        cmocka_unit_test(test_trust_domains),
         cmocka_unit_test(test_last_bytes_of_a_half_closed),
         cmocka_unit_test(test_reset),
         cmocka_unit_test(test_connect_from),

@@ -205,6 +205,57 @@ static void test_semantics(void **state)
 }
 
 /* Without a request, what only requests have vanishes: to the safe side. */
+static void test_trust_domains(void **state)
+{
+    (void)state;
+    /* clang-format off */
+    static const struct {
+        const char *own, *aliases, *policy;
+        bool is_by_own, is_by_old, is_by_local, is_by_other; /* td1, old, cluster.local, other */
+    } cases_of_domains[] = {
+        { "td1", "",         "td1/ns/default/sa/backend",           true,  false, false, false },
+        { "td1", "",         "cluster.local/ns/default/sa/backend", true,  false, false, false },
+        { "td1", "old",      "td1/ns/default/sa/backend",           true,  true,  false, false },
+        { "td1", "old",      "old/ns/default/sa/backend",           true,  true,  false, false },
+        { "td1", "x, old ,", "cluster.local/ns/default/*",          true,  true,  false, false },
+        { "td1", "old",      "other/ns/default/sa/backend",         false, false, false, true },
+        { "td1", "old",      "*/ns/default/sa/backend",             true,  true,  true,  true },
+        { "td1", "old",      "*",                                   true,  true,  true,  true },
+        { "td1", "old",      "td1/ns/default/sa/front",             false, false, false, false },
+        { "cluster.local", "td1", "cluster.local/ns/default/sa/backend", true, false, true, false },
+    };
+    /* clang-format on */
+    for (size_t i = 0; i < NELEMS(cases_of_domains); i++) {
+        char yaml[512];
+        const char *texts[] = { yaml, NULL };
+        struct mesh_conf conf = mesh_fixture_conf();
+        conf.trust_domain = sv_z(cases_of_domains[i].own);
+        conf.trust_domain_aliases = sv_z(cases_of_domains[i].aliases);
+        snprintf(yaml, sizeof(yaml), SOURCE("principals: ['%s']"), cases_of_domains[i].policy);
+        print_message("case: %s in %s + %s\n", cases_of_domains[i].policy, cases_of_domains[i].own,
+                      cases_of_domains[i].aliases);
+        struct mesh *m = mesh_fixture_load_as(&conf, texts, NULL);
+        assert_non_null(m);
+        const struct {
+            const char *principal;
+            bool is_allowed;
+        } callers[] = {
+            { "td1/ns/default/sa/backend", cases_of_domains[i].is_by_own },
+            { "old/ns/default/sa/backend", cases_of_domains[i].is_by_old },
+            { "cluster.local/ns/default/sa/backend", cases_of_domains[i].is_by_local },
+            { "other/ns/default/sa/backend", cases_of_domains[i].is_by_other },
+        };
+        for (size_t k = 0; k < NELEMS(callers); k++) {
+            struct authz_decision d;
+            struct authz_request q = usual();
+            q.principal = sv_z(callers[k].principal);
+            authz_decide(mesh_authz(m), &q, &d);
+            assert_int_equal(d.is_allowed, callers[k].is_allowed);
+        }
+        mesh_unref(m);
+    }
+}
+
 static void test_tcp(void **state)
 {
     struct authz_request q = usual();
@@ -346,9 +397,10 @@ static void test_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_semantics), cmocka_unit_test(test_tcp),
-        cmocka_unit_test(test_names),     cmocka_unit_test(test_templates),
-        cmocka_unit_test(test_findings),  cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_trust_domains), cmocka_unit_test(test_semantics),
+        cmocka_unit_test(test_tcp),           cmocka_unit_test(test_names),
+        cmocka_unit_test(test_templates),     cmocka_unit_test(test_findings),
+        cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,18 +79,18 @@ static void test_certs_from_a_folder(void **state)
     struct err err = { 0 };
     test_ca_leaf(ca, "good", ID, 3600);
     test_ca_leaf(ca, "old", ID, -5);
-    struct certs *c = certs_new(test_ca_path(ca, "good", ""), &err);
+    struct certs *c = certs_new(test_ca_path(ca, "good", ""), NULL, &err);
     assert_non_null(c);
     assert_true(sv_eq(c->spiffe, SV("spiffe://cluster.local/ns/default/sa/a")));
     assert_null(certs_free(c));
-    assert_null(certs_new(test_ca_path(ca, "old", ""), &err));
+    assert_null(certs_new(test_ca_path(ca, "old", ""), NULL, &err));
     assert_non_null(strstr(err.why, "certificate has expired"));
     err = (struct err){ 0 };
-    assert_null(certs_new(test_ca_path(ca, "nothing", ""), &err));
+    assert_null(certs_new(test_ca_path(ca, "nothing", ""), NULL, &err));
     assert_int_equal(err.code, ERR_NOT_FOUND);
     for (uint64_t n = 1;; n++) { /* every allocation of ours fails once */
         mem_fail_nth(n);
-        c = certs_new(test_ca_path(ca, "good", ""), NULL);
+        c = certs_new(test_ca_path(ca, "good", ""), NULL, NULL);
         uint64_t count = mem_count();
         mem_fail_nth(0);
         if (c && n > count)
