@@ -410,6 +410,43 @@ static void test_peer_authentication(void **state)
           MTLS_STRICT, MTLS_PERMISSIVE },
         { PEER("b", "default", "{selector: {matchLabels: {app: other}}, mtls: {mode: STRICT}}"),
           MTLS_PERMISSIVE, MTLS_PERMISSIVE },
+        /* what is not set is inherited, level by level; a port's UNSET is the workload's mode */
+        { PEER("a", "istio-system", "{mtls: {mode: STRICT}}")
+              PEER("b", "default", "{mtls: {mode: UNSET}}"),
+          MTLS_STRICT, MTLS_STRICT },
+        { PEER("b", "default", "{mtls: {mode: DISABLE}}")
+              PEER("c", "default", "{selector: {matchLabels: {app: page}}}"),
+          MTLS_DISABLE, MTLS_DISABLE },
+        { PEER("c", "default",
+               "{selector: {matchLabels: {app: page}}, mtls: {mode: STRICT}, portLevelMtls: {9080: "
+               "{mode: UNSET}}}"),
+          MTLS_STRICT, MTLS_STRICT },
+        { PEER("c", "default",
+               "{selector: {matchLabels: {app: page}}, mtls: {mode: STRICT}, portLevelMtls: {9080: "
+               "{mode: DISABLE}}}"),
+          MTLS_STRICT, MTLS_DISABLE },
+        { PEER("b", "default", "{mtls: {mode: STRICT}, portLevelMtls: {9080: {mode: DISABLE}}}"),
+          MTLS_STRICT, MTLS_STRICT }, /* ports need a selector */
+        { PEER("a", "istio-system", "{selector: {matchLabels: {app: page}}, mtls: {mode: STRICT}}"),
+          MTLS_PERMISSIVE, MTLS_PERMISSIVE }, /* one in the root namespace is ignored */
+        { PEER("a", "istio-system", "{selector: {}, mtls: {mode: STRICT}}"), MTLS_STRICT,
+          MTLS_STRICT }, /* an empty one is none */
+        /* of several at one level the oldest; who tells no time is the youngest */
+        { PEER("young", "default, creationTimestamp: '2026-01-02T00:00:00Z'",
+               "{mtls: {mode: STRICT}}")
+              PEER("old", "default, creationTimestamp: '2026-01-01T00:00:00Z'",
+                   "{mtls: {mode: DISABLE}}"),
+          MTLS_DISABLE, MTLS_DISABLE },
+        { PEER("untold", "default", "{mtls: {mode: STRICT}}")
+              PEER("old", "default, creationTimestamp: '2026-01-01T00:00:00Z'",
+                   "{mtls: {mode: DISABLE}}"),
+          MTLS_DISABLE, MTLS_DISABLE },
+        { PEER("young", "default, creationTimestamp: '2026-01-02T00:00:00Z'",
+               "{selector: {matchLabels: {app: page}}, mtls: {mode: STRICT}}")
+              PEER("old", "default, creationTimestamp: '2026-01-01T00:00:00Z'",
+                   "{selector: {matchLabels: {app: page}}, mtls: {mode: DISABLE}, portLevelMtls: "
+                   "{9080: {mode: PERMISSIVE}}}"),
+          MTLS_DISABLE, MTLS_PERMISSIVE },
         { PEER("old", "default", "{mtls: {mode: STRICT}}")
               PEER("new", "default", "{mtls: {mode: DISABLE}}"),
           MTLS_STRICT, MTLS_STRICT },
