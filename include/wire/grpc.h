@@ -35,6 +35,8 @@ bool grpc_timeout_parse(struct sv text, int64_t *ret_ns);
 #define GRPC_TIMEOUT_SIZE 16
 /* The shortest text that is not more than ns and at least 1 ns; looks into out. */
 struct sv grpc_timeout_format(int64_t ns, char out[GRPC_TIMEOUT_SIZE]);
+/* "UNAVAILABLE" or "14". False: it is none of the statuses above. */
+bool grpc_status_parse(struct sv text, enum grpc_status *ret);
 /* What a client makes of an answer without a grpc-status. */
 enum grpc_status grpc_status_of_http(unsigned status);
 /* The HTTP status that says the same, as Envoy counts it; above 16: 500. */

@@ -65,6 +65,37 @@ struct sv grpc_timeout_format(int64_t ns, char out[GRPC_TIMEOUT_SIZE])
     return sv_of(out, (size_t)MAX(n, 0));
 }
 
+bool grpc_status_parse(struct sv text, enum grpc_status *ret)
+{
+    static const char *const names[] = {
+        [GRPC_OK] = "OK",
+        [GRPC_CANCELLED] = "CANCELLED",
+        [GRPC_UNKNOWN] = "UNKNOWN",
+        [GRPC_INVALID_ARGUMENT] = "INVALID_ARGUMENT",
+        [GRPC_DEADLINE_EXCEEDED] = "DEADLINE_EXCEEDED",
+        [GRPC_NOT_FOUND] = "NOT_FOUND",
+        [GRPC_ALREADY_EXISTS] = "ALREADY_EXISTS",
+        [GRPC_PERMISSION_DENIED] = "PERMISSION_DENIED",
+        [GRPC_RESOURCE_EXHAUSTED] = "RESOURCE_EXHAUSTED",
+        [GRPC_FAILED_PRECONDITION] = "FAILED_PRECONDITION",
+        [GRPC_ABORTED] = "ABORTED",
+        [GRPC_OUT_OF_RANGE] = "OUT_OF_RANGE",
+        [GRPC_UNIMPLEMENTED] = "UNIMPLEMENTED",
+        [GRPC_INTERNAL] = "INTERNAL",
+        [GRPC_UNAVAILABLE] = "UNAVAILABLE",
+        [GRPC_DATA_LOSS] = "DATA_LOSS",
+        [GRPC_UNAUTHENTICATED] = "UNAUTHENTICATED",
+    };
+    uint64_t code;
+    if (!sv_to_u64(text, &code))
+        for (code = 0; code < NELEMS(names) && !sv_eq(text, sv_z(names[code]));)
+            code++;
+    if (code >= NELEMS(names))
+        return false;
+    *ret = (enum grpc_status)code;
+    return true;
+}
+
 enum grpc_status grpc_status_of_http(unsigned status)
 {
     switch (status) {

@@ -7,6 +7,7 @@
  * Istio: a fault without percentage never happens, a mirror without one always. */
 #include "base/clock.h"
 #include "proxy/config/catalog.h"
+#include "wire/grpc.h"
 
 #define BODY_MAX 65536 /* of a direct response; more belongs on a server */
 
@@ -256,9 +257,10 @@ static void read_abort(struct reader *r, struct node *fault, struct fault *to)
     to->abort_share = read_share(r, n, "percentage", read_old_share(r, n, "percent", 0));
     to->status = (uint16_t)field_uint(r, n, "httpStatus", 599, 0);
     if (grpc) {
-        uint64_t code;
-        if (grpc->kind != NODE_TEXT || !sv_to_u64(grpc->text, &code) || code > 16)
-            finding_error(r->to, grpc, "expected a gRPC status from 0 to 16");
+        enum grpc_status code;
+        if (grpc->kind != NODE_TEXT || !grpc_status_parse(grpc->text, &code))
+            finding_error(r->to, grpc,
+                          "expected a gRPC status from 0 to 16, or its name as UNAVAILABLE");
         else
             to->grpc_status = (int16_t)code;
         to->status = 200;

@@ -113,7 +113,7 @@ spec:
     fault: { abort: { percentage: { value: 100 }, httpStatus: 503 } }
     route: [{ destination: { host: shop } }]
   - match: [{ uri: { exact: /grpc } }]
-    fault: { abort: { percentage: { value: 100 }, grpcStatus: "14" } }
+    fault: { abort: { percentage: { value: 100 }, grpcStatus: UNAVAILABLE } }
     route: [{ destination: { host: shop } }]
   - match: [{ uri: { exact: /half } }]
     fault: { abort: { percentage: { value: 50 }, httpStatus: 500 } }

@@ -80,6 +80,33 @@ static void test_statuses(void **state)
     assert_int_equal(grpc_status_as_http(17), 500);
 }
 
+static void test_status_names(void **state)
+{
+    static const struct {
+        const char *text;
+        int status; /* -1: none */
+    } cases[] = { { "0", GRPC_OK },
+                  { "OK", GRPC_OK },
+                  { "CANCELLED", GRPC_CANCELLED },
+                  { "UNAVAILABLE", GRPC_UNAVAILABLE },
+                  { "14", GRPC_UNAVAILABLE },
+                  { "UNAUTHENTICATED", GRPC_UNAUTHENTICATED },
+                  { "16", GRPC_UNAUTHENTICATED },
+                  { "17", -1 },
+                  { "18446744073709551616", -1 },
+                  { "unavailable", -1 },
+                  { "UNAVAILABLE ", -1 },
+                  { "-1", -1 },
+                  { "", -1 } };
+    (void)state;
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        enum grpc_status got;
+        print_message("case: '%s'\n", cases[i].text);
+        bool is_one = grpc_status_parse(sv_z(cases[i].text), &got);
+        assert_int_equal(is_one ? (int)got : -1, cases[i].status);
+    }
+}
+
 static void test_messages(void **state)
 {
     (void)state;
@@ -100,7 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_content_types), cmocka_unit_test(test_timeouts),
         cmocka_unit_test(test_timeouts_back), cmocka_unit_test(test_statuses),
-        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_status_names),  cmocka_unit_test(test_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
