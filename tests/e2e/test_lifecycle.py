@@ -136,6 +136,7 @@ def test_waiting():
     wait_until("the held request", lambda: net.servers["y-v1"].seen)
     p.child.may_end = True
     p.child.send_signal(signal.SIGTERM)
+    wait_until("draining", lambda: http(f"http://{ip}:{READY}/healthz/ready")[0] == 503)
     r = subprocess.run([*wait, "--timeout=300ms"], capture_output=True, text=True, timeout=20, check=False)
     check(r.returncode == 1 and "it answers 503" in r.stderr, r)
     net.servers["y-v1"].held.set()
