@@ -248,7 +248,8 @@ static void begin_response(struct stream *s, struct sink *o)
     s->answered_ns = clock_mono_ns();
     s->is_resp_chunked = has_body && req->minor > 0 && (h->is_chunked || is_open_ended);
     bool ends_by_close = !s->down_h2 && req->minor == 0 && (is_open_ended || h->is_chunked);
-    s->is_down_reusable = req->is_keep_alive && !ends_by_close && !s->worker->is_draining;
+    s->is_down_reusable = req->is_keep_alive && !ends_by_close &&
+                          !worker_sends_away(s->worker, s->side);
     who_has_answered(s, h);
     head_for_caller(s, h, &s->worker->head);
     o->is_chunked = s->is_resp_chunked;

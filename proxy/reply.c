@@ -49,7 +49,8 @@ enum step_result reply_run(struct stream *s)
                      s->details);
     struct sv text = s->own_body.p ? s->own_body
                                    : sv_of(body, MIN((size_t)MAX(n, 0), sizeof(body) - 1));
-    s->is_down_reusable = s->is_req_read && s->req->is_keep_alive && !s->worker->is_draining;
+    s->is_down_reusable = s->is_req_read && s->req->is_keep_alive &&
+                          !worker_sends_away(s->worker, s->side);
     buf_clear(to);
     bool is_grpc = s->is_grpc && s->down_h2 &&
                    (s->status >= 400 || sv_contains(s->traffic.fields, SV("grpc-status: ")));

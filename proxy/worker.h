@@ -126,6 +126,11 @@ void worker_done(struct worker *w);
 /* Asks others to send nobody here (or again), while requests go on being served: readiness fails, and
  * connections of callers that rest are closed. */
 void worker_unready(struct worker *w, bool is_unready);
+/* An answer to a caller of this side is the last on its connection: others shall be asked from now on. */
+static inline bool worker_sends_away(const struct worker *w, enum side side)
+{
+    return w->is_draining || (w->is_unready && side != SIDE_OUTBOUND);
+}
 /* All ports listen and nothing drains. */
 bool worker_is_ready(const struct worker *w);
 
