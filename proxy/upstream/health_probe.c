@@ -155,7 +155,7 @@ static int begin(struct health_asking *a, struct err *err)
     const struct health_checked *k = a->checked;
     const struct health_check *p = k->cluster->check;
     struct addr at;
-    struct tls_ctx *tls;
+    struct tls_ctx *tls = NULL;
     int rc = addr_parse(k->endpoint->address, p->port ? p->port : k->endpoint->port, &at, err);
     if (rc == 0)
         rc = choose_tls(k, &a->client, &tls, err);
