@@ -32,7 +32,7 @@ struct options {
     uint64_t xff_hops;
     int64_t dns_refresh_ns;
     uint64_t metrics_series;
-    int64_t metrics_expiry_ns;
+    int64_t metrics_expiry_ns, tcp_report_ns;
 
     /* worked out from the above */
     bool is_gateway;

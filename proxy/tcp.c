@@ -36,7 +36,8 @@ static void end(struct tcp *t, int64_t linger_ns)
 {
     struct down *d = t->down;
     struct worker *w = t->worker;
-    tcp_record(t);
+    timer_stop(&t->report);
+    tcp_record(t, CALL_END);
     drop_up(t, linger_ns);
     breaker_end(&t->seat, w->loop, connect_turn);
     mesh_unref(t->mesh);
@@ -134,6 +135,13 @@ static void connect_failed(struct tcp *t)
     try_next(t);
 }
 
+static void on_report(struct timer *timer)
+{
+    struct tcp *t = CONTAINER_OF(timer, struct tcp, report);
+    tcp_record(t, CALL_BYTES);
+    timer_after(&t->report, t->worker->opt->tcp_report_ns);
+}
+
 static void opened_up(struct tcp *t)
 {
     t->is_up_open = true;
@@ -147,6 +155,9 @@ static void opened_up(struct tcp *t)
                           : t->worker->opt->idle_ns;
     conn_set_idle(t->down->conn, idle_ns);
     conn_resume(t->down->conn);
+    tcp_record(t, CALL_BEGIN);
+    if (t->worker->opt->tcp_report_ns)
+        timer_after(&t->report, t->worker->opt->tcp_report_ns);
     run(t, true, true);
 }
 
@@ -205,6 +216,7 @@ static struct tcp *tcp_new(struct down *d, bool is_tls, struct sv sni)
     t->started_wall_ns = clock_wall_ns();
     t->source = t->destination = identity_unknown();
     (void)sv_to_z(sni, t->sni, sizeof(t->sni));
+    timer_init(&t->report, w->loop, on_report);
     d->tcp = t;
     w->streams_len++;
     tally(opened[t->side]);

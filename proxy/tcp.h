@@ -29,6 +29,9 @@ struct tcp {
     bool is_tls;                   /* it begins with a ClientHello, which is passed on */
     struct addr target;
     uint64_t from_down, from_up; /* bytes */
+    uint64_t told_down, told_up; /* of them, told while it lives */
+    struct timer report;
+    bool is_counted, has_begun; /* as opened in the metrics; with a record */
     struct authz_decision authz;
 
     /* what is said of it */
@@ -59,6 +62,7 @@ uint32_t *tcp_load(const struct tcp *t); /* as stream_load() */
 /* May this caller speak to this port? */
 bool tcp_is_allowed(struct tcp *t) MUST_USE;
 
-void tcp_record(struct tcp *t); /* tcp_record.c */
+/* tcp_record.c: what is told of it, in parts: BEGIN when it is open, BYTES from time to time, END. */
+void tcp_record(struct tcp *t, enum call_part part);
 
 #endif

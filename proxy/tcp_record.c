@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tcp_record.c - a finished connection as exchanges for telemetry.
+ * tcp_record.c - a connection as exchanges for telemetry.
  *
  * One record when it ends: who, how many bytes each way, for how long, and a flag when it failed (a
  * flag is an error on an edge; an idle connection closed, or a caller that broke off, is none). A
- * gateway is the end of one hop and the begin of another, and records both. */
+ * gateway is the end of one hop and the begin of another, and records both.
+ *
+ * One that lives longer than --tcp-report-interval is told of in parts (enum call_part), a part an
+ * interval in which bytes moved. Of the two sidecars of a connection only the caller's does that: the
+ * collector chooses one of two reporters by when things happened, and two that tell of the same bytes
+ * at slightly different times might both be chosen. The callee's has a record of the whole, which
+ * lies where the connection began, beside the caller's first part. Istio's metrics have a reporter
+ * each, so there both count as bytes flow. */
 #include "base/clock.h"
 #include "proxy/stream.h"
 #include "proxy/tcp.h"
@@ -60,7 +67,37 @@ static void put_tls(const struct tls_info *tls, struct call *c)
     c->peer_cert_expiry_ns = tls->peer_not_after_ns;
 }
 
-static void record_caller_hop(struct tcp *t)
+/* is_silent: the other end tells of it while it lives. */
+static void tell(struct tcp *t, struct exchange *x, enum call_part part, bool is_silent)
+{
+    struct call *c = &x->call;
+    struct telemetry *to = t->worker->telemetry;
+    uint64_t down = t->from_down - t->told_down, up = t->from_up - t->told_up;
+    if (part == CALL_END) {
+        c->part = t->is_counted ? CALL_END : CALL_WHOLE;
+        c->bytes_received_before = t->told_down;
+        c->bytes_sent_before = t->told_up;
+    } else {
+        c->part = part;
+        c->bytes_received = down;
+        c->bytes_sent = up;
+    }
+    telemetry_count(to, x);
+    if (part == CALL_BEGIN || (part == CALL_BYTES && is_silent))
+        return;
+    if (part == CALL_BYTES && !t->has_begun) {
+        c->part = CALL_BEGIN; /* nothing was told before, so these are its bytes so far */
+    } else if (part == CALL_BYTES) {
+        c->start_ns += c->duration_ns;
+        c->duration_ns = 0;
+    } else if (is_silent || !t->has_begun) {
+        c->part = CALL_WHOLE;
+        c->bytes_received_before = c->bytes_sent_before = 0;
+    }
+    telemetry_tell(to, x);
+}
+
+static void record_caller_hop(struct tcp *t, enum call_part part)
 {
     struct exchange x = { .authz = &t->authz };
     struct call *c = &x.call;
@@ -88,10 +125,10 @@ static void record_caller_hop(struct tcp *t)
         c->source = identity_unknown();
         c->destination_service = sv_z(t->sni);
     }
-    telemetry_record(w->telemetry, &x);
+    tell(t, &x, part, tls && tls->is_mutual);
 }
 
-static void record_upstream_hop(struct tcp *t)
+static void record_upstream_hop(struct tcp *t, enum call_part part)
 {
     struct exchange x = { .call = { .reporter = REPORTER_SOURCE } };
     struct call *c = &x.call;
@@ -116,10 +153,10 @@ static void record_upstream_hop(struct tcp *t)
     c->destination_service = t->cluster ? t->cluster->host : t->down->port->tcp_host;
     put_upstream(t, &x);
     x.resends = t->tried_len > 1 ? (unsigned)t->tried_len - 1 : 0;
-    telemetry_record(w->telemetry, &x);
+    tell(t, &x, part, false);
 }
 
-static void count(const struct tcp *t)
+static void count(const struct tcp *t, bool is_over)
 {
     static const struct {
         const char *flag;
@@ -128,18 +165,24 @@ static void count(const struct tcp *t)
         { "NR", TALLY_TCP_NR }, { "UH", TALLY_TCP_UH }, { "UF", TALLY_TCP_UF },
         { "UO", TALLY_TCP_UO }, { "UC", TALLY_TCP_UC },
     };
-    for (size_t i = 0; t->flag && i < NELEMS(flags); i++)
+    for (size_t i = 0; is_over && t->flag && i < NELEMS(flags); i++)
         if (strcmp(t->flag, flags[i].flag) == 0)
             tally(flags[i].id);
-    tally_cell_add(&proxy_tallies.cells[TALLY_TCP_RECEIVED], t->from_down);
-    tally_cell_add(&proxy_tallies.cells[TALLY_TCP_SENT], t->from_up);
+    tally_cell_add(&proxy_tallies.cells[TALLY_TCP_RECEIVED], t->from_down - t->told_down);
+    tally_cell_add(&proxy_tallies.cells[TALLY_TCP_SENT], t->from_up - t->told_up);
 }
 
-void tcp_record(struct tcp *t)
+void tcp_record(struct tcp *t, enum call_part part)
 {
-    count(t);
+    if (part == CALL_BYTES && t->from_down == t->told_down && t->from_up == t->told_up)
+        return;
+    count(t, part == CALL_END);
     if (t->side != SIDE_OUTBOUND)
-        record_caller_hop(t);
+        record_caller_hop(t, part);
     if (t->side == SIDE_OUTBOUND || (t->side == SIDE_GATEWAY && t->cluster))
-        record_upstream_hop(t);
+        record_upstream_hop(t, part);
+    t->is_counted = true;
+    t->has_begun |= part == CALL_BYTES;
+    t->told_down = t->from_down;
+    t->told_up = t->from_up;
 }

@@ -36,8 +36,7 @@ static const struct meter_family http_families[HTTP_LEN] = {
 };
 enum { TCP_OPENED, TCP_CLOSED, TCP_SENT, TCP_RECEIVED, TCP_LEN };
 static const struct meter_family tcp_families[TCP_LEN] = {
-    [TCP_OPENED] = { "istio_tcp_connections_opened", "connections, known when they end", NULL, 0,
-                     0 },
+    [TCP_OPENED] = { "istio_tcp_connections_opened", "connections", NULL, 0, 0 },
     [TCP_CLOSED] = { "istio_tcp_connections_closed", "connections that ended", NULL, 0, 0 },
     [TCP_SENT] = { "istio_tcp_sent_bytes", "bytes the server sent", NULL, 0, 0 },
     [TCP_RECEIVED] = { "istio_tcp_received_bytes", "bytes the server received", NULL, 0, 0 },
@@ -149,8 +148,8 @@ static struct sv key_of(struct buf *key, const struct known_edge *e, const struc
 static void count(struct meter *m, struct meter_row *row, const struct call *c, int64_t duration_ns)
 {
     if (c->protocol == PROTOCOL_TCP) {
-        meter_count(m, row, TCP_OPENED, 1);
-        meter_count(m, row, TCP_CLOSED, 1);
+        meter_count(m, row, TCP_OPENED, call_has_begin(c));
+        meter_count(m, row, TCP_CLOSED, call_has_end(c));
         meter_count(m, row, TCP_SENT, c->bytes_sent);
         meter_count(m, row, TCP_RECEIVED, c->bytes_received);
         return;

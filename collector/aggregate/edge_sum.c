@@ -111,7 +111,7 @@ struct facts {
     const struct trace_id *exemplar, *error;
     struct sv version, cipher;
     const struct extras *extras; /* NULL: none */
-    bool has_requests;
+    bool is_used;
 };
 
 static void add_extras(struct edge_sum *s, const struct extras *x)
@@ -129,7 +129,7 @@ static void add_extras(struct edge_sum *s, const struct extras *x)
 static void add_facts(struct edge_sum *s, const struct facts *f)
 {
     struct edge_cell *to = &s->facts;
-    bool is_first = s->small[SUM_REQUESTS] == 0;
+    bool is_first = !to->first_ns && !to->last_ns;
     bool is_newer = is_first || f->last_ns >= to->last_ns;
     if (trace_id_is_set(*f->exemplar) && (is_newer || !trace_id_is_set(to->exemplar_trace)))
         to->exemplar_trace = *f->exemplar;
@@ -143,7 +143,7 @@ static void add_facts(struct edge_sum *s, const struct facts *f)
         to->cert_expiry_ns = f->cert_expiry_ns;
     if (f->extras)
         add_extras(s, f->extras);
-    if (!f->has_requests)
+    if (!f->is_used)
         return;
     to->first_ns = is_first ? f->first_ns : MIN(to->first_ns, f->first_ns);
     to->last_ns = is_first ? f->last_ns : MAX(to->last_ns, f->last_ns);
@@ -160,7 +160,7 @@ static struct facts facts_of_cell(const struct edge_cell *c, const struct extras
         .version = sv_z(c->tls_version),
         .cipher = sv_z(c->tls_cipher),
         .extras = x,
-        .has_requests = c->requests > 0,
+        .is_used = edge_cell_is_used(c),
     };
 }
 
@@ -193,6 +193,8 @@ static void add_cell(struct edge_sum *s, const struct edge_cell *c)
         add_capped(&s->small[SUM_GRPC + i], c->grpc[i]);
     for (size_t i = 0; i < TLS_STATES_LEN; i++)
         add_capped(&s->small[SUM_TLS + i], c->tls[i]);
+    for (size_t i = 0; i < TLS_STATES_LEN; i++)
+        add_capped(&s->small[SUM_PARTS + i], c->parts[i]);
     for (size_t i = 0; i < TLS_BASES_LEN; i++)
         add_capped(&s->small[SUM_TLS_BASES + i], c->tls_bases[i]);
     add_hist(s, SUM_LATENCY, &c->latency);
@@ -293,7 +295,7 @@ static struct facts facts_of_slim(const struct slim *x)
         .version = sv_of(names, x->version_len),
         .cipher = sv_of(names + x->version_len, x->cipher_len),
         .extras = x->extras_bytes ? (const struct extras *)(const void *)x->rest : NULL,
-        .has_requests = x->evidence < REPORTERS_LEN,
+        .is_used = x->evidence < REPORTERS_LEN,
     };
 }
 
@@ -367,6 +369,7 @@ void edge_sum_cell(struct edge_sum *s, struct edge_cell *ret)
     memcpy(ret->codes, s->small + SUM_CODES, sizeof(ret->codes));
     memcpy(ret->grpc, s->small + SUM_GRPC, sizeof(ret->grpc));
     memcpy(ret->tls, s->small + SUM_TLS, sizeof(ret->tls));
+    memcpy(ret->parts, s->small + SUM_PARTS, sizeof(ret->parts));
     memcpy(ret->tls_bases, s->small + SUM_TLS_BASES, sizeof(ret->tls_bases));
     ret->latency = hist_of(s, SUM_LATENCY);
     ret->server_latency = hist_of(s, SUM_SERVER);

@@ -18,8 +18,9 @@ enum {
     SUM_GRPC = SUM_CODES + CODES_LEN,
     SUM_TLS = SUM_GRPC + GRPC_STATUSES_LEN,
     SUM_TLS_BASES = SUM_TLS + TLS_STATES_LEN,
-    SUM_COUNTED = SUM_TLS_BASES + TLS_BASES_LEN, /* requests by the reporter that counts */
-    SUM_ZERO = SUM_COUNTED + REPORTERS_LEN,      /* of each histogram: durations <= 0 */
+    SUM_PARTS = SUM_TLS_BASES + TLS_BASES_LEN,
+    SUM_COUNTED = SUM_PARTS + TLS_STATES_LEN, /* requests by the reporter that counts */
+    SUM_ZERO = SUM_COUNTED + REPORTERS_LEN,   /* of each histogram: durations <= 0 */
 };
 enum sum_hist { SUM_LATENCY, SUM_SERVER, SUM_HISTS_LEN };
 enum { SUM_SMALL_LEN = SUM_ZERO + SUM_HISTS_LEN };

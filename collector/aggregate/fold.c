@@ -86,8 +86,8 @@ static int count_call(struct fold *f, struct known_edge *e, const struct call *c
 }
 
 /* guess as known_edge_get() takes it. Under `counts`. */
-static void add_call(struct fold *f, const struct call *said, const struct called_half *called,
-                     struct known_edge *guess)
+static void add_one(struct fold *f, const struct call *said, const struct called_half *called,
+                    struct known_edge *guess)
 {
     struct call c = *said;
     bool is_other;
@@ -104,9 +104,27 @@ static void add_call(struct fold *f, const struct call *said, const struct calle
         f->stats.lost++;
         return;
     }
-    f->stats.calls_counted++;
+    f->stats.calls_counted += call_has_begin(&c);
     f->stats.calls_overflow += is_other;
     f->stats.generation++;
+}
+
+/* A connection's end belongs to where it was counted as begun, its last bytes to where they flowed. */
+static void add_call(struct fold *f, const struct call *said, const struct called_half *called,
+                     struct known_edge *guess)
+{
+    if (said->part != CALL_END) {
+        add_one(f, said, called, guess);
+        return;
+    }
+    struct call end = *said, rest = *said;
+    end.bytes_received = end.bytes_sent = 0;
+    rest.part = CALL_BYTES;
+    rest.start_ns += MAX(rest.duration_ns, 0);
+    rest.response_flags = SV_NONE;
+    add_one(f, &end, called, guess);
+    if (rest.bytes_received || rest.bytes_sent)
+        add_one(f, &rest, NULL, NULL);
 }
 
 /* A pair_emit_fn. */

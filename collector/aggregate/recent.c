@@ -194,7 +194,7 @@ int recent_add_bucket(struct recent *r, const struct edge_bucket *b)
     if (!e)
         return -1;
     for (int i = 0; i < REPORTERS_LEN; i++)
-        if (b->cells[i] && b->cells[i]->requests &&
+        if (b->cells[i] && edge_cell_is_used(b->cells[i]) &&
             add_cell(r, e, b->start_ns, (enum reporter)i, b->cells[i]) < 0)
             return -1;
     return r->bytes > RECENT_BYTES_MAX ? -1 : 0;

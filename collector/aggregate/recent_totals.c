@@ -76,9 +76,9 @@ static int load_total(void *to, const struct edge *edge, const struct edge_total
     if (!e)
         return -1;
     recent_start(r, e, 0);
-    if (t->cell.requests)
+    if (edge_cell_is_used(&t->cell))
         edge_sum_add_total(r->sum, t);
-    if (t->called.requests)
+    if (edge_cell_is_used(&t->called))
         edge_sum_add(r->called, REPORTER_DESTINATION, &t->called);
     return recent_finish(r, e, 0);
 }
@@ -187,7 +187,7 @@ static bool lay_out(struct columns *c, const struct recent_edge *e, int64_t from
     for (const struct pending *p = e->pending; p; p = p->next)
         for (int i = 0; i < REPORTERS_LEN; i++) {
             const struct edge_cell *cell = p->bucket.cells[i];
-            col = cell && cell->requests ? column_at(c, p->bucket.start_ns, i) : NULL;
+            col = cell && edge_cell_is_used(cell) ? column_at(c, p->bucket.start_ns, i) : NULL;
             if (col)
                 col->cell = cell;
             is_any |= col != NULL;
@@ -275,7 +275,7 @@ static void give_totals(struct recent *r, size_t nth, const struct window *w, ed
             add_chosen(r, &columns);
         edge_sum_total(r->sum, &total);
         edge_sum_cell(r->called, &total.called);
-        if (total.cell.requests && sink(to, &e->edge, &total) != 0)
+        if (edge_cell_is_used(&total.cell) && sink(to, &e->edge, &total) != 0)
             return;
     }
 }

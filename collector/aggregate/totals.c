@@ -151,10 +151,12 @@ int total_row_add(struct total_row *into, const struct total_row *from, bool wit
 
 static void count_call(struct total *t, const struct call *c, size_t bound)
 {
-    t->codes[class_of(c->response_code)]++;
-    t->errors += call_is_error(c);
+    t->codes[class_of(c->response_code)] += call_has_begin(c);
     t->bytes_received += c->bytes_received;
     t->bytes_sent += c->bytes_sent;
+    if (!call_has_end(c))
+        return;
+    t->errors += call_is_error(c);
     t->duration_ns += c->duration_ns > 0 ? (uint64_t)c->duration_ns : 0;
     t->counts[bound]++;
 }
@@ -187,21 +189,23 @@ static struct total_bucket *bucket_at(struct totals *t, int64_t start_ns)
     return b;
 }
 
-/* The cell, made when missing, with room for one more call; NULL when memory is out. */
+/* The cell, made when missing, with the duration (-1: none) in it; NULL when memory is out. */
 static struct total_cell *cell_at(struct total_bucket *b, size_t column, enum tls_state tls,
                                   int64_t duration_ns)
 {
     struct total_cell **cell = &b->cells[column][tls];
     if (!*cell)
         *cell = mem_zalloc(sizeof(**cell));
-    return *cell && hist_add(&(*cell)->latency, duration_ns, 1) == 0 ? *cell : NULL;
+    if (!*cell || duration_ns < 0)
+        return *cell;
+    return hist_add(&(*cell)->latency, duration_ns, 1) == 0 ? *cell : NULL;
 }
 
 /* What is only counted for those who want it; without memory it is left out. */
 static void count_extras(struct total_bucket *b, struct total_cell *cell, const struct call *c,
                          int64_t server_ns, unsigned extras)
 {
-    if (extras & TOTALS_OUTCOMES)
+    if (extras & TOTALS_OUTCOMES && call_has_end(c))
         (void)!outcomes_count(&cell->outcomes, c);
     if (!(extras & TOTALS_SERVER) || c->reporter != REPORTER_PAIR || server_ns < 0)
         return;
@@ -219,8 +223,9 @@ int totals_add(struct totals *t, const struct call *c, int64_t server_ns, int64_
     bool is_settled = start_ns < t->settled_to_ns;
     if (is_settled && reporters_best(t->seen) < c->reporter)
         return 0; /* its bucket was settled by better evidence */
+    int64_t took_ns = call_has_end(c) ? MAX(c->duration_ns, 0) : -1;
     struct total_bucket *b = bucket_at(t, start_ns);
-    struct total_cell *cell = b ? cell_at(b, c->reporter, c->tls, c->duration_ns) : NULL;
+    struct total_cell *cell = b ? cell_at(b, c->reporter, c->tls, took_ns) : NULL;
     if (!cell)
         return -1;
     size_t bound = bound_of(c->duration_ns);
@@ -258,12 +263,18 @@ void totals_ask(const struct totals *t, const struct call *c, unsigned step)
         hist_ask(&cell->latency, c->duration_ns);
 }
 
+/* Bytes alone: of a connection that began earlier. A duration alone: of one that ended later. */
+static bool is_used(const struct total_cell *c)
+{
+    return c->latency.count || c->n.bytes_received || c->n.bytes_sent || total_requests(&c->n);
+}
+
 static reporter_set seen_in(const struct total_bucket *b)
 {
     reporter_set seen = 0;
     for (int r = 0; r < REPORTERS_LEN; r++)
         for (size_t s = 0; s < TLS_STATES_LEN; s++)
-            if (b->cells[r][s] && b->cells[r][s]->latency.count)
+            if (b->cells[r][s] && is_used(b->cells[r][s]))
                 seen |= reporter_bit((enum reporter)r);
     return seen;
 }

@@ -186,7 +186,7 @@ static int add_columns(struct view_builder *b, struct edge_seen *e, size_t at,
     for (int r = 0; r < REPORTERS_LEN; r++) {
         const struct edge_cell *cell = bucket->cells[r];
         int rc = 0;
-        if (!cell || cell->requests == 0)
+        if (!cell || !edge_cell_is_used(cell))
             continue;
         if (r == REPORTER_SOURCE)
             rc = roll_add(&b->roll, e->rolled, step, REPORTER_SOURCE, cell);

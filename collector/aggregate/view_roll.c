@@ -23,6 +23,7 @@ struct rolled_edge {
 };
 struct rolled_node {
     struct node_view view;
+    bool is_touched; /* by an edge of the view */
 };
 
 static struct sv id_key(const uint64_t *id)
@@ -260,7 +261,7 @@ static size_t nodes_used(struct roll *r, struct node_view *list)
     size_t n = 0;
     for (size_t i = 0; map_next(&r->nodes, &i, NULL, &value);) {
         struct rolled_node *node = value;
-        if (node_load_requests(&node->view.in) + node_load_requests(&node->view.out) > 0)
+        if (node->is_touched)
             list[n++] = node->view;
     }
     return n;
@@ -270,6 +271,7 @@ static void add_load(struct roll *r, const struct edge_view *e)
 {
     struct rolled_node *source = map_get(&r->nodes, id_key(&e->source_id));
     struct rolled_node *destination = map_get(&r->nodes, id_key(&e->destination_id));
+    source->is_touched = destination->is_touched = true;
     node_load_add(&source->view.out, e->edge.protocol, &e->sum);
     node_load_add(&destination->view.in, e->edge.protocol, &e->sum);
 }
@@ -282,7 +284,7 @@ int roll_finish(struct roll *r, struct view *v)
         return -1;
     for (struct rolled_edge *e = r->first; e; e = e->next)
         for (struct rolled_sum *s = e->sums; s; s = s->next) {
-            if (s->sum.requests == 0)
+            if (!edge_cell_is_used(&s->sum))
                 continue;
             edge_view_of(e, s, &v->edges[v->edges_len++]);
             add_load(r, &v->edges[v->edges_len - 1]);

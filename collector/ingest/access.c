@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #define EVENT_ACCESS SV("tulle.access")
+#define EVENT_PART   SV("tulle.access.part")
 #define EVENT_NAME   SV("event.name")
 
 enum access_attr {
@@ -35,7 +36,7 @@ static const struct access_key {
     /* clang-format on */
 };
 
-enum target { TO_SV, TO_I64, TO_U64, TO_U16, TO_I16, TO_REPORTER, TO_PROTOCOL, TO_TLS };
+enum target { TO_SV, TO_I64, TO_U64, TO_U16, TO_I16, TO_REPORTER, TO_PROTOCOL, TO_TLS, TO_PART };
 
 static const struct access_field {
     enum target to;
@@ -75,6 +76,9 @@ static const struct access_field {
     FIELD(DESTINATION_CANONICAL_SERVICE, TO_SV, destination.service),
     FIELD(DESTINATION_VERSION, TO_SV, destination.version),
     FIELD(DESTINATION_PRINCIPAL, TO_SV, destination_principal_seen),
+    FIELD(PART, TO_PART, part),
+    FIELD(RECEIVED_BEFORE, TO_U64, bytes_received_before),
+    FIELD(SENT_BEFORE, TO_U64, bytes_sent_before),
 #undef FIELD
 };
 _Static_assert(NELEMS(fields) == ACCESS_ATTRS_LEN,
@@ -122,6 +126,7 @@ static bool set_text(void *to, enum target target, const struct value *v)
     case TO_REPORTER: return reporter_from_sv(v->str, to);
     case TO_PROTOCOL: return protocol_from_sv(v->str, to);
     case TO_TLS: return tls_state_from_sv(v->str, to);
+    case TO_PART: return call_part_from_sv(v->str, to);
     default: *(struct sv *)to = v->str; return true;
     }
 }
@@ -193,6 +198,22 @@ void access_name_both_ends(struct call *c, const struct attr *list, size_t n)
     }
 }
 
+/* The end of a connection says the bytes of all of it, for readers that know no parts. */
+static void take_off_before(struct gather *g, const struct log_record *rec, struct call *c)
+{
+    if (c->part == CALL_WHOLE && sv_eq(rec->event_name, EVENT_PART))
+        gather_bad(g, ERR_MALFORMED, rec->at, "access record: a part without connection_part");
+    if (c->part != CALL_END)
+        return;
+    if (c->bytes_received < c->bytes_received_before || c->bytes_sent < c->bytes_sent_before) {
+        gather_bad(g, ERR_MALFORMED, rec->at,
+                   "access record: more bytes in parts before than in the whole");
+        return;
+    }
+    c->bytes_received -= c->bytes_received_before;
+    c->bytes_sent -= c->bytes_sent_before;
+}
+
 static int keep(struct gather *g, const struct log_record *rec, const struct attr *list, size_t n)
 {
     struct call *c;
@@ -210,6 +231,7 @@ static int keep(struct gather *g, const struct log_record *rec, const struct att
     if (c->reporter != REPORTER_SOURCE && c->reporter != REPORTER_DESTINATION)
         gather_bad(g, ERR_MALFORMED, rec->at,
                    "access record: reporter is neither source nor destination");
+    take_off_before(g, rec, c);
     access_fill_unknown(c);
     if (c->start_ns <= 0)
         gather_bad(g, ERR_MALFORMED, rec->at, "access record: the time is missing");
@@ -228,7 +250,7 @@ int access_record_ends(struct gather *g, struct log_record *rec)
         if (sv_eq(list[i].key, EVENT_NAME) && list[i].value.type == VALUE_STR)
             rec->event_name = list[i].value.str;
     int rc = 0;
-    bool is_access = sv_eq(rec->event_name, EVENT_ACCESS);
+    bool is_access = sv_eq(rec->event_name, EVENT_ACCESS) || sv_eq(rec->event_name, EVENT_PART);
     if (is_access)
         rc = keep(g, rec, list, n);
     else

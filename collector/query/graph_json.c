@@ -191,10 +191,20 @@ static void json_codes(struct json_out *j, const struct edge_cell *c)
     json_close(j);
 }
 
+static uint64_t parts_of(const struct edge_cell *c)
+{
+    uint64_t n = 0;
+    for (int t = 0; t < TLS_STATES_LEN; t++)
+        n += c->parts[t];
+    return n;
+}
+
+/* Connections that only stayed open have a state, too. */
 static const char *tls_summary(const struct edge_cell *c)
 {
+    uint64_t all = c->requests + parts_of(c);
     for (int t = 0; t < TLS_STATES_LEN; t++)
-        if (c->tls[t] == c->requests)
+        if (c->tls[t] + c->parts[t] == all)
             return tls_state_name((enum tls_state)t);
     return "mixed";
 }
@@ -384,6 +394,7 @@ void json_edge(struct json_out *j, const struct edge_view *e, double seconds,
     json_tls(j, "tls", c);
     json_kv_u64(j, "bytesReceived", c->bytes_received);
     json_kv_u64(j, "bytesSent", c->bytes_sent);
+    json_kv_u64(j, "openReports", parts_of(c));
     json_received(j, e);
     json_evidence(j, e);
     json_kv_time(j, "firstSeen", c->first_ns);

@@ -219,6 +219,7 @@ void json_call(struct json_out *j, const struct call *c)
     json_kv_u64(j, "bytesReceived", c->bytes_received);
     json_kv_u64(j, "bytesSent", c->bytes_sent);
     json_call_tls(j, c);
+    json_kv_str(j, "part", sv_z(call_part_name(c->part)));
     json_kv_str(j, "upstreamHost", c->upstream_host);
     json_kv_str(j, "routeName", c->route_name);
     json_kv_str(j, "requestId", c->request_id);

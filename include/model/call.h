@@ -32,14 +32,25 @@ enum tls_basis {
     TLS_BASES_LEN
 };
 
+/* A long connection is told of while it lives, in parts. What is counted of each: */
+enum call_part {
+    CALL_WHOLE, /* everything: it is over (each HTTP request) */
+    CALL_BEGIN, /* that there is one, and its bytes so far */
+    CALL_BYTES, /* bytes since the part before, at start_ns */
+    CALL_END,   /* how long it was and whether it failed; bytes since the part before */
+    CALL_PARTS_LEN
+};
+
 const char *reporter_name(enum reporter r);   /* "source", "destination", "pair", "span" */
 const char *protocol_name(enum protocol p);   /* "http", "grpc", "tcp" */
 const char *tls_state_name(enum tls_state t); /* "unknown", "plaintext", "tls", "mutual" */
 /* "inferred", "forwarded", "reported", "handshake"; "none" */
 const char *tls_basis_name(enum tls_basis b);
+const char *call_part_name(enum call_part p); /* "whole", "begin", "bytes", "end" */
 bool reporter_from_sv(struct sv name, enum reporter *ret);
 bool protocol_from_sv(struct sv name, enum protocol *ret);
 bool tls_state_from_sv(struct sv name, enum tls_state *ret);
+bool call_part_from_sv(struct sv name, enum call_part *ret);
 
 /* All text is borrowed from the batch the call lies in. Absent text is an empty view. */
 struct call {
@@ -47,13 +58,16 @@ struct call {
     enum protocol protocol;
     enum tls_state tls;
     enum tls_basis tls_basis; /* NONE of a known state: by handshake (records of our proxies) */
+    enum call_part part;
     struct identity source, destination;
     int64_t start_ns, duration_ns;
     uint64_t bytes_received, bytes_sent; /* request and response body as the reporter saw them */
-    uint32_t resends;                    /* of spans: how often it was sent again; not stored */
-    uint16_t response_code;              /* HTTP status; 0 when no response came */
-    int16_t grpc_status;                 /* -1 when there is none */
-    struct sv response_flags;            /* Envoy's short codes joined by ','; empty for none */
+    uint64_t bytes_received_before, bytes_sent_before; /* on the wire, of an END: told in parts
+                                                          before; decoders take them off */
+    uint32_t resends;         /* of spans: how often it was sent again; not stored */
+    uint16_t response_code;   /* HTTP status; 0 when no response came */
+    int16_t grpc_status;      /* -1 when there is none */
+    struct sv response_flags; /* Envoy's short codes joined by ','; empty for none */
     struct sv response_code_details;
     struct sv method, path, authority, route_name, request_id, user_agent;
     struct sv destination_service; /* host that was asked for, FQDN where known */
@@ -76,5 +90,14 @@ struct called_half {
 /* No response at all, 5xx, or a gRPC status other than OK: what counts as an error on an edge.
  * TCP never has a response: there, any response flag is an error. */
 bool call_is_error(const struct call *c);
+
+static inline bool call_has_begin(const struct call *c)
+{
+    return c->part <= CALL_BEGIN;
+}
+static inline bool call_has_end(const struct call *c)
+{
+    return c->part == CALL_WHOLE || c->part == CALL_END;
+}
 
 #endif

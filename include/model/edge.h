@@ -62,6 +62,9 @@ struct edge_cell {
     struct trace_id error_trace; /* newest failed request with a trace */
     struct edge_moment first_plaintext, last_plaintext;
     struct edge_clock clock; /* REPORTER_PAIR only */
+    uint64_t
+        parts[TLS_STATES_LEN]; /* later parts of connections that stayed open (CALL_BYTES), by the
+                                       TLS of those; none is a request */
 };
 
 struct edge {
@@ -79,7 +82,13 @@ struct edge_bucket {
 
 void edge_cell_done(struct edge_cell *c);
 void edge_cell_clear(struct edge_cell *c); /* as new, but keeps the memory */
-/* Counts c; -1 when memory is out (nothing was counted). */
+/* It tells of something. Bytes alone are of a connection that began in an earlier bucket, latency alone
+ * is of one that was longer than this bucket was open. */
+static inline bool edge_cell_is_used(const struct edge_cell *c)
+{
+    return c->requests || c->bytes_received || c->bytes_sent || c->latency.count;
+}
+/* Counts c, of a part (enum call_part) what it is for; -1 when memory is out (nothing was counted). */
 int edge_cell_add(struct edge_cell *cell, const struct call *c) MUST_USE;
 /* The same for a pair: its called half's latency and clock too. */
 int edge_cell_add_pair(struct edge_cell *cell, const struct call *c,

@@ -10,6 +10,8 @@ static const char *const tls_state_names[TLS_STATES_LEN] = { "unknown", "plainte
 static const char *const tls_basis_names[TLS_BASES_LEN] = { "none", "inferred", "forwarded",
                                                             "reported", "handshake" };
 
+static const char *const part_names[CALL_PARTS_LEN] = { "whole", "begin", "bytes", "end" };
+
 /* The index of name in names, or len. */
 static size_t name_index(const char *const *names, size_t len, struct sv name)
 {
@@ -43,6 +45,12 @@ const char *tls_basis_name(enum tls_basis b)
     return tls_basis_names[b];
 }
 
+const char *call_part_name(enum call_part p)
+{
+    INVARIANT((size_t)p < CALL_PARTS_LEN);
+    return part_names[p];
+}
+
 bool reporter_from_sv(struct sv name, enum reporter *ret)
 {
     size_t i = name_index(reporter_names, REPORTERS_LEN, name);
@@ -67,6 +75,15 @@ bool tls_state_from_sv(struct sv name, enum tls_state *ret)
     if (i == TLS_STATES_LEN)
         return false;
     *ret = (enum tls_state)i;
+    return true;
+}
+
+bool call_part_from_sv(struct sv name, enum call_part *ret)
+{
+    size_t i = name_index(part_names, CALL_PARTS_LEN, name);
+    if (i == CALL_PARTS_LEN)
+        return false;
+    *ret = (enum call_part)i;
     return true;
 }
 

@@ -124,14 +124,36 @@ void edge_cell_clear(struct edge_cell *c)
     *c = (struct edge_cell){ .latency = c->latency, .server_latency = c->server_latency };
 }
 
+/* Of a connection that was counted when it began: its bytes, and of an end how it was. */
+static int add_later_part(struct edge_cell *cell, const struct call *c)
+{
+    bool is_used = edge_cell_is_used(cell);
+    if (call_has_end(c)) {
+        if (hist_add(&cell->latency, c->duration_ns, 1) < 0)
+            return -1;
+        cell->errors += call_is_error(c);
+        count_flags(cell, c->response_flags);
+    } else {
+        cell->parts[c->tls]++;
+    }
+    cell->first_ns = is_used ? MIN(cell->first_ns, c->start_ns) : c->start_ns;
+    cell->last_ns = is_used ? MAX(cell->last_ns, c->start_ns) : c->start_ns;
+    add_capped(&cell->bytes_received, c->bytes_received);
+    add_capped(&cell->bytes_sent, c->bytes_sent);
+    return 0;
+}
+
 int edge_cell_add(struct edge_cell *cell, const struct call *c)
 {
-    if (hist_add(&cell->latency, c->duration_ns, 1) < 0)
+    bool is_used = edge_cell_is_used(cell);
+    if (!call_has_begin(c))
+        return add_later_part(cell, c);
+    if (call_has_end(c) && hist_add(&cell->latency, c->duration_ns, 1) < 0)
         return -1;
-    bool is_error = call_is_error(c);
+    bool is_error = call_has_end(c) && call_is_error(c);
     keep_facts(cell, c, is_error);
-    cell->first_ns = cell->requests ? MIN(cell->first_ns, c->start_ns) : c->start_ns;
-    cell->last_ns = cell->requests ? MAX(cell->last_ns, c->start_ns) : c->start_ns;
+    cell->first_ns = is_used ? MIN(cell->first_ns, c->start_ns) : c->start_ns;
+    cell->last_ns = is_used ? MAX(cell->last_ns, c->start_ns) : c->start_ns;
     cell->requests++;
     cell->errors += is_error;
     cell->codes[code_class_of(c->response_code)]++;
@@ -161,9 +183,10 @@ int edge_cell_add_pair(struct edge_cell *cell, const struct call *c,
     return 0;
 }
 
-static void merge_facts(struct edge_cell *into, const struct edge_cell *from)
+/* is_used: into told of something before. */
+static void merge_facts(struct edge_cell *into, const struct edge_cell *from, bool is_used)
 {
-    bool is_newer = into->requests == 0 || from->last_ns >= into->last_ns;
+    bool is_newer = !is_used || from->last_ns >= into->last_ns;
     if (trace_id_is_set(from->exemplar_trace) &&
         (is_newer || !trace_id_is_set(into->exemplar_trace)))
         into->exemplar_trace = from->exemplar_trace;
@@ -187,6 +210,8 @@ static void merge_counters(struct edge_cell *into, const struct edge_cell *from)
         add_capped(&into->grpc[i], from->grpc[i]);
     for (size_t i = 0; i < TLS_STATES_LEN; i++)
         add_capped(&into->tls[i], from->tls[i]);
+    for (size_t i = 0; i < TLS_STATES_LEN; i++)
+        add_capped(&into->parts[i], from->parts[i]);
     for (size_t i = 0; i < TLS_BASES_LEN; i++)
         add_capped(&into->tls_bases[i], from->tls_bases[i]);
     add_capped(&into->resends, from->resends);
@@ -200,15 +225,16 @@ static void merge_counters(struct edge_cell *into, const struct edge_cell *from)
 
 int edge_cell_merge(struct edge_cell *into, const struct edge_cell *from)
 {
+    bool is_used = edge_cell_is_used(into);
     if (hist_reserve(&into->latency, &from->latency) < 0 ||
         hist_merge(&into->server_latency, &from->server_latency) < 0)
         return -1;
     int rc = hist_merge(&into->latency, &from->latency);
     INVARIANT(rc == 0); /* there is room */
-    merge_facts(into, from);
-    if (from->requests) {
-        into->first_ns = into->requests ? MIN(into->first_ns, from->first_ns) : from->first_ns;
-        into->last_ns = into->requests ? MAX(into->last_ns, from->last_ns) : from->last_ns;
+    merge_facts(into, from, is_used);
+    if (edge_cell_is_used(from)) {
+        into->first_ns = is_used ? MIN(into->first_ns, from->first_ns) : from->first_ns;
+        into->last_ns = is_used ? MAX(into->last_ns, from->last_ns) : from->last_ns;
     }
     merge_counters(into, from);
     return 0;

@@ -10,7 +10,7 @@
 
 enum { CELL_PLAIN = 1, CELL_WITH_PARTS = 2 };
 
-enum part { PART_TLS_BASES = 1, PART_PLAINTEXT, PART_CLOCK, PART_RESENDS, PARTS_END };
+enum part { PART_TLS_BASES = 1, PART_PLAINTEXT, PART_CLOCK, PART_RESENDS, PART_PARTS, PARTS_END };
 
 static void put_counters(struct buf *out, const uint64_t *list, size_t len)
 {
@@ -85,6 +85,9 @@ static bool put_part(struct buf *out, const struct edge_cell *c, enum part part)
         buf_put_zigzag(out, k->high_ns);
         return k->pairs > 0;
     case PART_RESENDS: buf_put_varint(out, c->resends); return c->resends > 0;
+    case PART_PARTS:
+        put_counters(out, c->parts, TLS_STATES_LEN);
+        return c->parts[0] | c->parts[1] | c->parts[2] | c->parts[3];
     default: return false;
     }
 }
@@ -112,6 +115,7 @@ static void get_part(struct rd *whole, struct edge_cell *c)
         c->clock.high_ns = rd_zigzag(&r);
         break;
     case PART_RESENDS: c->resends = rd_varint(&r); break;
+    case PART_PARTS: get_counters(&r, c->parts, TLS_STATES_LEN); break;
     default:
         rd_fail(whole, ERR_UNSUPPORTED, "part %llu of a cell", (unsigned long long)part);
         return;

@@ -15,7 +15,7 @@ reporter_set reporters_of(const struct edge_bucket *b)
 {
     reporter_set seen = 0;
     for (int r = 0; r < REPORTERS_LEN; r++)
-        if (b->cells[r] && b->cells[r]->requests > 0)
+        if (b->cells[r] && edge_cell_is_used(b->cells[r]))
             seen |= reporter_bit((enum reporter)r);
     return seen;
 }

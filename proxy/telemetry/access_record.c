@@ -134,6 +134,13 @@ static void put_own(struct buf *to, const struct call *c)
     number(to, ACCESS_BYTES_RECEIVED, (int64_t)c->bytes_received);
     number(to, ACCESS_BYTES_SENT, (int64_t)c->bytes_sent);
     text(to, ACCESS_UPSTREAM_HOST, c->upstream_host);
+    if (c->part == CALL_WHOLE)
+        return;
+    text(to, ACCESS_PART, sv_z(call_part_name(c->part)));
+    if (c->part == CALL_END) {
+        number(to, ACCESS_RECEIVED_BEFORE, (int64_t)c->bytes_received_before);
+        number(to, ACCESS_SENT_BEFORE, (int64_t)c->bytes_sent_before);
+    }
 }
 
 void otlp_put_access_record(struct buf *to, const struct exchange *x)
@@ -143,7 +150,8 @@ void otlp_put_access_record(struct buf *to, const struct exchange *x)
     pb_put_fixed64(to, OTLP_LOG_TIME, (uint64_t)c->start_ns);
     pb_put_fixed64(to, OTLP_LOG_OBSERVED_TIME, (uint64_t)(c->start_ns + c->duration_ns));
     pb_put_varint(to, OTLP_LOG_SEVERITY_NUMBER, call_is_error(c) ? SEVERITY_ERROR : SEVERITY_INFO);
-    pb_put_bytes(to, OTLP_LOG_EVENT_NAME, SV("tulle.access"));
+    pb_put_bytes(to, OTLP_LOG_EVENT_NAME,
+                 call_has_end(c) ? SV("tulle.access") : SV("tulle.access.part"));
     pb_put_fixed32(to, OTLP_LOG_FLAGS, x->is_sampled);
     if (trace_id_is_set(c->trace_id))
         pb_put_bytes(to, OTLP_LOG_TRACE_ID, sv_of(c->trace_id.b, sizeof(c->trace_id.b)));

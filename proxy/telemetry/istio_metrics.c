@@ -55,7 +55,7 @@ static const struct {
     [HTTP_REQUEST_BYTES] = { "istio_request_bytes", "bodies of requests" },
     [HTTP_RESPONSE_BYTES] = { "istio_response_bytes", "bodies of responses" },
 }, tcp_names[TCP_COUNTERS] = {
-    [TCP_OPENED] = { "istio_tcp_connections_opened_total", "connections, told when they end" },
+    [TCP_OPENED] = { "istio_tcp_connections_opened_total", "connections, those that could not be opened among them" },
     [TCP_CLOSED] = { "istio_tcp_connections_closed_total", "connections that ended" },
     [TCP_SENT] = { "istio_tcp_sent_bytes_total", "bytes that the server sent" },
     [TCP_RECEIVED] = { "istio_tcp_received_bytes_total", "bytes that the server received" },
@@ -358,10 +358,10 @@ void istio_metrics_add(struct istio_metrics *m, const struct exchange *x, int64_
     }
     row->used_ns = now_ns;
     if (row->is_tcp) {
-        row->u.tcp[TCP_OPENED]++;
-        row->u.tcp[TCP_CLOSED]++;
-        row->u.tcp[TCP_SENT] += c->bytes_sent;
-        row->u.tcp[TCP_RECEIVED] += c->bytes_received;
+        row->u.tcp[TCP_OPENED] += call_has_begin(c);
+        row->u.tcp[TCP_CLOSED] += call_has_end(c);
+        row->u.tcp[TCP_SENT] += c->bytes_sent - c->bytes_sent_before;
+        row->u.tcp[TCP_RECEIVED] += c->bytes_received - c->bytes_received_before;
         return;
     }
     struct histogram *h = row->u.http.histograms;

@@ -162,16 +162,27 @@ static void add(struct telemetry *t, enum otlp_signal signal, const struct excha
         timer_after(&t->flush, t->flush_ns);
 }
 
-void telemetry_record(struct telemetry *t, const struct exchange *x)
+void telemetry_count(struct telemetry *t, const struct exchange *x)
+{
+    istio_metrics_add(&t->metrics, x, loop_now_ns(t->loop));
+}
+
+void telemetry_tell(struct telemetry *t, const struct exchange *x)
 {
     t->stats.records++;
-    istio_metrics_add(&t->metrics, x, loop_now_ns(t->loop));
-    access_log_add(&t->log, x);
+    if (call_has_end(&x->call))
+        access_log_add(&t->log, x);
     if (!t->exporter)
         return;
     add(t, OTLP_LOGS, x);
     if (x->is_sampled && trace_id_is_set(x->call.trace_id))
         add(t, OTLP_SPANS, x);
+}
+
+void telemetry_record(struct telemetry *t, const struct exchange *x)
+{
+    telemetry_count(t, x);
+    telemetry_tell(t, x);
 }
 
 static void on_drain(struct timer *timer)

@@ -40,6 +40,10 @@ struct telemetry *telemetry_free(struct telemetry *t);
 
 /* Copies all it needs out of x. Never blocks, never fails: what cannot be kept is counted. */
 void telemetry_record(struct telemetry *t, const struct exchange *x);
+/* Its two halves, for connections that are told of in parts (call.part): Istio's metrics, and the
+ * record with, at the end, the line. */
+void telemetry_count(struct telemetry *t, const struct exchange *x);
+void telemetry_tell(struct telemetry *t, const struct exchange *x);
 /* Sends what is pending now instead of at the next tick. */
 void telemetry_flush(struct telemetry *t);
 

@@ -5,7 +5,7 @@
 enum { ROWS_VERSION = 2, ROWS_VERSION_1 = 1 };
 
 /* In the byte of a call's TLS state: how it is known stands above these bits. */
-enum { ROW_TLS_BASIS_SHIFT = 2 };
+enum { ROW_TLS_BASIS_SHIFT = 2, ROW_PART_SHIFT = 5 };
 
 /* Resources or scopes that have a number at one time; then numbering starts over. */
 enum { SEEN_MAX = 256 };

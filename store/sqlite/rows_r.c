@@ -274,7 +274,11 @@ void call_get(struct texts_r *t, struct call *c, int64_t *previous_start_ns)
     struct rd *r = &t->rd;
     c->reporter = (enum reporter)enum_get(r, REPORTERS_LEN);
     c->protocol = (enum protocol)enum_get(r, PROTOCOLS_LEN);
-    unsigned tls = enum_get(r, TLS_BASES_LEN << ROW_TLS_BASIS_SHIFT);
+    unsigned tls = enum_get(r, CALL_PARTS_LEN << ROW_PART_SHIFT);
+    c->part = (enum call_part)(tls >> ROW_PART_SHIFT);
+    tls &= (1U << ROW_PART_SHIFT) - 1;
+    if (tls >= TLS_BASES_LEN << ROW_TLS_BASIS_SHIFT)
+        rd_fail(r, ERR_MALFORMED, "TLS basis %u of a call", tls >> ROW_TLS_BASIS_SHIFT);
     c->tls = (enum tls_state)(tls & ((1U << ROW_TLS_BASIS_SHIFT) - 1));
     c->tls_basis = (enum tls_basis)(tls >> ROW_TLS_BASIS_SHIFT);
     c->source = identity_get(t);

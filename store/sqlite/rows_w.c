@@ -215,7 +215,8 @@ void row_put_call(struct segment_w *w, const struct added_call *c, int64_t befor
     struct buf *out = w->row_texts.out;
     buf_put_u8(out, c->reporter);
     buf_put_u8(out, c->protocol);
-    buf_put_u8(out, (uint8_t)(c->tls | c->tls_basis << ROW_TLS_BASIS_SHIFT));
+    buf_put_u8(out,
+               (uint8_t)(c->tls | c->tls_basis << ROW_TLS_BASIS_SHIFT | c->part << ROW_PART_SHIFT));
     for (size_t i = 0; i < WHO_LEN; i++)
         numbered_put(w, &w->call_texts[i], c->texts[i]);
     buf_put_zigzag(out, (int64_t)((uint64_t)c->start_ns - (uint64_t)before_ns));

@@ -44,7 +44,7 @@ enum call_number {
 };
 
 _Static_assert(REPORTERS_LEN <= 4 && PROTOCOLS_LEN <= 4 && TLS_STATES_LEN <= 4, "two bits each");
-_Static_assert(TLS_BASES_LEN <= 8, "three bits");
+_Static_assert(TLS_BASES_LEN <= 8, "three bits"); /* above them the part */
 
 _Static_assert(NELEMS(texts) == CALL_TEXTS_LEN, "a dictionary each");
 
@@ -72,6 +72,7 @@ const struct added_call *segment_add_call(struct segment_w *w, const struct call
         .protocol = (uint8_t)c->protocol,
         .tls = (uint8_t)c->tls,
         .tls_basis = (uint8_t)c->tls_basis,
+        .part = (uint8_t)c->part,
     };
     for (size_t t = 0; t < CALL_TEXTS_LEN; t++) {
         struct sv text;
@@ -91,7 +92,7 @@ static uint64_t number_of(const struct added_call *c, enum call_number which,
     switch (which) {
     case N_KINDS:
         return (unsigned)c->reporter | (unsigned)c->protocol << 2 | (unsigned)c->tls << 4 |
-               (unsigned)c->tls_basis << 6;
+               (unsigned)c->tls_basis << 6 | (unsigned)c->part << 9;
     case N_START: return zigzag((int64_t)((uint64_t)c->start_ns - (uint64_t)before->start_ns));
     case N_DURATION: return zigzag(c->duration_ns);
     case N_RECEIVED: return c->bytes_received;
@@ -180,9 +181,9 @@ static struct call *add_calls(struct streams_r *r, struct batch *b, uint64_t n)
 static void set_kinds(struct streams_r *r, struct call *c, uint64_t kinds)
 {
     unsigned reporter = kinds & 3, protocol = kinds >> 2 & 3, tls = kinds >> 4 & 3;
-    uint64_t basis = kinds >> 6;
-    if (basis >= TLS_BASES_LEN || reporter >= REPORTERS_LEN || protocol >= PROTOCOLS_LEN ||
-        tls >= TLS_STATES_LEN) {
+    uint64_t basis = kinds >> 6 & 7, part = kinds >> 9;
+    if (basis >= TLS_BASES_LEN || part >= CALL_PARTS_LEN || reporter >= REPORTERS_LEN ||
+        protocol >= PROTOCOLS_LEN || tls >= TLS_STATES_LEN) {
         rd_fail(&r->rd, ERR_MALFORMED, "kinds %llx of a call", (unsigned long long)kinds);
         return;
     }
@@ -190,6 +191,7 @@ static void set_kinds(struct streams_r *r, struct call *c, uint64_t kinds)
     c->protocol = (enum protocol)protocol;
     c->tls = (enum tls_state)tls;
     c->tls_basis = (enum tls_basis)basis;
+    c->part = (enum call_part)part;
 }
 
 static void set_number(struct streams_r *r, struct call *c, enum call_number which, uint64_t v,

@@ -35,7 +35,7 @@ struct added_call {
     uint64_t bytes_received, bytes_sent;
     uint16_t response_code;
     int16_t grpc_status;
-    uint8_t reporter, protocol, tls, tls_basis;
+    uint8_t reporter, protocol, tls, tls_basis, part;
     uint32_t texts[CALL_TEXTS_LEN]; /* numbers */
 };
 

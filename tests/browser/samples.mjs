@@ -111,6 +111,7 @@ function edge(call) {
         },
         bytesReceived: 0,
         bytesSent: requests * 1432,
+        openReports: 0,
         received: requests + errors,
         resends: 0,
         evidence: "source",

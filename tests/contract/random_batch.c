@@ -175,6 +175,7 @@ static void odd_call(struct random_source *r, struct arena *mem, struct call *c,
                         .protocol = (enum protocol)random_below(r, PROTOCOLS_LEN),
                         .tls = (enum tls_state)random_below(r, TLS_STATES_LEN),
                         .tls_basis = (enum tls_basis)random_below(r, TLS_BASES_LEN),
+                        .part = (enum call_part)random_below(r, CALL_PARTS_LEN),
                         .source = odd_identity(r, mem),
                         .destination = odd_identity(r, mem),
                         .start_ns = near_ns + (int64_t)random_below(r, 1000),
@@ -232,7 +233,7 @@ static bool who_eq(const struct identity *a, const struct identity *b)
 bool call_eq(const struct call *a, const struct call *b)
 {
     return a->reporter == b->reporter && a->protocol == b->protocol && a->tls == b->tls &&
-           a->tls_basis == b->tls_basis && who_eq(&a->source, &b->source) &&
+           a->tls_basis == b->tls_basis && a->part == b->part && who_eq(&a->source, &b->source) &&
            who_eq(&a->destination, &b->destination) && a->start_ns == b->start_ns &&
            a->duration_ns == b->duration_ns && a->bytes_received == b->bytes_received &&
            a->bytes_sent == b->bytes_sent && a->response_code == b->response_code &&

@@ -76,6 +76,7 @@ export interface GraphEdge {
     };
     bytesReceived: number;
     bytesSent: number;
+    openReports: number;
     received: number | null;
     resends: number;
     evidence: string;

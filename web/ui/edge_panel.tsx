@@ -232,6 +232,7 @@ export function EdgePanel({ line, window }: { line: Line; window: WindowName }) 
                         ["errors", format.count(edge.errors)],
                         ["sent to the callee", format.bytes(edge.bytesReceived)],
                         ["sent back", format.bytes(edge.bytesSent)],
+                        ["told of while open", edge.openReports > 0 && format.count(edge.openReports)],
                         ["protocol", edge.protocol],
                         ["asked for as", edge.destinationService],
                         ["seen by", seenBy(edge)],

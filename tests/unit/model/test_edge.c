@@ -116,6 +116,35 @@ static void test_merge_is_addition(void **state)
     edge_cell_done(&empty);
 }
 
+/* A connection in parts leaves what one in a whole leaves, wherever its parts lie. */
+static void test_parts(void **state)
+{
+    (void)state;
+    struct edge_cell cell = { 0 }, later = { 0 };
+    struct call c = a_call();
+    c.protocol = PROTOCOL_TCP;
+    c.response_code = 0;
+    c.part = CALL_BEGIN;
+    assert_int_equal(edge_cell_add(&cell, &c), 0);
+    assert_true(cell.requests == 1 && cell.tls[TLS_MUTUAL] == 1 && cell.latency.count == 0);
+    c.part = CALL_BYTES;
+    c.start_ns = 3000;
+    assert_int_equal(edge_cell_add(&later, &c), 0);
+    assert_true(edge_cell_is_used(&later) && later.requests == 0 && later.tls[TLS_MUTUAL] == 0);
+    assert_true(later.parts[TLS_MUTUAL] == 1 && later.first_ns == 3000 && later.last_ns == 3000);
+    c.part = CALL_END;
+    c.start_ns = 1000;
+    c.bytes_received = c.bytes_sent = 0;
+    c.response_flags = SV("UC");
+    assert_int_equal(edge_cell_add(&cell, &c), 0);
+    assert_true(cell.requests == 1 && cell.errors == 1 && cell.latency.count == 1);
+    assert_int_equal(edge_cell_merge(&later, &cell), 0);
+    assert_true(later.requests == 1 && later.bytes_received == 20 && later.bytes_sent == 40);
+    assert_true(later.first_ns == 1000 && later.last_ns == 3000 && later.flags[0].count == 1);
+    edge_cell_done(&cell);
+    edge_cell_done(&later);
+}
+
 static void test_flags_overflow_into_other(void **state)
 {
     (void)state;
@@ -172,6 +201,7 @@ static void test_codec(void **state)
         assert_int_equal(edge_cell_add(&cell, &c), 0);
     }
     assert_int_equal(hist_add(&cell.server_latency, 12345, 3), 0);
+    cell.parts[TLS_MUTUAL] = 300; /* two bytes */
     AUTO_DONE(buf) out = { 0 };
     edge_cell_encode(&cell, &out);
     struct edge_cell back = { 0 };
@@ -364,17 +394,12 @@ static void test_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_merge_is_addition),
-        cmocka_unit_test(test_flags_overflow_into_other),
-        cmocka_unit_test(test_facts),
-        cmocka_unit_test(test_codec),
-        cmocka_unit_test(test_codec_version_1),
-        cmocka_unit_test(test_plaintext_moments),
-        cmocka_unit_test(test_clock),
-        cmocka_unit_test(test_codec_failing_memory),
-        cmocka_unit_test(test_bucket),
-        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_errors),          cmocka_unit_test(test_merge_is_addition),
+        cmocka_unit_test(test_parts),           cmocka_unit_test(test_flags_overflow_into_other),
+        cmocka_unit_test(test_facts),           cmocka_unit_test(test_codec),
+        cmocka_unit_test(test_codec_version_1), cmocka_unit_test(test_plaintext_moments),
+        cmocka_unit_test(test_clock),           cmocka_unit_test(test_codec_failing_memory),
+        cmocka_unit_test(test_bucket),          cmocka_unit_test(test_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,6 +134,37 @@ static void test_tcp(void **state)
     istio_metrics_done(&m);
 }
 
+/* Open, 3 and 4 bytes while it lives, 10 in all. */
+static void test_tcp_in_parts(void **state)
+{
+    (void)state;
+    static const struct {
+        enum call_part part;
+        uint64_t bytes, before;
+        double opened, closed, sum;
+    } steps[] = {
+        { CALL_BEGIN, 0, 0, 1, 0, 0 },
+        { CALL_BYTES, 3, 0, 1, 0, 3 },
+        { CALL_BYTES, 4, 0, 1, 0, 7 },
+        { CALL_END, 10, 7, 1, 1, 10 },
+    };
+    struct istio_metrics m;
+    struct exchange x = exchange_fixture();
+    x.call.protocol = PROTOCOL_TCP;
+    istio_metrics_init(&m, 10, 0);
+    for (size_t i = 0; i < NELEMS(steps); i++) {
+        x.call.part = steps[i].part;
+        x.call.bytes_received = x.call.bytes_sent = steps[i].bytes;
+        x.call.bytes_received_before = x.call.bytes_sent_before = steps[i].before;
+        istio_metrics_add(&m, &x, 1);
+        assert_true(sum_of(&m, 1, "istio_tcp_connections_opened_total", "") == steps[i].opened);
+        assert_true(sum_of(&m, 1, "istio_tcp_connections_closed_total", "") == steps[i].closed);
+        assert_true(sum_of(&m, 1, "istio_tcp_received_bytes_total", "") == steps[i].sum);
+        assert_true(sum_of(&m, 1, "istio_tcp_sent_bytes_total", "") == steps[i].sum);
+    }
+    istio_metrics_done(&m);
+}
+
 /* Passed on: told by the way to the upstream. Answered by the gateway itself: as a source. */
 static void test_gateway(void **state)
 {
@@ -222,10 +253,10 @@ static void test_nomem(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_labels), cmocka_unit_test(test_histograms),
-        cmocka_unit_test(test_tcp),    cmocka_unit_test(test_gateway),
-        cmocka_unit_test(test_budget), cmocka_unit_test(test_off),
-        cmocka_unit_test(test_nomem),
+        cmocka_unit_test(test_labels),       cmocka_unit_test(test_histograms),
+        cmocka_unit_test(test_tcp),          cmocka_unit_test(test_gateway),
+        cmocka_unit_test(test_tcp_in_parts), cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_off),          cmocka_unit_test(test_nomem),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

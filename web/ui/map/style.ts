@@ -47,8 +47,10 @@ export function lockOf(edge: GraphEdge, isAsked: boolean): Lock {
 
 /** What flows: requests, or for TCP bytes, both ways together. */
 function flow(edge: GraphEdge): string {
-    if (edge.protocol !== "tcp" || edge.requests === 0) return format.rate(edge.rate);
-    const bytesEach = (edge.bytesReceived + edge.bytesSent) / edge.requests;
+    if (edge.protocol !== "tcp") return format.rate(edge.rate);
+    const bytes = edge.bytesReceived + edge.bytesSent;
+    if (edge.requests === 0) return bytes > 0 ? format.bytes(bytes) : format.rate(0);
+    const bytesEach = bytes / edge.requests;
     return `${format.bytes(Math.round(bytesEach * edge.rate))}/s`;
 }
 

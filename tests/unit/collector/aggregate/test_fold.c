@@ -268,6 +268,76 @@ static void test_one_request_once(void **state)
     store_close(s);
 }
 
+static void add_part(struct batch *b, enum reporter r, enum call_part part, int64_t at_ns,
+                     int64_t duration_ns, uint64_t bytes)
+{
+    struct call c = sample_call(SV("a"), SV("b"), r, at_ns, 0);
+    c.protocol = PROTOCOL_TCP;
+    c.part = part;
+    c.duration_ns = duration_ns;
+    c.bytes_received = c.bytes_sent = bytes;
+    if (call_has_end(&c))
+        c.response_flags = SV("UC");
+    *batch_add_call(b) = c;
+}
+
+static void check_the_connection(struct fold *f, struct store *s, uint64_t bytes, bool is_over)
+{
+    struct view_wish w = { .window = { T0 - 60 * NS_PER_S, T0 + 120 * NS_PER_S } };
+    AUTO_DONE(view) v = { 0 };
+    AUTO_FREE(view_builder) b = view_builder_new(&w);
+    struct window wanted = view_builder_window(b);
+    assert_int_equal(fold_read(f, s, &wanted, view_builder_add, b, NULL), 0);
+    assert_int_equal(view_builder_finish(b, &v, NULL), 0);
+    assert_int_equal(v.edges_len, 1);
+    const struct edge_cell *sum = &v.edges[0].sum;
+    assert_int_equal(sum->requests, 1);
+    assert_int_equal(sum->bytes_received, bytes);
+    assert_int_equal(sum->bytes_sent, bytes);
+    assert_int_equal(sum->errors, is_over);
+    assert_int_equal(sum->latency.count, is_over);
+    assert_int_equal(v.edges[0].evidence, REPORTER_SOURCE);
+}
+
+/* Told of in parts by the caller's side and as a whole by the callee's, over a restart in between: one
+ * connection, each byte once; and where only bytes flowed there is an edge, too. */
+static void test_a_connection_in_parts(void **state)
+{
+    struct store *s = new_store();
+    struct fold *f = new_fold();
+    struct batch *b = batch_new();
+    struct view_wish late = { .window = { T0 + 20 * NS_PER_S, T0 + 40 * NS_PER_S } };
+    (void)state;
+    add_part(b, REPORTER_SOURCE, CALL_BEGIN, T0, 15 * NS_PER_S, 1000);
+    commit(s, f, b, T0 + 15 * NS_PER_S);
+    check_the_connection(f, s, 1000, false);
+    assert_int_equal(fold_flush(f, s, NULL), 0);
+    b = batch_new();
+    add_part(b, REPORTER_SOURCE, CALL_BYTES, T0 + 30 * NS_PER_S, 0, 200);
+    commit(s, f, b, T0 + 30 * NS_PER_S);
+    f = restart(f, s); /* the last part was not flushed */
+    check_the_connection(f, s, 1200, false);
+    b = batch_new();
+    add_part(b, REPORTER_DESTINATION, CALL_WHOLE, T0 + 1, 45 * NS_PER_S, 1230);
+    add_part(b, REPORTER_SOURCE, CALL_END, T0, 45 * NS_PER_S, 30);
+    commit(s, f, b, T0 + 45 * NS_PER_S);
+    check_the_connection(f, s, 1230, true);
+    assert_int_equal(fold_flush(f, s, NULL), 0);
+    check_the_connection(f, s, 1230, true);
+    AUTO_DONE(view) v = { 0 };
+    AUTO_FREE(view_builder) builder = view_builder_new(&late);
+    struct window wanted = view_builder_window(builder);
+    assert_int_equal(fold_read(f, s, &wanted, view_builder_add, builder, NULL), 0);
+    assert_int_equal(view_builder_finish(builder, &v, NULL), 0);
+    assert_int_equal(v.edges_len, 1);
+    assert_int_equal(v.nodes_len, 2);
+    assert_int_equal(v.edges[0].sum.requests, 0);
+    assert_int_equal(v.edges[0].sum.parts[TLS_MUTUAL], 1);
+    assert_int_equal(v.edges[0].sum.bytes_sent, 200);
+    fold_free(f);
+    store_close(s);
+}
+
 struct sum {
     uint64_t requests;
     size_t edges;
@@ -348,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_crashes),
         cmocka_unit_test(test_halves_over_a_restart),
         cmocka_unit_test(test_one_request_once),
+        cmocka_unit_test(test_a_connection_in_parts),
         cmocka_unit_test(test_overflow),
         cmocka_unit_test(test_incomplete_records),
     };

@@ -132,6 +132,11 @@ static const struct {
     { "both have it",      { "tulle.access", 5, "reporter=source", "reporter=destination" },      1, 0, 0 },
     { "scope is wrong",    { "tulle.access", 5, "reporter=source", "duration_ns=long" },          0, 1, 0 },
     { "scope is empty",    { "tulle.access", 5, "method=GET", "" },                               0, 1, 0 },
+    { "a part",            { "tulle.access.part", 5, "reporter=source connection_part=begin", NULL }, 1, 0, 0 },
+    { "which part",        { "tulle.access.part", 5, "reporter=source", NULL },                   0, 1, 0 },
+    { "no such part",      { "tulle.access.part", 5, "reporter=source connection_part=half", NULL }, 0, 1, 0 },
+    { "an end",            { "tulle.access", 5, "reporter=source connection_part=end bytes_sent#9 bytes_sent_before#9", NULL }, 1, 0, 0 },
+    { "more before",       { "tulle.access", 5, "reporter=source connection_part=end bytes_sent#9 bytes_sent_before#10", NULL }, 0, 1, 0 },
 };
 /* clang-format on */
 
@@ -153,6 +158,27 @@ static void test_records(void **state)
         assert_int_equal(b->rejected, cases[n].rejected);
         assert_int_equal(collector_tallies.cells[TALLY_LOGS_IGNORED] - ignored, cases[n].ignored);
     }
+}
+
+/* The end says all bytes, of which those of the parts before were counted. */
+static void test_an_end_is_what_is_left(void **state)
+{
+    (void)state;
+    static const struct record end = {
+        "tulle.access", 5,
+        "bytes_sent_before#60 bytes_received_before#7 reporter=source "
+        "bytes_sent#100 bytes_received#7 connection_part=end",
+        NULL
+    };
+    struct limits lim = limits_for(LIMIT_BODY_BYTES);
+    AUTO_DONE(buf) body = { 0 };
+    AUTO_FREE(batch) b = batch_new();
+    put_proto(&end, &body);
+    assert_int_equal(otlp_proto_logs_decode(buf_sv(&body), b, &lim, NULL), 0);
+    assert_int_equal(b->calls_len, 1);
+    assert_int_equal(b->calls[0].part, CALL_END);
+    assert_int_equal(b->calls[0].bytes_sent, 40);
+    assert_int_equal(b->calls[0].bytes_received, 0);
 }
 
 static void check_full(const struct call *c)
@@ -253,6 +279,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_records),
+        cmocka_unit_test(test_an_end_is_what_is_left),
         cmocka_unit_test(test_every_kind_of_field),
         cmocka_unit_test(test_scope_and_record),
         cmocka_unit_test(test_allocation_failures),
