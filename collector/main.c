@@ -14,6 +14,7 @@
 #include "http.h"
 #include "options.h"
 #include "pipeline.h"
+#include "scraper.h"
 #include "tallies.h"
 #include "watch.h"
 #include "webhook.h"
@@ -35,6 +36,7 @@ struct collector {
     struct health_log *events;
     struct webhook *webhook;
     struct watch *watch;
+    struct scraper *scraper;
     struct http *http;
     struct loop *loop;
     struct pipeline *pipeline;  /* set before is_open; the query door's threads ask it, too */
@@ -192,11 +194,20 @@ static int start_ingest(struct collector *c, struct err *err)
     const struct options *o = &c->opt;
     if (is_read_only(c))
         return 0;
+    struct scraper_conf sc = { .fold = c->fold,
+                               .targets = o->scrape,
+                               .interval_ns = o->scrape_interval_ns };
+    if (o->scrape[0] && !(c->scraper = scraper_open(&sc, err))) {
+        err_context(err, "--scrape");
+        return -1;
+    }
     struct pipeline_conf pc = { .store = c->store,
                                 .fold = c->fold,
                                 .loop = c->loop,
                                 .queue_len = o->queue,
                                 .inflight_max = o->max_inflight,
+                                .on_tick = c->scraper ? scraper_fold : NULL,
+                                .on_tick_to = c->scraper,
                                 .resume_ns = RESUME_NS };
     c->pipeline = pipeline_open(&pc, err);
     if (!c->pipeline)
@@ -278,6 +289,7 @@ static void stop(struct collector *c)
     webhook_close(c->webhook);
     http_close(c->http);
     pipeline_close(c->pipeline);
+    scraper_close(c->scraper);
     door_close(c->door);
     grpc_door_close(c->grpc);
     addresses_done(&c->addresses);

@@ -10,6 +10,11 @@
 #define SERIES_MOST        UINT64_C(10000000)
 #define METRICS_IDLE_LEAST (120 * NS_PER_S)
 
+/* Requests are put in the middle between two looks. Up to 20 s that is at most one bucket from where
+ * they belong, where a call's own report is preferred (model/evidence.h). */
+#define SCRAPE_LEAST NS_PER_S
+#define SCRAPE_MOST  (20 * NS_PER_S)
+
 /* Shares of --max-memory. What is left is for the program itself, SQLite's page caches, edges and
  * segments in the making, which have bounds of their own. */
 #define MAX_MEMORY_LEAST (UINT64_C(128) << 20)
@@ -48,6 +53,8 @@ static const struct flag rows[] = {
     { "latency-degraded", FLAG_NSEC,  OFF(latency_degraded_ns), "0",        "edges whose 95th percentile takes so long are degraded; 0 not judged", NULL },
     { "latency-failing", FLAG_NSEC,   OFF(latency_failing_ns), "0",         "... are failing; 0 not judged", NULL },
     { "webhook",         FLAG_STR,    OFF(webhook),         "",             "URL that changes of health are POSTed to as JSON", NULL },
+    { "scrape",          FLAG_STR,    OFF(scrape),          "",             "metrics endpoints of Istio's or Linkerd's proxies to count edges by, comma-separated; for Linkerd with #NAMESPACE/WORKLOAD", NULL },
+    { "scrape-interval", FLAG_NSEC,   OFF(scrape_interval_ns), "15s",       "how often they are looked at", NULL },
     { "log-level",       FLAG_CHOICE, OFF(log_level_name),  "info",         "least severe log lines to print", "error|warn|info|debug" },
 };
 /* clang-format on */
@@ -102,6 +109,10 @@ static int check(struct options *o, struct err *err)
     if (o->latency_failing_ns && o->latency_failing_ns < o->latency_degraded_ns)
         return err_set(err, ERR_USAGE,
                        "--latency-failing must not be less than --latency-degraded");
+    if (o->scrape_interval_ns < SCRAPE_LEAST || o->scrape_interval_ns > SCRAPE_MOST)
+        return err_set(err, ERR_USAGE, "--scrape-interval: 1s to 20s");
+    if (o->scrape[0] && o->open[0])
+        return err_set(err, ERR_USAGE, "--open changes nothing, so there is nothing to --scrape");
     if (o->open[0] && o->store[0])
         return err_set(err, ERR_USAGE, "--open names the file, so --store must not be given");
     if (o->otlp_http_port && o->otlp_http_port == o->http_port)

@@ -19,7 +19,8 @@ struct options {
     uint64_t max_disk, max_memory;
     struct series_conf series;
     int64_t latency_degraded_ns, latency_failing_ns;
-    const char *webhook;
+    const char *webhook, *scrape;
+    int64_t scrape_interval_ns;
     /* worked out */
     struct sv store_url; /* in the arena */
     enum store_durability durability;

@@ -234,6 +234,8 @@ static void tick(struct pipeline *p, bool was_active)
     if (p->ticks++ % RETAIN_TICKS == 0)
         retain(p);
     fold_tick(p->conf.fold, clock_wall_ns());
+    if (p->conf.on_tick)
+        p->conf.on_tick(p->conf.on_tick_to);
     if (has_something_to_flush(p))
         (void)flush(p);
     p->quiet_ticks = was_active ? 0 : p->quiet_ticks + 1;

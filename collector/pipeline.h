@@ -35,7 +35,10 @@ struct pipeline_conf {
     struct loop *loop;   /* of the doors */
     size_t queue_len;    /* parcels that may wait for the writer */
     size_t inflight_max; /* bytes charged at the same time */
-    int64_t resume_ns;   /* how long opening may read back; the writer does the rest */
+    void (*on_tick)(
+        void *to); /* once a second, by the writer: what else there is to fold; may be NULL */
+    void *on_tick_to;
+    int64_t resume_ns; /* how long opening may read back; the writer does the rest */
 };
 
 struct pipeline;

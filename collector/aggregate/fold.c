@@ -36,6 +36,8 @@ enum {
 };
 #define IDLE_NS         (3600 * NS_PER_S)
 #define EXPIRE_EVERY_NS (60 * NS_PER_S)
+/* An edge that calls tell of takes no counters for so long: they would be the same requests. */
+#define TOLD_BETTER_NS  (300 * NS_PER_S)
 #define WAIT_NS         (60 * NS_PER_S) /* SDKs export every 5 s, with retries up to half a minute */
 
 struct fold {
@@ -104,6 +106,7 @@ static void add_one(struct fold *f, const struct call *said, const struct called
         f->stats.lost++;
         return;
     }
+    e->told_ns = f->arrival_ns;
     f->stats.calls_counted += call_has_begin(&c);
     f->stats.calls_overflow += is_other;
     f->stats.generation++;
@@ -125,6 +128,34 @@ static void add_call(struct fold *f, const struct call *said, const struct calle
     add_one(f, &end, called, guess);
     if (rest.bytes_received || rest.bytes_sent)
         add_one(f, &rest, NULL, NULL);
+}
+
+/* Under `counts`. */
+static int add_scraped(struct fold *f, const struct call *who, const struct edge_cell *cell,
+                       int64_t now_ns)
+{
+    bool is_other;
+    struct known_edge *e = known_edge_get(&f->edges, who, NULL, &is_other);
+    if (e && e->told_ns && e->told_ns + TOLD_BETTER_NS > now_ns)
+        return FOLD_TOLD_BETTER;
+    int64_t start_ns = window_align_down(cell->first_ns, BUCKET_NS);
+    struct edge_bucket *b = e ? known_edge_bucket(&f->edges, e, start_ns) : NULL;
+    struct edge_cell *to = b ? known_edge_cell(&f->edges, b, REPORTER_SCRAPE) : NULL;
+    if (!to || edge_cell_merge(to, cell) < 0) {
+        f->stats.lost += cell->requests;
+        return ERR_NOMEM;
+    }
+    f->stats.generation++;
+    return 0;
+}
+
+int fold_scraped(struct fold *f, const struct call *who, const struct edge_cell *cell,
+                 int64_t now_ns)
+{
+    pthread_mutex_lock(&f->counts);
+    int rc = add_scraped(f, who, cell, now_ns);
+    pthread_mutex_unlock(&f->counts);
+    return rc;
 }
 
 /* A pair_emit_fn. */

@@ -19,6 +19,7 @@ struct known_edge {
     struct edge edge;
     struct pending *pending;
     bool is_dirty, is_source_known, is_other;
+    int64_t told_ns; /* when a call last came; 0: never */
     struct totals totals;
     char host[HOST_SIZE];          /* behind edge.destination_service */
     struct known_edge *next_dirty; /* edges with pending buckets */

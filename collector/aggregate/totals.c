@@ -307,12 +307,14 @@ static enum reporter choose(const struct around *a)
 
 /* The callee's view: its columns by rank, and a set of reporters as a set of ranks. */
 static const uint8_t server_columns[REPORTERS_LEN] = { REPORTER_DESTINATION, COLUMN_PAIR_SERVER,
-                                                       REPORTER_SOURCE, REPORTER_SPAN };
+                                                       REPORTER_SOURCE, REPORTER_SPAN,
+                                                       REPORTER_SCRAPE };
 
 static reporter_set as_ranks(reporter_set s)
 {
     static const uint8_t rank[REPORTERS_LEN] = {
-        [REPORTER_DESTINATION] = 0, [REPORTER_PAIR] = 1, [REPORTER_SOURCE] = 2, [REPORTER_SPAN] = 3
+        [REPORTER_DESTINATION] = 0, [REPORTER_PAIR] = 1,   [REPORTER_SOURCE] = 2,
+        [REPORTER_SPAN] = 3,        [REPORTER_SCRAPE] = 4,
     };
     reporter_set ranks = 0;
     for (size_t r = 0; r < REPORTERS_LEN; r++)

@@ -328,7 +328,7 @@ static void json_network(struct json_out *j, const struct edge_view *e,
     const struct hist *calling = &e->sum.latency, *called = &e->server_latency;
     json_key(j, SV("networkLatency"));
     if (!called->count || !calling->count || e->evidence == REPORTER_DESTINATION ||
-        e->evidence == REPORTER_SPAN) {
+        e->evidence >= REPORTER_SPAN) {
         json_null(j);
         return;
     }

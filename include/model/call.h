@@ -11,7 +11,9 @@ enum reporter {
     REPORTER_DESTINATION, /* access record of the server-side proxy */
     REPORTER_PAIR,        /* a client span and its server span, joined */
     REPORTER_SPAN,        /* one span alone: client or server half, database or external peer */
-    REPORTERS_LEN
+    REPORTER_SCRAPE,      /* counters that a proxy's metrics endpoint shows; never of one call */
+    REPORTERS_LEN,
+    CALL_REPORTERS_LEN = REPORTER_SCRAPE /* those that tell of single calls */
 };
 enum protocol { PROTOCOL_HTTP, PROTOCOL_GRPC, PROTOCOL_TCP, PROTOCOLS_LEN };
 enum tls_state {
@@ -41,8 +43,8 @@ enum call_part {
     CALL_PARTS_LEN
 };
 
-const char *reporter_name(enum reporter r);   /* "source", "destination", "pair", "span" */
-const char *protocol_name(enum protocol p);   /* "http", "grpc", "tcp" */
+const char *reporter_name(enum reporter r); /* "source", "destination", "pair", "span", "scrape" */
+const char *protocol_name(enum protocol p); /* "http", "grpc", "tcp" */
 const char *tls_state_name(enum tls_state t); /* "unknown", "plaintext", "tls", "mutual" */
 /* "inferred", "forwarded", "reported", "handshake"; "none" */
 const char *tls_basis_name(enum tls_basis b);

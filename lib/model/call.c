@@ -1,8 +1,8 @@
 /* call.c - names of a call's enumerations, and what counts as an error. */
 #include "model/call.h"
 
-static const char *const reporter_names[REPORTERS_LEN] = { "source", "destination", "pair",
-                                                           "span" };
+static const char *const reporter_names[REPORTERS_LEN] = { "source", "destination", "pair", "span",
+                                                           "scrape" };
 static const char *const protocol_names[PROTOCOLS_LEN] = { "http", "grpc", "tcp" };
 static const char *const tls_state_names[TLS_STATES_LEN] = { "unknown", "plaintext", "tls",
                                                              "mutual" };

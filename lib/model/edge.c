@@ -171,6 +171,28 @@ int edge_cell_add(struct edge_cell *cell, const struct call *c)
     return 0;
 }
 
+void edge_cell_count(struct edge_cell *cell, const struct call *c, uint64_t times)
+{
+    if (times == 0)
+        return;
+    bool is_error = call_is_error(c);
+    keep_facts(cell, c, is_error);
+    cell->first_ns = cell->requests ? MIN(cell->first_ns, c->start_ns) : c->start_ns;
+    cell->last_ns = cell->requests ? MAX(cell->last_ns, c->start_ns) : c->start_ns;
+    add_capped(&cell->requests, times);
+    add_capped(&cell->errors, is_error ? times : 0);
+    add_capped(&cell->codes[code_class_of(c->response_code)], times);
+    if (c->grpc_status >= 0)
+        add_capped(&cell->grpc[c->grpc_status < GRPC_STATUSES_LEN ? c->grpc_status : GRPC_UNKNOWN],
+                   times);
+    add_capped(&cell->tls[c->tls], times);
+    add_capped(&cell->tls_bases[c->tls == TLS_UNKNOWN ? TLS_BASIS_NONE : c->tls_basis], times);
+    struct sv flags = c->response_flags;
+    for (struct sv flag; sv_cut(&flags, ',', &flag);)
+        if (flag.len)
+            count_flag(cell, flag, times);
+}
+
 int edge_cell_add_pair(struct edge_cell *cell, const struct call *c,
                        const struct called_half *called)
 {

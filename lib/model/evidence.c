@@ -1,4 +1,4 @@
-/* evidence.c - up to four reporters describe one request; a view counts it once.
+/* evidence.c - up to five reporters describe one request; a view counts it once.
  *
  * Every reporter has its own column in each bucket of an edge, and a bucket's best column counts.
  * One thing spoils that: the two proxies of a request start their clocks at different moments, so

@@ -272,7 +272,7 @@ static unsigned enum_get(struct rd *r, unsigned len)
 void call_get(struct texts_r *t, struct call *c, int64_t *previous_start_ns)
 {
     struct rd *r = &t->rd;
-    c->reporter = (enum reporter)enum_get(r, REPORTERS_LEN);
+    c->reporter = (enum reporter)enum_get(r, CALL_REPORTERS_LEN);
     c->protocol = (enum protocol)enum_get(r, PROTOCOLS_LEN);
     unsigned tls = enum_get(r, CALL_PARTS_LEN << ROW_PART_SHIFT);
     c->part = (enum call_part)(tls >> ROW_PART_SHIFT);

@@ -43,7 +43,8 @@ enum call_number {
     NUMBERS
 };
 
-_Static_assert(REPORTERS_LEN <= 4 && PROTOCOLS_LEN <= 4 && TLS_STATES_LEN <= 4, "two bits each");
+_Static_assert(CALL_REPORTERS_LEN <= 4 && PROTOCOLS_LEN <= 4 && TLS_STATES_LEN <= 4,
+               "two bits each");
 _Static_assert(TLS_BASES_LEN <= 8, "three bits"); /* above them the part */
 
 _Static_assert(NELEMS(texts) == CALL_TEXTS_LEN, "a dictionary each");
@@ -182,7 +183,7 @@ static void set_kinds(struct streams_r *r, struct call *c, uint64_t kinds)
 {
     unsigned reporter = kinds & 3, protocol = kinds >> 2 & 3, tls = kinds >> 4 & 3;
     uint64_t basis = kinds >> 6 & 7, part = kinds >> 9;
-    if (basis >= TLS_BASES_LEN || part >= CALL_PARTS_LEN || reporter >= REPORTERS_LEN ||
+    if (basis >= TLS_BASES_LEN || part >= CALL_PARTS_LEN || reporter >= CALL_REPORTERS_LEN ||
         protocol >= PROTOCOLS_LEN || tls >= TLS_STATES_LEN) {
         rd_fail(&r->rd, ERR_MALFORMED, "kinds %llx of a call", (unsigned long long)kinds);
         return;

@@ -224,7 +224,21 @@ static void many_edges(struct world *w)
     assert_int_equal(t.requests[REPORTER_SOURCE], 3 * N);
 }
 
+static void every_reporter_keeps_its_column(struct world *w)
+{
+    struct edge e = an_edge("a", "b");
+    struct edge_bucket list[REPORTERS_LEN];
+    for (int r = 0; r < REPORTERS_LEN; r++)
+        list[r] = a_bucket(&e, 3, (enum reporter)r, 100 + r);
+    put_buckets(w->store, list, REPORTERS_LEN, 1);
+    world_reopen(w);
+    struct total t = total_of(w->store, 0, 10, 1);
+    for (int r = 0; r < REPORTERS_LEN; r++)
+        assert_int_equal(t.requests[r], 1);
+}
+
 const struct contract_case edge_cases[] = {
+    { "every reporter keeps its column", every_reporter_keeps_its_column },
     { "buckets add up", buckets_add_up },
     { "wider buckets agree", wider_buckets_agree },
     { "facts are kept and learned", facts_are_kept_and_learned },

@@ -171,7 +171,7 @@ static struct identity odd_identity(struct random_source *r, struct arena *mem)
 
 static void odd_call(struct random_source *r, struct arena *mem, struct call *c, int64_t near_ns)
 {
-    *c = (struct call){ .reporter = (enum reporter)random_below(r, REPORTERS_LEN),
+    *c = (struct call){ .reporter = (enum reporter)random_below(r, CALL_REPORTERS_LEN),
                         .protocol = (enum protocol)random_below(r, PROTOCOLS_LEN),
                         .tls = (enum tls_state)random_below(r, TLS_STATES_LEN),
                         .tls_basis = (enum tls_basis)random_below(r, TLS_BASES_LEN),

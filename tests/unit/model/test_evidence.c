@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 enum { NONE = 0, S = 1 << REPORTER_SOURCE, D = 1 << REPORTER_DESTINATION };
-enum { P = 1 << REPORTER_PAIR, L = 1 << REPORTER_SPAN };
+enum { P = 1 << REPORTER_PAIR, L = 1 << REPORTER_SPAN, C = 1 << REPORTER_SCRAPE };
 
 static const struct {
     const char *name;
@@ -23,6 +23,9 @@ static const struct {
     { "callee before pair", NONE, D | P, NONE, REPORTER_DESTINATION },
     { "pair before span", NONE, P | L, NONE, REPORTER_PAIR },
     { "span alone", NONE, L, NONE, REPORTER_SPAN },
+    { "counters alone", NONE, C, NONE, REPORTER_SCRAPE },
+    { "span before counters", NONE, L | C, NONE, REPORTER_SPAN },
+    { "counters beside a span", L, C, NONE, REPORTERS_LEN },
     { "caller in the bucket before", S, D, NONE, REPORTERS_LEN },
     { "caller in the bucket after", NONE, D, S, REPORTERS_LEN },
     { "callee beside a pair", D, P, NONE, REPORTERS_LEN },

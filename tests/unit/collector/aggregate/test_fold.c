@@ -410,6 +410,39 @@ static void test_incomplete_records(void **state)
     store_close(s);
 }
 
+static int scrape(struct fold *f, struct sv to, uint64_t requests, int64_t start_ns)
+{
+    struct call who = sample_call(SV("a"), to, REPORTER_SCRAPE, start_ns, 200);
+    struct edge_cell cell = { 0 };
+    edge_cell_count(&cell, &who, requests);
+    int rc = fold_scraped(f, &who, &cell, T0);
+    edge_cell_done(&cell);
+    return rc;
+}
+
+/* Counters fill in where nobody tells of calls. */
+static void test_scraped(void **state)
+{
+    struct store *s = new_store();
+    struct fold *f = new_fold();
+    struct fold_stats st;
+    (void)state;
+    assert_int_equal(scrape(f, SV("c"), 5, T0), 0);
+    assert_int_equal(scrape(f, SV("b"), 3, T0), 0); /* before the first record came */
+    assert_int_equal(requests_of(f, s), 8);
+    put_calls(s, f, 4, T0);
+    assert_int_equal(scrape(f, SV("c"), 6, T0), 0);
+    assert_int_equal(requests_of(f, s), 15);
+    assert_int_equal(scrape(f, SV("b"), 4, T0 + 2 * BUCKET_NS), FOLD_TOLD_BETTER);
+    assert_int_equal(fold_flush(f, s, NULL), 0);
+    assert_int_equal(requests_of(f, s), 15);
+    fold_get_stats(f, &st);
+    assert_int_equal(st.edges, 2);
+    assert_int_equal(st.calls_counted, 4);
+    fold_free(f);
+    store_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +454,7 @@ int main(void)
         cmocka_unit_test(test_a_connection_in_parts),
         cmocka_unit_test(test_overflow),
         cmocka_unit_test(test_incomplete_records),
+        cmocka_unit_test(test_scraped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,6 +57,8 @@ static void test_contradictions(void **state)
         { "--max-connections=0", "--max-connections: 1 to 1000000" },
         { "--queue=0", "--queue: 1 to 1000000" },
         { "--http-port=4318", "--otlp-http-port and --http-port are the same" },
+        { "--scrape-interval=21s", "--scrape-interval: 1s to 20s" },
+        { "--scrape-interval=10ms", "--scrape-interval: 1s to 20s" },
         { "--edge-retention=1h", "--edge-retention must not be less than --retention" },
         { "--retention=0", "--edge-retention must not be less than --retention" },
         { "--max-disk=255MiB", "--max-disk: 0, or 256 MiB and more" },
