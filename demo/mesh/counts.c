@@ -71,10 +71,11 @@ struct edge_count counts_get(struct counts *c, struct sv source, struct sv desti
     return copy;
 }
 
-void counts_sum(struct counts *c, uint64_t *ret_requests, uint64_t *ret_errors)
+size_t counts_sum(struct counts *c, uint64_t *ret_requests, uint64_t *ret_errors)
 {
     uint64_t requests = 0, errors = 0;
     pthread_mutex_lock(&c->lock);
+    size_t len = c->len;
     for (size_t i = 0; i < c->len; i++) {
         requests += c->edges[i].requests;
         errors += c->edges[i].errors;
@@ -82,4 +83,5 @@ void counts_sum(struct counts *c, uint64_t *ret_requests, uint64_t *ret_errors)
     pthread_mutex_unlock(&c->lock);
     *ret_requests = requests;
     *ret_errors = errors;
+    return len;
 }

@@ -30,6 +30,7 @@ void counts_add(struct counts *c, struct sv source, struct sv destination, struc
                 uint64_t requests, uint64_t errors);
 /* A copy without the lock; len 0 when the edge is missing. */
 struct edge_count counts_get(struct counts *c, struct sv source, struct sv destination);
-void counts_sum(struct counts *c, uint64_t *ret_requests, uint64_t *ret_errors);
+/* How many edges there are. */
+size_t counts_sum(struct counts *c, uint64_t *ret_requests, uint64_t *ret_errors);
 
 #endif

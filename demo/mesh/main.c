@@ -116,12 +116,12 @@ static void print_status(struct demo *d, int64_t started_ns)
 {
     struct load_stats s = load_get_stats(d->load);
     uint64_t requests, errors;
-    counts_sum(&d->sent, &requests, &errors);
+    size_t edges = counts_sum(&d->sent, &requests, &errors);
     int64_t elapsed_s = (clock_mono_ns() - started_ns) / NS_PER_S;
     printf("%4lld s  %llu requests from outside (%llu failed), %llu calls on %zu edges (%llu "
            "failed)\n",
            (long long)elapsed_s, (unsigned long long)s.sent, (unsigned long long)s.failed,
-           (unsigned long long)requests, d->sent.len, (unsigned long long)errors);
+           (unsigned long long)requests, edges, (unsigned long long)errors);
     fflush(stdout);
 }
 
