@@ -1,9 +1,9 @@
 /* briefs.c - what segments are in short (fingerprints and digests), read when it is wanted.
  *
  * A start reads neither: a file of 10 GB has 150 MB of them, spread over it. The sealing thread
- * fetches them afterwards, the newest first, as long as there is room; a question that comes before
- * that, or that asks for segments beyond the room, reads what it needs itself. Digests that the
- * file has not got (segments of an older version) are made on the way. */
+ * fetches them afterwards, fingerprints before digests and the newest first, as long as there is room; a
+ * question that comes before that, or that asks for segments beyond the room, reads what it needs itself.
+ * Digests that the file has not got (segments of an older version) are made on the way. */
 #include "base/mem.h"
 #include "store/sqlite/sqlite.h"
 
@@ -106,19 +106,40 @@ int brief_may_match(struct session *session, const struct chunk_ref *ref,
     return 0;
 }
 
-/* The newest segment something is missing of, as far as there may be room. */
-static bool choose(struct chunks *c, int64_t *ret_id)
+/* The newest segment whose traces are missing, as far as three quarters of the room go. Called with the
+ * lock held. */
+static bool choose_for_traces(const struct chunks *c, int64_t *ret_id)
 {
-    bool found = false;
-    pthread_mutex_lock(&c->lock);
-    for (size_t i = c->len - c->rows; i > 0 && !found; i--) {
+    uint64_t bytes = 0;
+    for (size_t i = c->len - c->rows; i > 0 && bytes < c->held_max / 4 * 3; i--) {
         const struct chunk *at = &c->list[i - 1];
-        if (at->has_traces && (at->digest.p || at->lacks_digest))
-            continue;
-        found = true;
         *ret_id = at->id;
+        if (!at->has_traces)
+            return true;
+        bytes += at->traces_len * sizeof(*at->traces);
     }
-    found &= c->held_bytes < c->held_max / 16 * 15;
+    return false;
+}
+
+static bool choose_for_digest(const struct chunks *c, int64_t *ret_id)
+{
+    for (size_t i = c->len - c->rows; i > 0; i--) {
+        const struct chunk *at = &c->list[i - 1];
+        *ret_id = at->id;
+        if (!at->digest.p && !at->lacks_digest)
+            return true;
+    }
+    return false;
+}
+
+/* Traces go first: they are a fifth of what digests are, and without them a look-up by id has to ask every
+ * segment. */
+static bool choose(struct chunks *c, int64_t *ret_id, bool *ret_is_for_traces)
+{
+    pthread_mutex_lock(&c->lock);
+    bool found = c->held_bytes < c->held_max / 16 * 15;
+    *ret_is_for_traces = found && choose_for_traces(c, ret_id);
+    found = *ret_is_for_traces || (found && choose_for_digest(c, ret_id));
     pthread_mutex_unlock(&c->lock);
     return found;
 }
@@ -149,17 +170,14 @@ static int make_digest(struct session *session, int64_t segment, struct segment_
     return rc;
 }
 
-static int read_brief(struct session *session, int64_t segment, struct segment_scratch *scratch,
-                      struct err *err)
+static int read_digest(struct session *session, int64_t segment, struct segment_scratch *scratch,
+                       struct err *err)
 {
     struct chunks *c = &session->store->chunks;
     AUTO_DONE(buf) digest = { 0 };
     sqlite3_stmt *st = NULL;
     struct sv bytes = SV_NONE;
-    bool ignored;
-    int rc = read_traces(session, segment, false, NULL, 0, &ignored, err);
-    if (rc == 0)
-        rc = get(&session->db, ST_DIGEST_GET, segment, &st, &bytes, err);
+    int rc = get(&session->db, ST_DIGEST_GET, segment, &st, &bytes, err);
     if (rc < 0)
         return rc;
     bool is_sound = bytes.p && digest_check(bytes, NULL) == 0;
@@ -178,13 +196,14 @@ static int read_brief(struct session *session, int64_t segment, struct segment_s
 
 /* Whether it got what it lacked. A digest that cannot be made is not tried again: such a segment is
  * damaged, or memory is out, and searches read it. */
-static bool settle(struct chunks *c, int64_t segment, int rc)
+static bool settle(struct chunks *c, int64_t segment, bool was_for_traces, int rc)
 {
     pthread_mutex_lock(&c->lock);
     struct chunk *chunk = chunks_find(c, segment);
-    if (chunk && rc < 0)
+    if (chunk && rc < 0 && !was_for_traces)
         chunk->lacks_digest = true;
-    bool is_done = !chunk || (chunk->has_traces && (chunk->digest.p || chunk->lacks_digest));
+    bool is_done = !chunk ||
+                   (was_for_traces ? chunk->has_traces : chunk->digest.p || chunk->lacks_digest);
     pthread_mutex_unlock(&c->lock);
     return is_done;
 }
@@ -193,10 +212,12 @@ bool briefs_step(struct sqlite_store *s, struct segment_scratch *scratch)
 {
     struct session session;
     int64_t segment;
-    if (!choose(&s->chunks, &segment) || session_begin(s, &session, NULL) < 0)
+    bool is_for_traces, ignored;
+    if (!choose(&s->chunks, &segment, &is_for_traces) || session_begin(s, &session, NULL) < 0)
         return false;
     session_looked_up(&session);
-    int rc = read_brief(&session, segment, scratch, NULL);
+    int rc = is_for_traces ? read_traces(&session, segment, false, NULL, 0, &ignored, NULL)
+                           : read_digest(&session, segment, scratch, NULL);
     session_end(&session);
-    return settle(&s->chunks, segment, rc);
+    return settle(&s->chunks, segment, is_for_traces, rc);
 }
