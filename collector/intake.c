@@ -24,9 +24,12 @@ static bool charge_up_to(struct intake *in, size_t want)
 {
     if (want <= in->charged)
         return true;
-    size_t more = MAX(want - in->charged, MAX(in->charged, CHARGE_STEP));
-    if (!pipeline_charge(in->pipeline, more))
-        return false;
+    size_t need = want - in->charged, more = MAX(need, MAX(in->charged, CHARGE_STEP));
+    if (!pipeline_charge(in->pipeline, more)) {
+        more = need; /* near the bound the step may be what does not fit */
+        if (!pipeline_charge(in->pipeline, more))
+            return false;
+    }
     in->charged += more;
     return true;
 }
