@@ -72,11 +72,6 @@ static void run_pipelined(struct defer *later)
         down_close(d, 0);
 }
 
-bool down_is_busy(const struct down *d)
-{
-    return d->stream || d->streams_len || d->tcp;
-}
-
 void down_end(struct down *d)
 {
     if (d->h2)

@@ -60,8 +60,6 @@ void down_accept(void *port, struct listener *l, int fd, const struct addr *peer
 void down_stream_done(struct down *d, bool may_go_on, bool is_cut);
 /* Closes; the object goes at the end of the turn. Not while a stream is in flight. */
 void down_close(struct down *d, int64_t linger_ns);
-/* Requests are under way. */
-bool down_is_busy(const struct down *d);
 /* Closes when the requests under way are over; at once when there are none. */
 void down_end(struct down *d);
 /* Closes, and ends what is under way. */

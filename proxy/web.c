@@ -261,11 +261,6 @@ struct web *web_open(struct loop *loop, struct sv host, uint16_t port, struct we
     return w->listener ? w : mem_free(w);
 }
 
-uint16_t web_port(const struct web *w)
-{
-    return listener_port(w->listener);
-}
-
 void web_retire(struct web *w, bool is_retired)
 {
     if (w)

@@ -35,7 +35,6 @@ struct web_routes {
 /* Borrows loop and routes. NULL with err when the port cannot be had. Gives. */
 struct web *web_open(struct loop *loop, struct sv host, uint16_t port, struct web_routes routes,
                      void *to, struct err *err) MUST_USE;
-uint16_t web_port(const struct web *w);
 /* Every answer is the last on its connection, or no longer: for a process that is followed by another.
  * NULL is fine. */
 void web_retire(struct web *w, bool is_retired);

@@ -19,16 +19,6 @@ const char *granularity_name(enum granularity g)
     return granularity_names[g];
 }
 
-bool granularity_from_sv(struct sv name, enum granularity *ret)
-{
-    for (size_t i = 0; i < GRANULARITIES_LEN; i++)
-        if (sv_eq(name, sv_z(granularity_names[i]))) {
-            *ret = (enum granularity)i;
-            return true;
-        }
-    return false;
-}
-
 const char *node_type_name(enum node_type t)
 {
     return node_type_names[t];

@@ -13,7 +13,6 @@ enum granularity {
     GRANULARITIES_LEN
 };
 const char *granularity_name(enum granularity g);
-bool granularity_from_sv(struct sv name, enum granularity *ret);
 
 enum node_type {
     NODE_WORKLOAD, /* sends telemetry of its own, or a mesh knows it */

@@ -297,11 +297,3 @@ long live_read(struct live_client *c, char *out, size_t max, live_sleep_fn *slee
     pthread_mutex_unlock(&l->lock);
     return rc;
 }
-
-size_t live_clients(struct live *l)
-{
-    pthread_mutex_lock(&l->lock);
-    size_t n = l->clients_len;
-    pthread_mutex_unlock(&l->lock);
-    return n;
-}

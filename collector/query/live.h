@@ -29,6 +29,5 @@ enum { LIVE_END = -1 };
  * called, under the lock that also guards the next wake, so that no wake can come before it. */
 typedef void live_sleep_fn(void *to);
 long live_read(struct live_client *c, char *out, size_t max, live_sleep_fn *sleep);
-size_t live_clients(struct live *l);
 
 #endif
