@@ -102,7 +102,7 @@ function HideBox({ hide, onHide }: { hide: string; onHide: (hide: string) => voi
                 type="search"
                 id="hide"
                 value={hide}
-                placeholder="Hide:  virtual or ns = kube-system"
+                placeholder="Hide:  ns = kube-system"
                 aria-label="Hide nodes and edges"
                 aria-invalid={problem !== ""}
                 aria-describedby="hide-problem"
