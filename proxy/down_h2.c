@@ -6,7 +6,8 @@
  * does not get its response sent stays in the engine after ours is gone, within the engine's bounds.
  *
  * Draining follows RFC 9113 section 6.8: GOAWAY without a number, then, once the caller must have seen it, the
- * last stream that will be answered. */
+ * last stream that will be answered. A connection that is opened while we send callers away is told with its
+ * first answer, because one that were told at once would never be good for a request. */
 #include "proxy/down_h2.h"
 #include "base/log.h"
 #include "proxy/stream.h"
@@ -154,6 +155,12 @@ void down_h2_drain(struct down *d)
     if (!d->streams_len)
         conn_set_idle(d->conn, worker_idle_ns(d->worker));
     down_h2_later(d);
+}
+
+void down_h2_answered(struct down *d)
+{
+    if (!d->is_last && worker_sends_away(d->worker, d->port->side))
+        down_h2_drain(d);
 }
 
 void down_h2_goodbye(struct down *d)

@@ -16,6 +16,9 @@ void down_h2_later(struct down *d);
 void down_h2_abort(struct down *d);
 /* No new requests; closes when those under way are over. */
 void down_h2_drain(struct down *d);
+/* A request is being answered: when we send callers away (HTTP/1: Connection: close) it was opened for
+ * nothing more, and those under way are over when they are. */
+void down_h2_answered(struct down *d);
 /* The stream of st is recorded and gone. is_cut: the caller must see a break if its response is not whole. */
 void down_h2_stream_done(struct down *d, struct h2_stream *st, bool is_cut);
 /* Last words, before d's connection is closed. */

@@ -5,6 +5,7 @@
  * refused. When the receiving side has too much queued, the sending side is paused until it has
  * drained. So a body of any size costs the same memory. Framing is written anew for the next hop:
  * chunked in, chunked out; a body that ends with its connection becomes chunked for HTTP/1.1. */
+#include "proxy/down_h2.h"
 #include "proxy/stream.h"
 #include "proxy/upstream/up_h2.h"
 
@@ -257,6 +258,8 @@ static void begin_response(struct stream *s, struct sink *o)
                     h->content_length == 0; /* gRPC: a status is told so, without trailers */
     sink_head(o, buf_sv(&s->worker->head), !has_body || is_empty);
     s->is_resp_started = true;
+    if (s->down_h2)
+        down_h2_answered(s->down);
 }
 
 /* rest: the bytes behind the head. */

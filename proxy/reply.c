@@ -4,6 +4,7 @@
  * stands in x-tulle-reason and in the record, so that a 503 seen by an application can be found
  * again. A request whose body was not read to its end cannot be followed by another one on the
  * connection. */
+#include "proxy/down_h2.h"
 #include "proxy/stream.h"
 #include "wire/grpc.h"
 
@@ -89,5 +90,7 @@ enum step_result reply_run(struct stream *s)
     sink_end(&o, NULL, 0);
     if (to->failed || o.is_broken)
         s->is_down_reusable = false;
+    if (s->down_h2)
+        down_h2_answered(d);
     return STEP_AGAIN;
 }

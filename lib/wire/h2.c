@@ -173,10 +173,10 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         st->is_ended = st->is_ended || is_end;
         break;
     case NGHTTP2_PING:
-        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) && h->is_draining)
-            (void)nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE,
-                                        nghttp2_session_get_last_proc_stream_id(session),
-                                        NGHTTP2_NO_ERROR, NULL, 0);
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) && h->is_draining && !h->is_drained)
+            h->is_drained = nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE,
+                                                  nghttp2_session_get_last_proc_stream_id(session),
+                                                  NGHTTP2_NO_ERROR, NULL, 0) == 0;
         return 0;
     case NGHTTP2_GOAWAY:
         h->is_goaway = true;
@@ -425,7 +425,7 @@ void h2_drain(struct h2 *h)
 
 void h2_finish(struct h2 *h, enum h2_code code)
 {
-    if (!h->is_fatal)
+    if (!h->is_fatal && !(h->is_drained && code == H2_NO_ERROR))
         (void)nghttp2_session_terminate_session(h->session, code);
 }
 

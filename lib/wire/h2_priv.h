@@ -19,6 +19,7 @@ struct h2 {
     bool is_fatal;    /* nothing can be fed any more */
     bool is_goaway;   /* the peer takes no more streams */
     bool is_draining;
+    bool is_drained;    /* the peer was told the last stream */
     struct buf scratch; /* names in lower case while a head is handed over */
 };
 

@@ -29,12 +29,13 @@ def block(fields):
 
 
 class H2:
-    def __init__(self, ip, port, tls=None, settings=b"", sni=None):
+    def __init__(self, ip, port, tls=None, settings=b"", sni=None, preface=None):
+        """preface: instead of that and SETTINGS."""
         self.sock = socket.create_connection((ip, port), 20)
         if tls:
             self.sock = tls.wrap_socket(self.sock, server_hostname=sni)
         self.rest, self.next = b"", 1
-        self.sock.sendall(PREFACE + frame(SETTINGS, 0, 0, settings))
+        self.sock.sendall(preface or PREFACE + frame(SETTINGS, 0, 0, settings))
 
     def send(self, kind, flags, stream, payload=b""):
         self.sock.sendall(frame(kind, flags, stream, payload))

@@ -14,7 +14,7 @@ except ImportError:
 
 import grpc_app
 import support
-from gateway_support import APP, DOOR, IN, OUT, PROM, Net, Proxy, make_ca, mesh_cert, run
+from gateway_support import ADMIN, APP, DOOR, IN, OUT, PROM, Net, Proxy, make_ca, mesh_cert, run
 from support import check, folder, get_json, http, wait_until
 
 PROXY = sys.argv[1]
@@ -306,6 +306,48 @@ def test_edges():
     e = wait_until("the edge", edge)
     check(e["tls"]["state"] == "mutual" and e["tls"]["mutual"] == e["requests"], f"{e['tls']}")
     check(e["errors"] == sum(n for code, n in e["grpcCodes"].items() if code != "0"), f"{e}")
+
+
+class Caller(threading.Thread):
+    """A channel of its own, call after call until stopped; every failure is kept."""
+
+    def __init__(self, n, target, authority):
+        super().__init__(daemon=True)
+        self.client = grpc_app.Client(target, authority, ("grpc.use_local_subchannel_pool", 1), ("tulle.n", n))
+        self.n, self.asked, self.wrong, self.over = n, 0, [], threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.over.is_set():
+            try:
+                if self.n % 2:
+                    told = self.client.Echo(b"%d" % self.asked) == b"%d" % self.asked
+                else:
+                    told = len(list(self.client.Count(b"20"))) == 20
+            except grpc.RpcError as e:
+                told = f"{e.code()} {e.details()}"
+            if told is not True:
+                self.wrong.append(told)
+            self.asked += 1
+            time.sleep(0.01 * self.n)
+        self.client.channel.close()
+
+
+def test_callers_move_on():
+    """A gateway is taken out of rotation and put back, callers never notice; and its end cuts none off."""
+    callers = [Caller(n, f"{GATEWAY}:{DOOR}", "shop.example.com") for n in range(4)]
+    for _ in range(3):
+        before = [c.asked for c in callers]
+        opened = tally(gateway, "downstream_connections_total")
+        check(http(f"http://{GATEWAY}:{ADMIN}/drain", body=b"")[0] == 200, "drain")
+        wait_until("new connections", lambda: tally(gateway, "downstream_connections_total") >= opened + 8)
+        check(http(f"http://{GATEWAY}:{ADMIN}/healthcheck/ok", body=b"")[0] == 200, "again")
+        wait_until("calls", lambda: all(c.asked > n + 5 for c, n in zip(callers, before)))
+    wait_until("nothing left behind", lambda: tally(gateway, "downstream_connections ") == 4)
+    for c in callers:
+        c.over.set()
+        c.join()
+    check(not any(c.wrong for c in callers), f"{[c.wrong[:3] for c in callers]}")
 
 
 def test_goaway_while_calls_run():

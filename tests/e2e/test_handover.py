@@ -12,11 +12,18 @@ import sys
 import threading
 import time
 
+try:
+    import grpc
+    import grpc_app
+except ImportError:  # python3-grpcio
+    grpc = None
+
 import support
-from gateway_support import (IN, OUT, PROM, READY, SERVICE, Net, Proxy, Server, make_ca, mesh_cert, run)
+from gateway_support import (IN, OUT, POD, PROM, READY, SERVICE, Net, Proxy, Server, make_ca, mesh_cert, run)
 from support import check, folder, http, wait_until
 
 PROXY = sys.argv[1]
+GRPC = 21791
 net = Net("127.1.84")
 PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # successors' parents end before them
@@ -192,6 +199,50 @@ def test_twenty_restarts():
         print(f"      {p.name}: {at_rest} descriptors after 20 restarts, {again} after 21")
     stop_all(client)
     stop_all(server)
+
+
+class GrpcCaller(Caller):
+    """The same on a channel, which stays on a connection until it is told to leave."""
+
+    def run(self):
+        client = grpc_app.Client("%s:%d" % self.at, self.host, ("grpc.use_local_subchannel_pool", 1))
+        while not self.over.is_set():
+            try:
+                if self.body:
+                    told = client.Echo(self.body) == self.body
+                else:
+                    told = list(client.Count(b"50")) == [b"%d" % i for i in range(50)]
+            except grpc.RpcError as e:
+                told = f"{time.time():.3f} {e.code()} {e.details()}"
+            if told is not True:
+                self.wrong.append(told)
+            self.asked += 1
+            time.sleep(self.pause_s)
+        client.channel.close()
+
+
+def test_callers_of_grpc():
+    if not grpc:
+        print("      skipped: python3-grpcio is missing")
+        return
+    ip = net.address()
+    server, _ = grpc_app.serve(f"{ip}:{GRPC}")
+    objects = SERVICE.format(name="shop", port=80, target=GRPC).replace("name: http", "name: grpc") + POD.format(
+        name="shop", version="v1", ip=ip)
+    p = Proxy(PROXY, net, "grpc", [objects], role="sidecar", labels="app=caller",
+              options=[f"--handover={folder}/grpc.sock", "--drain-timeout=3s"]).wait(OUT)
+    p.child.may_end = True
+    at = (p.ip, OUT)
+    callers = [GrpcCaller(at, "shop", "Echo", b"e" * 1000), GrpcCaller(at, "shop", "Echo", b"e" * 100_000, pause_s=0.02),
+               GrpcCaller(at, "shop", "Count"), GrpcCaller(at, "shop", "Count", pause_s=0.3)]
+    for i in range(8):
+        restart(p, by_signal=i % 2 == 0)
+        time.sleep(0.1)
+    wait_until("the old processes to end", lambda: reap() or len(processes(p)) == 1)
+    asked = sum(c.stop() for c in callers)
+    print(f"      {asked} calls over 8 restarts, none failed")
+    stop_all(p)
+    server.stop(0)
 
 
 def test_a_successor_that_cannot_start():

@@ -7,9 +7,9 @@ import sys
 import time
 
 import support
-from gateway_support import (ADMIN, APP, DOOR, HTTPS, IN, OUT, PROM, Net, Proxy, make_ca, make_cert, mesh_cert,
+from gateway_support import (ADMIN, APP, DOOR, HTTPS, IN, OUT, PROM, READY, Net, Proxy, make_ca, make_cert, mesh_cert,
                              run)
-from h2_raw import DATA, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, WINDOW_UPDATE, H2, frame
+from h2_raw import (DATA, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE, H2, frame)
 from support import check, folder, http, wait_until
 
 PROXY = sys.argv[1]
@@ -316,34 +316,54 @@ def test_answer_before_the_body():
     c.close()
 
 
-def test_taken_out_of_rotation():
-    """POST /drain with a request under way that says nothing for two seconds."""
-    c = H2(gateway.ip, DOOR)
-    stream = c.get("/app/slow?s=2")
-    time.sleep(0.3)
-    check(http(f"http://{gateway.ip}:{ADMIN}/drain", body=b"")[0] == 200, "drain")
-    check(c.outcome(stream)[:2] == ("answer", 200), "the request under way is answered")
-    c.close()
-    check(http(f"http://{gateway.ip}:{ADMIN}/healthcheck/ok", body=b"")[0] == 200, "again")
-
-
-def test_drain():
-    """Last: the gateway ends."""
-    c = H2(gateway.ip, DOOR)
-    stream = c.get("/app/slow?s=2")
-    c.send(PING, 0, 0, b"12345678")
-    time.sleep(0.3)
-    gateway.child.may_end = True
-    gateway.child.terminate()
+def farewell(c, stream):
+    """(the GOAWAYs as (last stream, code), whether the stream was answered) until the connection ends."""
+    began = time.monotonic()
     seen, answered = [], False
     for kind, flags, of, payload in c.frames():
         if kind == PING and not flags & 1:
             c.send(PING, 1, 0, payload)
         if kind == GOAWAY:
             seen.append((int.from_bytes(payload[:4], "big"), int.from_bytes(payload[4:8], "big")))
-        answered = answered or (kind == DATA and of == stream and flags & END_STREAM)
-    check(answered, "the request under way is answered")
-    check(seen[0] == (2**31 - 1, 0) and seen[-1] == (stream, 0), f"{seen}")
+        answered = answered or (kind == DATA and of == stream and bool(flags & END_STREAM))
+    check(time.monotonic() - began < 9, "the connection ends")
+    return seen, answered
+
+
+def test_taken_out_of_rotation():
+    """POST /drain with a request under way that says nothing for two seconds, and connections without one."""
+    c, resting, begun = H2(gateway.ip, DOOR), H2(gateway.ip, DOOR), H2(gateway.ip, DOOR, preface=PREFACE[:10])
+    check(resting.outcome(resting.get("/x"))[:2] == ("answer", 200), "before")
+    stream = c.get("/app/slow?s=2")
+    time.sleep(0.3)
+    check(http(f"http://{gateway.ip}:{ADMIN}/drain", body=b"")[0] == 200, "drain")
+    begun.sock.sendall(PREFACE[10:] + frame(SETTINGS, 0, 0))
+    late = H2(gateway.ip, DOOR)
+    # Connections of before are told at once, those of after with their first answer.
+    check(farewell(c, stream) == ([(2**31 - 1, 0), (stream, 0)], True), "the request under way is answered")
+    check(farewell(resting, 1) == ([(2**31 - 1, 0), (1, 0)], False), "one that rests ends")
+    for of_after in (begun, late):
+        check(farewell(of_after, of_after.get("/x")) == ([(2**31 - 1, 0), (1, 0)], True), "one request each")
+    check(http(f"http://{gateway.ip}:{ADMIN}/healthcheck/ok", body=b"")[0] == 200, "again")
+    kept = H2(gateway.ip, DOOR)
+    for _ in range(3):
+        check(kept.outcome(kept.get("/x"))[:2] == ("answer", 200), "as before")
+    for connection in (c, resting, begun, late, kept):
+        connection.close()
+
+
+def test_drain():
+    """Last: the gateway ends."""
+    c, late, begun = H2(gateway.ip, DOOR), H2(gateway.ip, DOOR), H2(gateway.ip, DOOR, preface=PREFACE[:10])
+    stream = c.get("/app/slow?s=2")
+    wait_until("the request", lambda: tally(gateway, "requests_active") == 1)
+    gateway.child.may_end = True
+    gateway.child.terminate()
+    wait_until("draining", lambda: http(f"http://{gateway.ip}:{READY}/healthz/ready")[0] == 503)
+    begun.sock.sendall(PREFACE[10:] + frame(SETTINGS, 0, 0))
+    check(farewell(begun, begun.get("/x")) == ([(2**31 - 1, 0), (1, 0)], True), "one that spoke only now")
+    check(farewell(late, 1) == ([(2**31 - 1, 0), (0, 0)], False), "one that never asked")
+    check(farewell(c, stream) == ([(2**31 - 1, 0), (stream, 0)], True), "the request under way is answered")
     check(gateway.child.wait(20) == 0, "exit status")
 
 
