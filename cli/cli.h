@@ -22,7 +22,7 @@ struct cli {
     bool is_schema;
     const char *config, *role, *workload, *labels, *service_account, *trust_domain; /* explain */
     const char *trust_domain_aliases;
-    const char *headers, *principal, *source_ip;
+    const char *headers, *principal, *source_ip, *destination_ip, *outbound_policy;
     bool is_inbound, is_plaintext;
     uint16_t port;
     const char *image, *send_to, *configmap, *certs; /* inject */

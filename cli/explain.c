@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * explain.c - `tulle explain`: what would become of a request, from the files alone.
+ * explain.c - `tulle explain`: what would become of a request or a connection, from the files alone.
  *
  * First the proxy that the request meets: the caller's own sidecar, a gateway, or with --inbound the one
  * before the application. Then, because a route says nothing about who lets the request in, the sidecar of
@@ -25,6 +25,8 @@ static const struct flag rows[] = {
     { "header",          FLAG_LINES,  CLI_OFF(headers),         "",              "a field of the request, 'end-user: jason'; may be given again", "H" },
     { "source-principal", FLAG_STR,   CLI_OFF(principal),       "",              "who the caller proves to be, spiffe://TD/ns/NS/sa/SA; empty: as the route tells", NULL },
     { "source-ip",       FLAG_STR,    CLI_OFF(source_ip),       "",              "the caller's address", NULL },
+    { "destination-ip",  FLAG_STR,    CLI_OFF(destination_ip),  "",              "the address it is made to; empty: the Service's own, or the endpoint's", NULL },
+    { "outbound-traffic-policy", FLAG_CHOICE, CLI_OFF(outbound_policy), "ALLOW_ANY", "of a connection: may it be made to addresses that nobody knows?", "ALLOW_ANY|REGISTRY_ONLY" },
     { "plaintext",       FLAG_BOOL,   CLI_OFF(is_plaintext),    "false",         "the caller has no sidecar", NULL },
     { "port",            FLAG_PORT,   CLI_OFF(port),            "0",             "of the workload, or the one a gateway listens on; 0: as the URL and the Service have it", NULL },
     { "json",            FLAG_BOOL,   CLI_OFF(is_json),         "false",         "print the explanation as JSON", NULL },
@@ -62,6 +64,7 @@ static struct mesh *load(struct walk *w, const struct identity *self, struct sv 
         .is_gateway = is_gateway,
         .ingress_http = 80,
         .ingress_https = 443,
+        .wants_tcp = w->request.is_connection,
     };
     return mesh_load(&conf, w->err);
 }
@@ -90,8 +93,16 @@ static struct sv principal_of(struct walk *w, const struct mesh *m)
     return arena_copy(w->mem, buf_sv(&text));
 }
 
-static int explain_arrival(struct walk *w, const struct identity *self, uint16_t port,
-                           bool is_mutual, const struct http_head *head)
+/* How a request or a connection comes to a workload's sidecar. */
+struct arrival {
+    uint16_t port;
+    bool is_mutual;
+    struct sv sni; /* of the mesh's mutual TLS */
+    struct ip destination;
+};
+
+static int explain_arrival(struct walk *w, const struct identity *self, const struct arrival *how,
+                           const struct http_head *head)
 {
     struct mesh *m = load(w, self, sv_z(w->cli->is_inbound ? w->cli->labels : ""), false);
     struct explain_outcome out;
@@ -101,11 +112,15 @@ static int explain_arrival(struct walk *w, const struct identity *self, uint16_t
                                .side = EXPLAIN_INBOUND,
                                .self = self,
                                .head = *head,
-                               .is_tls = is_mutual,
-                               .is_mutual = is_mutual,
-                               .principal = is_mutual ? w->principal : SV_NONE,
+                               .is_connection = w->request.is_connection,
+                               .is_tls = how->is_mutual ||
+                                         (w->request.is_connection && w->request.is_tls),
+                               .is_mutual = how->is_mutual,
+                               .principal = how->is_mutual ? w->principal : SV_NONE,
+                               .sni = how->is_mutual ? how->sni : w->request.sni,
                                .source_ip = ip_of_text(sv_z(w->cli->source_ip)),
-                               .port = port };
+                               .destination_ip = how->destination,
+                               .port = how->port };
     ask.remote_ip = ask.source_ip;
     tell_open(w->tell, NULL, '{');
     explain_hop(&ask, w->mem, w->tell, &out);
@@ -124,18 +139,23 @@ static bool is_told(const struct walk *w, const struct identity *who)
     return false;
 }
 
-/* The sidecar of each workload behind a cluster; a workload is told once. */
-static int explain_behind(struct walk *w, const struct cluster *c, const struct http_head *head)
+/* The sidecar of each workload behind a cluster, or of that one; a workload is told once. */
+static int explain_behind(struct walk *w, const struct cluster *c, const struct endpoint *only,
+                          const struct http_head *head)
 {
     int rc = 0;
     for (size_t i = 0; i < c->endpoints_len && rc == 0; i++) {
         const struct endpoint *e = c->endpoints[i];
         bool is_known = e->has_sidecar && !sv_eq(e->identity.workload, IDENTITY_UNKNOWN);
+        if (only && only != e)
+            continue;
         if (!is_known || w->answers_len == WORKLOADS_MAX || is_told(w, &e->identity))
             continue;
-        uint16_t port = w->cli->port ? w->cli->port : e->port;
-        bool is_mutual = explain_is_mutual(c, e) && !w->cli->is_plaintext;
-        rc = explain_arrival(w, &e->identity, port, is_mutual, head);
+        struct arrival how = { .port = w->cli->port ? w->cli->port : e->port,
+                               .is_mutual = explain_is_mutual(c, e) && !w->cli->is_plaintext,
+                               .sni = c->sni,
+                               .destination = ip_of_text(e->address) };
+        rc = explain_arrival(w, &e->identity, &how, head);
     }
     return rc;
 }
@@ -155,13 +175,20 @@ static void describe_departure(struct walk *w, const struct mesh *m, const struc
                                struct explain_ask *ask)
 {
     bool is_gateway = strcmp(w->cli->role, "gateway") == 0;
-    uint16_t usual = w->request.is_https ? 443 : 80;
+    uint16_t usual = w->request.is_tls ? 443 : 80;
     uint16_t named = w->request.port ? w->request.port : usual;
     *ask = (struct explain_ask){ .mesh = m,
                                  .side = is_gateway ? EXPLAIN_GATEWAY : EXPLAIN_OUTBOUND,
                                  .self = self,
                                  .head = w->request.head,
-                                 .is_tls = w->request.is_https,
+                                 .is_connection = w->request.is_connection,
+                                 .host = w->request.host,
+                                 .sni = w->request.sni,
+                                 .allows_any = strcmp(w->cli->outbound_policy, "ALLOW_ANY") == 0,
+                                 .is_tls = w->request.is_tls,
+                                 .destination_ip = w->request.address.is_known
+                                                       ? w->request.address
+                                                       : ip_of_text(sv_z(w->cli->destination_ip)),
                                  .source_ip = ip_of_text(sv_z(w->cli->source_ip)),
                                  .port = w->request.port };
     ask->remote_ip = ask->source_ip;
@@ -192,10 +219,11 @@ static int explain_departure(struct walk *w, const struct identity *self)
                                                                        : principal_of(w, m);
     if (!out.is_passed_on)
         note(w, self, &out);
-    for (size_t i = 0; out.is_passed_on && rc == 0 && i < out.route->targets_len; i++) {
+    size_t targets = out.is_passed_on && out.route ? out.route->targets_len : 0;
+    for (size_t i = 0; rc == 0 && i < targets; i++) {
         const struct route_target *t = &out.route->targets[i];
         if (t->weight || out.route->targets_len == 1)
-            rc = explain_behind(w, t->cluster, &head);
+            rc = explain_behind(w, t->cluster, out.endpoint, &head);
     }
     if (out.is_passed_on && !w->answers_len)
         note(w, &(struct identity){ .workload = SV("no sidecar"), .namespace = SV("there") }, &out);
@@ -221,6 +249,17 @@ static void tell_answers(struct walk *w)
     tell_close(w->tell);
 }
 
+static void tell_request(struct walk *w)
+{
+    const struct explain_request *q = &w->request;
+    if (q->is_connection)
+        tell_printf(w->tell, "connection", "%s://%.*s", q->is_tls ? "tls" : "tcp",
+                    SV_ARG(q->head.authority));
+    else
+        tell_printf(w->tell, "request", "%.*s http%s://%.*s%.*s", SV_ARG(q->head.method),
+                    q->is_tls ? "s" : "", SV_ARG(q->head.authority), SV_ARG(q->head.path));
+}
+
 static int walk(struct walk *w)
 {
     const struct cli *c = w->cli;
@@ -228,16 +267,16 @@ static int walk(struct walk *w)
     self.workload = sv_z(c->workload);
     self.namespace = sv_z(c->namespace);
     tell_open(w->tell, NULL, '{');
-    tell_printf(w->tell, "request", "%.*s http%s://%.*s%.*s", SV_ARG(w->request.head.method),
-                w->request.is_https ? "s" : "", SV_ARG(w->request.head.authority),
-                SV_ARG(w->request.head.path));
+    tell_request(w);
     tell_open(w->tell, "hops", '[');
     int rc;
     if (c->is_inbound) {
         uint16_t named = w->request.port ? w->request.port : 80;
         w->principal = sv_z(c->principal);
-        rc = explain_arrival(w, &self, c->port ? c->port : named,
-                             !c->is_plaintext && c->principal[0], &w->request.head);
+        struct arrival how = { .port = c->port ? c->port : named,
+                               .is_mutual = !c->is_plaintext && c->principal[0],
+                               .destination = ip_of_text(sv_z(c->destination_ip)) };
+        rc = explain_arrival(w, &self, &how, &w->request.head);
     } else {
         rc = explain_departure(w, &self);
     }
@@ -253,6 +292,8 @@ static int check_usage(const struct cli *c, struct err *err)
         return err_set(err, ERR_USAGE, "--inbound is a sidecar's: not with --role gateway");
     if (c->source_ip[0] && !ip_of_text(sv_z(c->source_ip)).is_known)
         return err_set(err, ERR_USAGE, "--source-ip: '%s' is no address", c->source_ip);
+    if (c->destination_ip[0] && !ip_of_text(sv_z(c->destination_ip)).is_known)
+        return err_set(err, ERR_USAGE, "--destination-ip: '%s' is no address", c->destination_ip);
     if (c->principal[0] && !sv_starts(sv_z(c->principal), SV("spiffe://")))
         return err_set(err, ERR_USAGE, "--source-principal: '%s' does not begin with spiffe://",
                        c->principal);
@@ -286,8 +327,8 @@ static int run_explain(const struct cli *c)
 
 const struct command command_explain = {
     .name = "explain",
-    .flags = { "tulle explain", "say what would become of a request, rule by rule", " [METHOD] URL",
-               rows, NELEMS(rows) },
+    .flags = { "tulle explain", "say what would become of a request or a connection, rule by rule",
+               " [METHOD] URL", rows, NELEMS(rows) },
     .run = run_explain,
     .operands_min = 1,
     .operands_max = 2,

@@ -78,7 +78,12 @@ static void fill(const struct worker *w, const struct web_ask *ask, const struct
                                 .side = w->opt->is_gateway ? EXPLAIN_GATEWAY : EXPLAIN_OUTBOUND,
                                 .self = &w->self,
                                 .head = q->head,
-                                .is_tls = q->is_https || principal.len,
+                                .is_connection = q->is_connection,
+                                .host = q->host,
+                                .sni = q->sni,
+                                .allows_any = w->opt->allows_any,
+                                .destination_ip = q->address,
+                                .is_tls = q->is_tls || principal.len,
                                 .is_mutual = principal.len > 0,
                                 .principal = principal,
                                 .source_ip = ip_of_text(parameter(ask, "source_ip", mem)),
@@ -87,9 +92,15 @@ static void fill(const struct worker *w, const struct web_ask *ask, const struct
     if (sv_eq(parameter(ask, "side", mem), SV("inbound"))) {
         to->side = EXPLAIN_INBOUND;
         to->port = port.len ? to->port : addr_port(&w->opt->app_addr);
-    } else if (w->opt->is_gateway && !port.len) {
+    } else if (w->opt->is_gateway && !port.len && !q->is_connection) {
         to->port = 0; /* any of our ports */
     }
+}
+
+/* Does the mesh tell whose an address is? */
+static bool knows_connections(const struct worker *w)
+{
+    return w->opt->intercept != INTERCEPT_NONE || w->opt->tcp_listen[0];
 }
 
 /* "METHOD URL" and the fields, as explain_parse() wants them. */
@@ -97,7 +108,7 @@ static void read_words(const struct web_ask *ask, struct arena *mem, struct buf 
                        struct buf *headers)
 {
     struct sv method = parameter(ask, "method", mem), header;
-    buf_printf(words, "%.*s %.*s", SV_ARG(method.len ? method : SV("GET")),
+    buf_printf(words, "%.*s%s%.*s", SV_ARG(method), method.len ? " " : "",
                SV_ARG(parameter(ask, "url", mem)));
     for (size_t at = 0; (header = admin_parameter(ask->query, SV("header"), &at, mem)).p;)
         buf_printf(headers, "%.*s\n", SV_ARG(header));
@@ -121,6 +132,12 @@ static void explain(void *to, const struct web_ask *ask, struct web_reply *reply
     }
     struct telling t = telling_of(&body, sv_eq(parameter(ask, "format", &mem), SV("json")));
     fill(to, ask, &q, &mem, &one);
+    if (one.is_connection && one.side == EXPLAIN_OUTBOUND && !knows_connections(to)) {
+        web_reply_send(reply, 400,
+                       SV("this sidecar takes no connections over (--intercept, --tcp-listen); "
+                          "tulle explain tells what one that does would do\n"));
+        return;
+    }
     tell_open(&t, NULL, '{');
     explain_hop(&one, &mem, &t, &out);
     tell_close(&t);

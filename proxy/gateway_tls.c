@@ -140,7 +140,7 @@ struct gateway_tls *gateway_tls_new(const struct mesh *mesh, const char *secrets
         return NULL;
     }
     for (size_t i = 0; i < len; i++) {
-        if (!ports[i].is_tls)
+        if (!ports[i].is_tls || !ports[i].certs_len) /* passed on, all of it */
             continue;
         struct tls_ctx *ctx = port_ctx(&m, &ports[i], err);
         if (!ctx)

@@ -17,7 +17,7 @@ typedef void gateway_tls_warn_fn(void *to, const struct gateway_cert *cert, cons
 struct gateway_tls *gateway_tls_new(const struct mesh *m, const char *secrets,
                                     gateway_tls_warn_fn *warn, void *to, struct err *err) MUST_USE;
 struct gateway_tls *gateway_tls_free(struct gateway_tls *t); /* takes; NULL is fine */
-/* The context for connections to this listening port, borrowed; NULL: no TLS there. */
+/* The context for connections to this listening port, borrowed; NULL: none is ended there. */
 struct tls_ctx *gateway_tls_port(struct gateway_tls *t, uint16_t listen);
 
 #endif

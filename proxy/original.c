@@ -14,7 +14,6 @@
 #include "proxy/route/tcp.h"
 #include "proxy/stream.h"
 #include <linux/netfilter_ipv4.h>
-#include <stdio.h>
 #include <sys/socket.h>
 
 #define IP6_ORIGINAL_DST 80 /* IP6T_SO_ORIGINAL_DST, whose header does not go with netinet/in.h */
@@ -106,18 +105,10 @@ const struct route *original_route(const struct down *d, const struct mesh *m,
 
 const struct endpoint *original_endpoint(const struct down *d, const struct cluster *c)
 {
-    char host[ADDR_TEXT_SIZE], text[ADDR_TEXT_SIZE + 8];
-    if (!d->has_original)
-        return NULL;
-    struct sv ip = addr_host(&d->original, host);
-    if (!mesh_endpoint_by_ip(d->worker->mesh, ip)) /* a Service's own, nearly always */
-        return NULL;
-    int n = snprintf(text, sizeof(text), "%.*s:%u", SV_ARG(ip), addr_port(&d->original));
-    struct sv want = sv_of(text, n > 0 ? (size_t)n : 0);
-    for (size_t i = 0; i < c->endpoints_len; i++)
-        if (sv_eq(c->endpoints[i]->text, want))
-            return c->endpoints[i];
-    return NULL;
+    char host[ADDR_TEXT_SIZE];
+    return d->has_original ? mesh_endpoint_meant(d->worker->mesh, c, addr_host(&d->original, host),
+                                                 addr_port(&d->original))
+                           : NULL;
 }
 
 bool down_app_source(const struct down *d, struct addr *ret)

@@ -76,11 +76,12 @@ static enum next outbound_next(const struct down *d)
 static enum next gateway_next(const struct down *d)
 {
     const struct tcp_service *s = sniff_service(d);
-    if (s && s->wants_sni)
+    bool is_ended = gateway_tls_port(d->worker->gateway_tls, d->port->number) != NULL;
+    if (s && (s->wants_sni || (s->protocol == PORT_TLS && !is_ended)))
         return NEXT_LOOK;
     if (s && s->protocol == PORT_TCP)
         return NEXT_TCP;
-    return gateway_tls_port(d->worker->gateway_tls, d->port->number) ? NEXT_TLS : NEXT_HTTP;
+    return is_ended ? NEXT_TLS : NEXT_HTTP;
 }
 
 static enum next first_next(const struct down *d)

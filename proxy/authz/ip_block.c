@@ -67,3 +67,28 @@ bool ip_block_has(const struct ip_block *block, const struct ip *ip)
         return false;
     return rest == 0 || (block->b[whole] ^ ip->b[whole]) >> (8 - rest) == 0;
 }
+
+static void put_bytes(struct buf *to, const uint8_t b[16], bool is_v4)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    if (inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? b + sizeof(v4_prefix) : b, text,
+                  sizeof(text)))
+        buf_put(to, sv_z(text));
+}
+
+static bool is_v4(const uint8_t b[16])
+{
+    return memcmp(b, v4_prefix, sizeof(v4_prefix)) == 0;
+}
+
+void ip_put(struct buf *to, const struct ip *ip)
+{
+    put_bytes(to, ip->b, is_v4(ip->b));
+}
+
+void ip_block_put(struct buf *to, const struct ip_block *block)
+{
+    bool is_4 = is_v4(block->b) && block->bits >= V4_PREFIX_BITS;
+    put_bytes(to, block->b, is_4);
+    buf_printf(to, "/%d", block->bits - (is_4 ? V4_PREFIX_BITS : 0));
+}

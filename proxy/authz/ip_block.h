@@ -2,6 +2,7 @@
 #ifndef PROXY_AUTHZ_IP_BLOCK_H
 #define PROXY_AUTHZ_IP_BLOCK_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/sv.h"
 #include "net/addr.h"
@@ -21,5 +22,8 @@ struct ip ip_of_text(struct sv text);
 /* "10.0.0.0/8", "::1", "2001:db8::/32"; bits beyond the prefix are ignored. */
 int ip_block_parse(struct sv text, struct ip_block *ret, struct err *err) MUST_USE;
 bool ip_block_has(const struct ip_block *block, const struct ip *ip);
+/* As they are written: "10.0.0.1", "fd00::5"; "10.0.0.0/8". The address must be known. */
+void ip_put(struct buf *to, const struct ip *ip);
+void ip_block_put(struct buf *to, const struct ip_block *block);
 
 #endif

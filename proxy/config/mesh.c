@@ -269,6 +269,17 @@ const struct endpoint *mesh_endpoint_by_ip(const struct mesh *m, struct sv ip)
     return NULL;
 }
 
+const struct endpoint *mesh_endpoint_meant(const struct mesh *m, const struct cluster *c,
+                                           struct sv ip, uint16_t port)
+{
+    if (!mesh_endpoint_by_ip(m, ip)) /* a Service's own, nearly always */
+        return NULL;
+    for (size_t i = 0; i < c->endpoints_len; i++)
+        if (c->endpoints[i]->port == port && sv_eq(c->endpoints[i]->address, ip))
+            return c->endpoints[i];
+    return NULL;
+}
+
 struct sv mesh_service_fqdn(const struct mesh *m, struct sv authority)
 {
     return hosts_service(&m->hosts, authority);

@@ -236,6 +236,8 @@ const struct tcp_service *mesh_tcp_by_host(const struct mesh *m, struct sv host,
 const struct tcp_service *mesh_tcp_by_name(const struct mesh *m, struct sv fqdn, uint16_t port);
 const struct tcp_service *mesh_tcp_by_address(const struct mesh *m, const struct ip *ip,
                                               uint16_t port);
+/* The address of a Service's own that the mesh knows first; not known: it has none. */
+struct ip mesh_tcp_address(const struct mesh *m, const struct tcp_service *s);
 /* A gateway's, of the port it listens on; without entries there are no such routes. */
 const struct tcp_service *mesh_gateway_tcp(const struct mesh *m, uint16_t listen);
 /* What the Services of this workload declare its port to speak. */
@@ -247,6 +249,9 @@ struct sv mesh_own_service(const struct mesh *m, uint16_t port, uint16_t other);
 const struct identity *mesh_self(const struct mesh *m);
 /* Who has this address: a pod's identity, or NULL. ip: "10.0.0.7" or "::1". */
 const struct endpoint *mesh_endpoint_by_ip(const struct mesh *m, struct sv ip);
+/* The endpoint of c that has this very address and port, which may be a Service's own: NULL. */
+const struct endpoint *mesh_endpoint_meant(const struct mesh *m, const struct cluster *c,
+                                           struct sv ip, uint16_t port);
 /* FQDN of the service an inbound request asked for (authority), empty when it is none. */
 struct sv mesh_service_fqdn(const struct mesh *m, struct sv authority);
 /* What PeerAuthentication asks of this workload's port: mesh < namespace < workload < port. */

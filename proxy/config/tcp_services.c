@@ -314,6 +314,14 @@ const struct tcp_service *mesh_tcp_by_address(const struct mesh *m, const struct
     return is_found ? m->tcp_addresses[from].service : NULL;
 }
 
+struct ip mesh_tcp_address(const struct mesh *m, const struct tcp_service *s)
+{
+    for (size_t i = 0; i < m->tcp_addresses_len; i++)
+        if (m->tcp_addresses[i].service == s && !m->tcp_addresses[i].is_endpoint)
+            return m->tcp_addresses[i].ip;
+    return (struct ip){ .is_known = false };
+}
+
 const struct tcp_service *mesh_gateway_tcp(const struct mesh *m, uint16_t listen)
 {
     for (size_t i = 0; i < m->doors_len; i++)

@@ -34,7 +34,7 @@ bool explain_is_mutual(const struct cluster *c, const struct endpoint *e)
     return c->tls == TLS_MODE_ISTIO_MUTUAL || (c->tls == TLS_MODE_AUTO && e->has_sidecar);
 }
 
-static void tell_caller(const struct explain_ask *q, struct telling *t)
+void explain_caller(const struct explain_ask *q, struct telling *t)
 {
     tell_open(t, "caller", '{');
     tell_str(t, "connection",
@@ -46,8 +46,7 @@ static void tell_caller(const struct explain_ask *q, struct telling *t)
     tell_close(t);
 }
 
-/* False: the connection would have been closed. */
-static bool passes_mtls(const struct explain_ask *q, struct telling *t, struct explain_outcome *ret)
+bool explain_mutual_tls(const struct explain_ask *q, struct telling *t, struct explain_outcome *ret)
 {
     static const char *const names[] = {
         [MTLS_PERMISSIVE] = "PERMISSIVE", [MTLS_STRICT] = "STRICT", [MTLS_DISABLE] = "DISABLE"
@@ -63,18 +62,20 @@ static bool passes_mtls(const struct explain_ask *q, struct telling *t, struct e
     tell_bool(t, "passes", !is_refused);
     tell_close(t);
     if (is_refused)
-        snprintf(
-            ret->why, sizeof(ret->why),
-            "plaintext where mutual TLS is STRICT: the connection is closed without an answer");
+        snprintf(ret->why, sizeof(ret->why), "%s: the connection is closed without an answer",
+                 q->is_tls ? "TLS that is not the mesh's where mutual TLS is STRICT"
+                           : "plaintext where mutual TLS is STRICT");
     return !is_refused;
 }
 
-static void tell_answer(const struct explain_outcome *o, struct telling *t)
+static void tell_answer(const struct explain_ask *q, const struct explain_outcome *o,
+                        struct telling *t)
 {
     if (o->is_passed_on)
         return;
     tell_open(t, "answer", '{');
-    tell_u64(t, "status", o->status);
+    if (!q->is_connection)
+        tell_u64(t, "status", o->status);
     tell_str(t, "why", sv_z(o->why));
     tell_close(t);
 }
@@ -83,8 +84,8 @@ static void explain_inbound(const struct explain_ask *q, struct telling *t,
                             struct explain_outcome *ret)
 {
     tell_u64(t, "port", q->port);
-    tell_caller(q, t);
-    if (!passes_mtls(q, t, ret) || !explain_policies(q, t, ret))
+    explain_caller(q, t);
+    if (!explain_mutual_tls(q, t, ret) || !explain_policies(q, t, ret))
         return;
     ret->is_passed_on = true;
     tell_str(t, "passed_on_to", SV("the application"));
@@ -100,14 +101,17 @@ void explain_hop(const struct explain_ask *q, struct arena *mem, struct telling 
     tell_str(t, "proxy", sv_z(names[q->side]));
     tell_str(t, "workload", q->self->workload);
     tell_str(t, "namespace", q->self->namespace);
-    tell_str(t, "path", q->head.path);
-    if (q->side == EXPLAIN_INBOUND) {
+    if (!q->is_connection)
+        tell_str(t, "path", q->head.path);
+    if (q->is_connection) {
+        explain_connection(q, t, ret);
+    } else if (q->side == EXPLAIN_INBOUND) {
         explain_inbound(q, t, ret);
     } else {
         if (q->side == EXPLAIN_GATEWAY)
-            tell_caller(q, t);
+            explain_caller(q, t);
         if (q->side == EXPLAIN_OUTBOUND || explain_policies(q, t, ret))
             explain_routing(q, mem, t, ret);
     }
-    tell_answer(ret, t);
+    tell_answer(q, ret, t);
 }

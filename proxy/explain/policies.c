@@ -5,7 +5,6 @@
  * in which it is asked, and each rule that does not match with the condition that kept it. */
 #include "net/tls.h"
 #include "proxy/explain/explain.h"
-#include <arpa/inet.h>
 
 static const char *const action_names[] = {
     [AUTHZ_AUDIT] = "AUDIT", [AUTHZ_DENY] = "DENY", [AUTHZ_ALLOW] = "ALLOW"
@@ -32,18 +31,8 @@ static const char *attr_name(enum authz_attr attr)
     return names[attr];
 }
 
-static void put_ip(struct buf *to, const uint8_t b[16])
-{
-    static const uint8_t v4[12] = { [10] = 0xff, [11] = 0xff };
-    char text[INET6_ADDRSTRLEN] = "";
-    bool is_v4 = memcmp(b, v4, sizeof(v4)) == 0;
-    if (inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? b + 12 : b, text, sizeof(text)))
-        buf_put(to, sv_z(text));
-}
-
 static void put_match(struct buf *to, const struct authz_match *m)
 {
-    static const uint8_t v4[12] = { [10] = 0xff, [11] = 0xff };
     switch (m->kind) {
     case AUTHZ_MATCH_EXACT:
     case AUTHZ_MATCH_TEMPLATE: buf_put(to, m->text); break;
@@ -54,17 +43,14 @@ static void put_match(struct buf *to, const struct authz_match *m)
         buf_printf(to, "%.*s/%.*s", SV_ARG(m->namespace), SV_ARG(m->text));
         break;
     case AUTHZ_MATCH_PORT: buf_put_u64(to, m->port); break;
-    case AUTHZ_MATCH_BLOCK:
-        put_ip(to, m->block.b);
-        buf_printf(to, "/%d", m->block.bits - (memcmp(m->block.b, v4, sizeof(v4)) ? 0 : 96));
-        break;
+    case AUTHZ_MATCH_BLOCK: ip_block_put(to, &m->block); break;
     }
 }
 
 static void put_address(struct buf *to, const struct ip *ip)
 {
     if (ip->is_known)
-        put_ip(to, ip->b);
+        ip_put(to, ip);
     else
         buf_put(to, SV("not known"));
 }
@@ -109,6 +95,11 @@ static void tell_miss(const struct authz_miss *miss, const struct authz_request 
     const struct authz_cond *c = miss->cond;
     if (!c) {
         tell_str(t, "why", SV("it asks for something that is never known here"));
+        return;
+    }
+    if (!q->head && c->attr >= AUTHZ_FIRST_OF_REQUESTS) {
+        tell_printf(t, "why", "%s: a connection has no %s%s%.*s", miss->part, attr_name(c->attr),
+                    c->header.len ? " " : "", SV_ARG(c->header));
         return;
     }
     const struct authz_matches *list = miss->is_excluded ? &c->none : &c->any;
@@ -235,7 +226,7 @@ void explain_all_policies(struct telling *t, const struct authz *a)
 static void describe(const struct explain_ask *q, struct authz_request *to)
 {
     static const struct sv prefix = { "spiffe://", 9 };
-    *to = (struct authz_request){ .head = &q->head,
+    *to = (struct authz_request){ .head = q->is_connection ? NULL : &q->head,
                                   .path = http_path_only(&q->head),
                                   .sni = q->sni,
                                   .source_ip = q->source_ip,
@@ -264,7 +255,7 @@ bool explain_policies(const struct explain_ask *q, struct telling *t, struct exp
     tell_close(t);
     if (d.is_allowed)
         return true;
-    ret->status = 403;
+    ret->status = q->is_connection ? 0 : 403;
     if (d.rule.len)
         snprintf(ret->why, sizeof(ret->why), "RBAC: access denied by %.*s", SV_ARG(d.rule));
     else

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * request.c - a request from the words people write it in.
+ * request.c - a request or a connection from the words people write it in.
  *
  * The path gets the one spelling that proxies give it before anything looks at it. */
 #include "proxy/explain/request.h"
 #include "proxy/route/path.h"
+#include <ctype.h>
 
 static int parse_headers(struct explain_request *q, struct sv lines, struct err *err)
 {
@@ -40,20 +41,64 @@ static int parse_port(struct explain_request *q, struct err *err)
     return 0;
 }
 
+/* Lower case, without a final dot, as hello.c reads it. */
+static struct sv name_of(struct sv host, struct arena *mem)
+{
+    struct sv name = sv_ends(host, SV(".")) ? sv_sub(host, 0, host.len - 1) : host;
+    char *copy = arena_alloc(mem, name.len);
+    for (size_t i = 0; copy && i < name.len; i++)
+        copy[i] = (char)tolower((unsigned char)name.p[i]);
+    return sv_of(copy, copy ? name.len : 0);
+}
+
+/* "tcp://db:3306", "tls://a.test". */
+static int parse_connection(struct explain_request *q, struct sv url, struct sv headers,
+                            struct arena *mem, struct err *err)
+{
+    q->is_connection = true;
+    q->is_tls = sv_starts(url, SV("tls://"));
+    struct sv rest = sv_from(url, SV("tcp://").len);
+    bool is_bare = sv_index(rest, '/') == rest.len && !headers.len;
+    q->head.authority = rest;
+    if (!is_bare || !rest.len || !http_is_authority(rest))
+        return err_set(err, ERR_USAGE,
+                       "'%.*s': expected tcp://HOST:PORT or tls://SERVER-NAME[:PORT], without a "
+                       "method, path or headers",
+                       (int)MIN(url.len, (size_t)100), url.p);
+    int rc = parse_port(q, err);
+    if (rc < 0)
+        return rc;
+    if (!q->port && !q->is_tls)
+        return err_set(err, ERR_USAGE, "'%.*s': expected a port, as in tcp://db:3306",
+                       (int)MIN(url.len, (size_t)100), url.p);
+    bool has_port = q->port != 0;
+    q->host = has_port ? sv_sub(rest, 0, sv_rindex(rest, ':')) : rest;
+    q->port = has_port ? q->port : 443;
+    q->address = ip_of_text(q->host);
+    if (q->is_tls && !q->address.is_known)
+        q->sni = name_of(q->host, mem);
+    return q->is_tls && !q->address.is_known && !q->sni.len
+               ? err_set(err, ERR_NOMEM, "out of memory")
+               : 0;
+}
+
 int explain_parse(struct explain_request *q, struct sv text, struct sv headers, struct arena *mem,
                   struct err *err)
 {
+    if (sv_starts(text, SV("tcp://")) || sv_starts(text, SV("tls://")))
+        return parse_connection(q, text, headers, mem, err);
     size_t blank = sv_index(text, ' ');
     struct sv url = sv_trim(blank < text.len ? sv_from(text, blank + 1) : text);
     q->head.method = blank < text.len ? sv_sub(text, 0, blank) : SV("GET");
     for (size_t i = 0; i < q->head.method.len; i++)
         if (q->head.method.p[i] <= ' ' || q->head.method.p[i] > '~')
             return err_set(err, ERR_USAGE, "the method has a character that cannot be sent");
-    q->is_https = sv_starts(url, SV("https://"));
-    size_t scheme = q->is_https ? 8 : sv_starts(url, SV("http://")) ? 7 : 0;
+    q->is_tls = sv_starts(url, SV("https://"));
+    size_t scheme = q->is_tls ? 8 : sv_starts(url, SV("http://")) ? 7 : 0;
     if (!scheme && !sv_starts(url, SV("/")))
         return err_set(err, ERR_USAGE,
-                       "'%.*s': expected '[METHOD] http://HOST[:PORT]/PATH', or a path and -H host",
+                       "'%.*s': expected '[METHOD] http://HOST[:PORT]/PATH', a path and -H host, "
+                       "tcp://HOST:PORT or tls://SERVER-NAME",
                        (int)MIN(text.len, (size_t)100), text.p);
     struct sv rest = sv_from(url, scheme);
     size_t slash = scheme ? sv_index(rest, '/') : 0;

@@ -219,7 +219,7 @@ void explain_cluster(struct telling *t, const struct cluster *c, double share)
     tell_close(t);
 }
 
-static double share_of(const struct route *r, const struct route_target *target)
+double explain_share(const struct route *r, const struct route_target *target)
 {
     return r->targets_len == 1  ? 100
            : r->weight_sum == 0 ? 0
@@ -245,7 +245,7 @@ void explain_route(struct telling *t, const struct route *r)
     for (size_t i = 0; i < r->targets_len; i++) {
         tell_open(t, NULL, '{');
         tell_str(t, "cluster", r->targets[i].cluster->name);
-        tell_double(t, "percent", share_of(r, &r->targets[i]));
+        tell_double(t, "percent", explain_share(r, &r->targets[i]));
         tell_close(t);
     }
     tell_close(t);
@@ -327,7 +327,7 @@ static void tell_route(const struct explain_ask *q, const struct route *r, struc
     tell_retries(r->retry, t);
     tell_open(t, "destinations", '[');
     for (size_t i = 0; i < r->targets_len; i++) {
-        explain_cluster(t, r->targets[i].cluster, share_of(r, &r->targets[i]));
+        explain_cluster(t, r->targets[i].cluster, explain_share(r, &r->targets[i]));
         has_endpoint = has_endpoint || r->targets[i].cluster->endpoints_len ||
                        r->targets[i].cluster->is_looked_up;
     }

@@ -28,14 +28,22 @@ static bool some_subnet_has(const struct tcp_match *m, const struct ip *ip)
     return m->subnets_len == 0;
 }
 
+enum tcp_miss tcp_entry_miss(const struct tcp_entry *e, const struct tcp_ask *ask)
+{
+    const struct tcp_match *m = &e->match;
+    if (e->is_tls && !ask->is_tls)
+        return TCP_MISS_TLS;
+    if (m->port && ask->port && m->port != ask->port)
+        return TCP_MISS_PORT;
+    if (!some_name_fits(m, ask->sni))
+        return TCP_MISS_NAME;
+    return some_subnet_has(m, &ask->destination) ? TCP_FITS : TCP_MISS_SUBNET;
+}
+
 const struct route *tcp_route(const struct tcp_service *s, const struct tcp_ask *ask)
 {
-    for (size_t i = 0; i < s->entries_len; i++) {
-        const struct tcp_entry *e = &s->entries[i];
-        const struct tcp_match *m = &e->match;
-        if ((!e->is_tls || ask->is_tls) && (!m->port || !ask->port || m->port == ask->port) &&
-            some_name_fits(m, ask->sni) && some_subnet_has(m, &ask->destination))
-            return e->route;
-    }
+    for (size_t i = 0; i < s->entries_len; i++)
+        if (tcp_entry_miss(&s->entries[i], ask) == TCP_FITS)
+            return s->entries[i].route;
     return NULL;
 }

@@ -36,5 +36,8 @@ struct tcp_ask {
 };
 /* NULL when nothing matches. */
 const struct route *tcp_route(const struct tcp_service *s, const struct tcp_ask *ask);
+/* The first condition of an entry that a connection does not meet. */
+enum tcp_miss { TCP_FITS, TCP_MISS_TLS, TCP_MISS_PORT, TCP_MISS_NAME, TCP_MISS_SUBNET };
+enum tcp_miss tcp_entry_miss(const struct tcp_entry *e, const struct tcp_ask *ask);
 
 #endif

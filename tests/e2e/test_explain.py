@@ -1,10 +1,12 @@
 """`tulle explain` beside the proxy it speaks for: the same files, the same requests, the same outcome.
 Usage: test_explain.py TULLE_PROXY FOLDER_OF_THE_DOCUMENT'S_FILES TULLE"""
 import json
+import socket
+import ssl
 import subprocess
 import sys
 
-from gateway_support import HTTP, OUT, Net, Proxy
+from gateway_support import ADMIN, HTTP, OUT, Net, Proxy
 from support import check
 
 PROXY, SEEDS, TULLE = sys.argv[1:4]
@@ -100,6 +102,102 @@ def test_strict():
     g.stop()
 
 
+CONNECTIONS = """apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: g }
+spec:
+  selector: { istio: ingressgateway }
+  servers:
+  - { port: { number: 21750, name: t, protocol: TCP }, hosts: ["*"] }
+  - { port: { number: 21751, name: p, protocol: TLS }, hosts: ["*.test"], tls: { mode: PASSTHROUGH } }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: door }
+spec:
+  hosts: ["*"]
+  gateways: [g]
+  tls:
+  - match: [{ port: 21751, sniHosts: ["*.a.test"] }]
+    route: [{ destination: { host: one } }]
+  - match: [{ port: 21751, sniHosts: ["gone.test"] }]
+    route: [{ destination: { host: nobody, port: { number: 1 } } }]
+  tcp:
+  - match: [{ port: 21750 }]
+    route: [{ destination: { host: one }, weight: 50 }, { destination: { host: two }, weight: 50 }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: inner }
+spec:
+  hosts: [one]
+  tls:
+  - match: [{ sniHosts: [two.test] }]
+    route: [{ destination: { host: two } }]
+---
+"""
+
+
+def connect(proxy, port, sni):
+    """A connection with these first bytes; its own address."""
+    s = socket.create_connection((proxy.ip, port), 20)
+    me = "%s:%d" % s.getsockname()
+    try:
+        if sni:
+            context = ssl.create_default_context()
+            context.wrap_socket(s, server_hostname=sni)
+        else:
+            s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            while s.recv(4096):
+                pass
+    except (OSError, ssl.SSLError):  # the application behind speaks no TLS: where it went is all we ask
+        pass
+    s.close()
+    return me
+
+
+def agree_connection(proxy, port, sni, hop, told):
+    me = connect(proxy, port, sni)
+    line = proxy.access(downstream_remote_address=me)
+    answer = told["outcome"][0]["answer"]
+    check(line["route_name"] == hop.get("route"), f"{line}, explained {told}")
+    clusters = {d["cluster"] for d in hop.get("destinations", ())}
+    if len(clusters) == 1:  # a gateway has a line for each of its two hops
+        proxy.access(downstream_remote_address=me, upstream_cluster=clusters.pop())
+    check((line["response_flags"] == "-") == (answer == "the application's"), f"{line}, explained {told}")
+    if answer == "none":
+        check(told["outcome"][0]["why"].startswith(line["response_flags"] + " "), f"{line}, explained {told}")
+
+
+def test_connections():
+    """tcp:// and tls://, beside a gateway and a sidecar that log where they sent the connection."""
+    objects = [CONNECTIONS, *(net.service(s).replace("name: http", "name: tcp") for s in ("one", "two"))]
+    g = Proxy(PROXY, net, "tcp-gateway", objects).wait(21750)
+    for port, sni in ((21750, None), (21751, "x.a.test"), (21751, "b.test"), (21751, "gone.test"), (21751, None)):
+        told = explain(g, "--role=gateway", "--labels=istio=ingressgateway",
+                       f"tls://{sni}:{port}" if sni else f"tcp://any:{port}")
+        agree_connection(g, port, sni, told["hops"][0], told)
+    g.stop()
+    side = Proxy(PROXY, net, "tcp-sidecar", objects, role="sidecar", options=["--tcp-listen=21750=one:80"]).wait(21750)
+    for sni in (None, "two.test", "three.test"):
+        told = explain(side, *([f"tls://{sni}:80", f"--destination-ip={net.net}.99"] if sni else ["tcp://one:80"]))
+        if sni:  # an address of nobody's; the Service is told by its name
+            check(told["hops"][0]["cluster"] == "PassthroughCluster", told)
+            status, told, _ = side.ask("x", f"/explain?format=json&url=tls://{sni}:80", port=ADMIN)
+            check(status == 200 and json.loads(told)["cluster"] == "PassthroughCluster", told)
+            side.access(downstream_remote_address=connect(side, 21750, sni),
+                        route_name="inner.tls[0]" if sni == "two.test" else "default")
+        else:
+            agree_connection(side, 21750, sni, told["hops"][0], told)
+            status, text, _ = side.ask("x", "/explain?format=json&url=tcp://one:80", port=ADMIN)
+            check(status == 200 and json.loads(text)["route"] == "default", text)
+    side.stop()
+    side = Proxy(PROXY, net, "no-tcp", objects, role="sidecar")
+    status, text, _ = side.ask("x", "/explain?url=tcp://one:80", port=ADMIN)
+    check(status == 400 and b"--tcp-listen" in text, text)
+    side.stop()
+
+
 def test_usage():
     g = Proxy(PROXY, net, "usage", [seed("08-ratings-resilience")], role="sidecar", labels="app=x")
     for argv, code, why in ((["ftp://x/"], 2, "expected '[METHOD] http://HOST"), ([], 2, "expected"),
@@ -108,6 +206,9 @@ def test_usage():
                             (["http://x/", "--source-ip=ten"], 2, "no address"),
                             (["http://x/", "--source-principal=x"], 2, "spiffe://"),
                             (["http://x/", "--inbound", "--role=gateway"], 2, "--inbound"),
+                            (["tcp://x"], 2, "expected a port"), (["GET", "tcp://x:1"], 2, "tcp://HOST:PORT"),
+                            (["tcp://x:1", "-H", "a: b"], 2, "without a method, path or headers"),
+                            (["tcp://x:1", "--destination-ip=ten"], 2, "no address"),
                             (["http://x/", "--config=/nowhere"], 1, "/nowhere")):
         r = run(g, *argv)
         check(r.returncode == code and why in r.stderr and not r.stdout, f"{argv}: {r}")
