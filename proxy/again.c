@@ -36,11 +36,23 @@ void again_begin_try(struct stream *s)
         timer_after(&s->try_timer, p->per_try_ns);
 }
 
+static void pardon(struct stream *s)
+{
+    s->is_last_resort = false;
+    if (!outlier_pardon(&s->worker->outlier, s->endpoint, loop_now_ns(s->worker->loop)))
+        return;
+    tally(TALLY_OUTLIER_PARDONED);
+    LOG_INFO("outlier.pardoned", KV_SV("endpoint", s->endpoint->text),
+             KV_SV("cluster", s->cluster->name));
+}
+
 void again_judge(struct stream *s, enum outlier_sign sign)
 {
     int64_t out_ns = 0;
     if (!s->endpoint || !s->cluster || !s->cluster->outlier)
         return;
+    if (s->is_last_resort && sign == OUTLIER_OK)
+        pardon(s);
     switch (outlier_report(&s->worker->outlier, s->cluster, s->endpoint, sign,
                            loop_now_ns(s->worker->loop), &out_ns)) {
     case OUTLIER_UNCHANGED: return;

@@ -57,7 +57,12 @@ static const struct endpoint *pick(struct stream *s)
         .tried = s->tried,
         .tried_len = MIN(s->tried_len, (size_t)TRIED_MAX),
     };
-    return balance_pick(s->cluster, &ask);
+    const struct endpoint *e = balance_pick(s->cluster, &ask);
+    s->is_last_resort = e && ask.tried_len && s->cluster->outlier &&
+                        outlier_out_ns(&w->outlier, e, ask.now_ns) > 0;
+    if (s->is_last_resort)
+        tally(TALLY_OUTLIER_LAST_RESORT);
+    return e;
 }
 
 /* Mutual TLS with the mesh's certificates. */

@@ -105,6 +105,7 @@ struct stream {
     const struct endpoint *tried[TRIED_MAX]; /* failed before; a retry prefers others */
     size_t tried_len;                        /* ever; the last TRIED_MAX are remembered */
     const struct pool *pool;                 /* of the last attempt; outlives the connection */
+    bool is_last_resort;                     /* this try is at an ejected endpoint */
     unsigned attempts;                       /* connections asked for */
     unsigned retries;                        /* of the route's policy */
     bool is_exhausted;                       /* the policy would have, but none was left */

@@ -142,14 +142,23 @@ static void on_report(struct timer *timer)
     timer_after(&t->report, t->worker->opt->tcp_report_ns);
 }
 
+static void judge_well(struct tcp *t)
+{
+    struct outlier *o = &t->worker->outlier;
+    int64_t now_ns = loop_now_ns(t->worker->loop);
+    if (!t->endpoint)
+        return;
+    if (t->is_last_resort && outlier_pardon(o, t->endpoint, now_ns))
+        tally(TALLY_OUTLIER_PARDONED);
+    (void)outlier_report(o, t->cluster, t->endpoint, OUTLIER_OK, now_ns, NULL);
+}
+
 static void opened_up(struct tcp *t)
 {
     t->is_up_open = true;
     t->flag = NULL;
     t->failure[0] = '\0';
-    if (t->endpoint)
-        (void)outlier_report(&t->worker->outlier, t->cluster, t->endpoint, OUTLIER_OK,
-                             loop_now_ns(t->worker->loop), NULL);
+    judge_well(t);
     int64_t idle_ns = t->cluster && t->cluster->limits && t->cluster->limits->idle_ns
                           ? t->cluster->limits->idle_ns
                           : t->worker->opt->idle_ns;

@@ -22,6 +22,7 @@ struct tcp {
     const struct endpoint *endpoint;
     const struct endpoint *tried[TCP_TRIES];
     size_t tried_len;
+    bool is_last_resort; /* the endpoint was asked although it is ejected */
     struct breaker_seat seat;
     struct conn *up; /* NULL before and between tries */
     bool is_up_open, is_up_mesh;

@@ -111,7 +111,12 @@ static const struct endpoint *pick(struct tcp *t)
         .tried = t->tried,
         .tried_len = MIN(t->tried_len, (size_t)TCP_TRIES),
     };
-    return balance_pick(t->cluster, &ask);
+    const struct endpoint *e = balance_pick(t->cluster, &ask);
+    t->is_last_resort = e && ask.tried_len && t->cluster->outlier &&
+                        outlier_out_ns(&w->outlier, e, ask.now_ns) > 0;
+    if (t->is_last_resort)
+        tally(TALLY_OUTLIER_LAST_RESORT);
+    return e;
 }
 
 /* What is spoken to the endpoint; NULL with err when it cannot be. *ret_ctx NULL: plaintext. */

@@ -3,7 +3,8 @@
  * Two endpoints drawn at random, the less loaded one wins: nearly as even as asking all of them, at
  * the cost of two reads, and without the herd that "the least loaded of all" makes. While some are
  * ejected or were tried before, the draw is among those that are left, counted first, so that no
- * neighbour of a missing one gets its share as well. */
+ * neighbour of a missing one gets its share as well. When a request has tried all that are in, it goes
+ * to one that is ejected, which may be well again, before it goes to any of them twice (docs/adr/0035). */
 #include "proxy/upstream/balance.h"
 #include "base/hash.h"
 
@@ -81,16 +82,28 @@ static void choose_skips(struct field *f)
         f->skips_ejected = f->skips_down = false;
 }
 
+/* Nobody is left whom the request has not tried: the ejected ones, else those it has tried. */
+static void widen(struct field *f)
+{
+    if (f->skips_ejected) {
+        f->skips_ejected = false;
+        f->len = count_left(f);
+        if (f->len)
+            return;
+        f->skips_ejected = true;
+    }
+    f->skips_tried = false;
+    f->len = count_left(f);
+}
+
 const struct endpoint *balance_pick(const struct cluster *c, const struct balance_ask *ask)
 {
     struct field f = { .cluster = c, .ask = ask };
     choose_skips(&f);
     f.skips_tried = ask->tried_len > 0;
     f.len = count_left(&f);
-    if (f.len == 0 && f.skips_tried) {
-        f.skips_tried = false;
-        f.len = count_left(&f);
-    }
+    if (f.len == 0 && f.skips_tried)
+        widen(&f);
     if (f.len == 0)
         return NULL;
     if (ask->hash)

@@ -13,14 +13,14 @@ struct balance_ask {
     uint64_t random;                     /* uniform over all 64 bits */
     const uint64_t *hash;                /* what the request goes by; NULL: by load */
     uint32_t *cursor;                    /* of round robin; NULL: at random */
-    const struct endpoint *const *tried; /* taken only when there is no other */
+    const struct endpoint *const *tried; /* by this request; again only when there is no other */
     size_t tried_len;
 };
 /* As the cluster's lb says: of two random endpoints the one with fewer requests in flight, any, or
  * each in turn; with a hash always the same one for
  * the same hash, as long as it is there. Ejected ones and those whose health check fails get nothing, unless fewer than
- * minHealthPercent of the cluster would be left (Envoy's panic; off by default, as in Istio). NULL when there is none to take.
- */
+ * minHealthPercent of the cluster would be left (Envoy's panic; off by default, as in Istio). When the request has tried
+ * all others, an ejected one is the last resort. NULL when there is none to take. */
 const struct endpoint *balance_pick(const struct cluster *c, const struct balance_ask *ask);
 
 #endif

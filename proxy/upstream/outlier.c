@@ -3,7 +3,7 @@
  * A host is remembered from its first error until it has recovered, so a healthy mesh costs nothing
  * but an empty map. There are no timers: whether an ejection is over is seen when somebody asks.
  * Ejected for base x (ejections in a row), at most max(300 s, base) as in Envoy; each interval spent
- * in health takes one step back. How many may go: max_percent of the cluster, but one of several may
+ * in health takes one step back; one that answers well as a last resort is in at once. How many may go: max_percent of the cluster, but one of several may
  * always go (docs/adr/0007), unless the operator wrote 0. Bound: HOSTS_MAX; past it, hosts that have
  * been quiet are forgotten first, and if there are none a newcomer is not watched. */
 #include "proxy/upstream/outlier.h"
@@ -70,6 +70,15 @@ bool outlier_is_in_force(struct outlier *o, const struct cluster *c, int64_t now
     size_t out = out_of(o, c, now_ns);
     return out > 0 &&
            (c->endpoints_len - out) * 100 >= c->outlier->min_health_percent * c->endpoints_len;
+}
+
+bool outlier_pardon(struct outlier *o, const struct endpoint *e, int64_t now_ns)
+{
+    struct host *h = map_get(&o->hosts, e->text);
+    if (!h || !is_out(o, h, now_ns))
+        return false;
+    h->until_ns = now_ns;
+    return !is_out(o, h, now_ns);
 }
 
 size_t outlier_count(struct outlier *o, int64_t now_ns)

@@ -34,6 +34,8 @@ enum outlier_verdict outlier_report(struct outlier *o, const struct cluster *c,
                                     const struct endpoint *e, enum outlier_sign sign,
                                     int64_t now_ns, int64_t *ret_out_ns);
 enum outlier_sign outlier_sign_of(unsigned status);
+/* e was asked although it is ejected, and has answered well: it is in again. Whether it was out until now. */
+bool outlier_pardon(struct outlier *o, const struct endpoint *e, int64_t now_ns);
 
 /* Nanoseconds until e takes requests again; 0 when it does now. */
 int64_t outlier_out_ns(struct outlier *o, const struct endpoint *e, int64_t now_ns);

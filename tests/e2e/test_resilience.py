@@ -154,6 +154,20 @@ def test_one_of_three_fails(seed):
     check(seed.metric('upstream_retries_total{why="response"}') == len(at_bad), "retries counted")
 
 
+def test_last_resort(seed):
+    """One is ejected though it is well again when both others fail: no request pays for that."""
+    all_are("ok", "fail", "fail")
+    check(seed.ejected() == {RATINGS[0]}, f"ejected before: {seed.ejected()}")
+    status, body, reason = seed()
+    check(status == 200 and body.startswith(RATINGS[0]), f"{status} {body} {reason}")
+    check([x[3] for x in seen()][-1] == RATINGS[0] and len(seen()) == 3, f"the others first: {seen()}")
+    check(seed.metric("outlier_last_resort_total") == 1, "counted")
+    check(seed.metric('outlier_ejections_total{outcome="pardoned"}') == 1, "a good answer ends the ejection")
+    check(RATINGS[0] not in seed.ejected(), f"ejected: {seed.ejected()}")
+    for _ in range(20):
+        check(seed()[0] == 200, "nor does a later one")
+
+
 def test_no_endpoint_is_beyond_retries(seed):
     all_are("fail", "fail", "fail")
     status, body, reason = seed(ident="all-fail")

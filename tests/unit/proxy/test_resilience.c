@@ -260,7 +260,8 @@ static void test_balance_skips(void **state)
         assert_ptr_equal(balance_pick(&t.c, &ask), &t.e[2]);
     }
     (void)fail_times(&t, 2, 3, 0);
-    assert_ptr_equal(balance_pick(&t.c, &ask), &t.e[1]); /* tried, but the only one */
+    ask.tried_len = 0;
+    assert_ptr_equal(balance_pick(&t.c, &ask), &t.e[1]); /* the only one */
     (void)fail_times(&t, 1, 3, 0);
     assert_null(balance_pick(&t.c, &ask));
     t.policy.min_health_percent = 1; /* too few are healthy: nobody is left out */
@@ -271,6 +272,69 @@ static void test_balance_skips(void **state)
     t.policy.min_health_percent = 0;
     ask.now_ns = 30 * SECOND;
     assert_non_null(balance_pick(&t.c, &ask));
+    outlier_done(&t.o);
+}
+
+/* Whoever has tried all others gets an ejected one, and only one that it has not tried. */
+static void test_balance_last_resort(void **state)
+{
+    static const uint32_t active[10];
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t ejected[3], ejected_len, tried[3], tried_len;
+        int wants; /* -1: NULL, -2: any of the tried */
+    } cases[] = {
+        { "others are left", { 0 }, 1, { 1 }, 1, 2 },
+        { "all others were tried", { 0 }, 1, { 1, 2 }, 2, 0 },
+        { "it was tried, too", { 0 }, 1, { 0, 1, 2 }, 3, -2 },
+        { "one was ejected meanwhile", { 0, 1, 2 }, 3, { 1, 2 }, 2, 0 },
+        { "all were tried and ejected", { 0, 1, 2 }, 3, { 0, 1, 2 }, 3, -1 },
+        { "all are ejected, none was tried", { 0, 1, 2 }, 3, { 0 }, 0, -1 },
+    };
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        struct scene t;
+        const struct endpoint *tried[3];
+        scene_init(&t, 3);
+        t.policy.max_percent = 100;
+        print_message("case: %s\n", cases[i].name);
+        for (size_t k = 0; k < cases[i].ejected_len; k++)
+            (void)fail_times(&t, cases[i].ejected[k], 3, 0);
+        for (size_t k = 0; k < cases[i].tried_len; k++)
+            tried[k] = &t.e[cases[i].tried[k]];
+        struct balance_ask ask = {
+            .active = active, .outlier = &t.o, .tried = tried, .tried_len = cases[i].tried_len
+        };
+        for (int n = 0; n < 50; n++) {
+            ask.random = ask.random * 6364136223846793005u + 1442695040888963407u;
+            const struct endpoint *got = balance_pick(&t.c, &ask);
+            if (cases[i].wants == -1)
+                assert_null(got);
+            else if (cases[i].wants == -2)
+                assert_ptr_not_equal(got, &t.e[0]);
+            else
+                assert_ptr_equal(got, &t.e[cases[i].wants]);
+        }
+        outlier_done(&t.o);
+    }
+}
+
+static void test_pardon(void **state)
+{
+    struct scene t;
+    (void)state;
+    scene_init(&t, 3);
+    assert_false(outlier_pardon(&t.o, &t.e[0], 0)); /* nobody is out */
+    (void)fail_times(&t, 0, 3, 0);
+    assert_true(outlier_out_ns(&t.o, &t.e[0], SECOND) > 0);
+    assert_true(outlier_pardon(&t.o, &t.e[0], SECOND));
+    assert_int_equal(outlier_out_ns(&t.o, &t.e[0], SECOND), 0);
+    assert_int_equal(outlier_count(&t.o, SECOND), 0);
+    assert_false(outlier_pardon(&t.o, &t.e[0], SECOND));
+    int64_t out_ns = 0; /* what it did is not forgotten: the next time takes longer */
+    for (int i = 0; i < 3; i++)
+        (void)outlier_report(&t.o, &t.c, &t.e[0], OUTLIER_5XX, SECOND, &out_ns);
+    assert_int_equal(out_ns, 2 * t.policy.base_ns);
     outlier_done(&t.o);
 }
 
@@ -425,6 +489,8 @@ int main(void)
         cmocka_unit_test(test_outlier_grows_and_shrinks),
         cmocka_unit_test(test_outlier_how_many),
         cmocka_unit_test(test_balance_skips),
+        cmocka_unit_test(test_balance_last_resort),
+        cmocka_unit_test(test_pardon),
         cmocka_unit_test(test_outlier_without_memory),
         cmocka_unit_test(test_retries_from_yaml),
         cmocka_unit_test(test_outlier_from_yaml),
