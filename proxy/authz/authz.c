@@ -22,6 +22,14 @@ void authz_add(struct authz *a, struct authz_policy *p)
     a->lists[p->action][is_dry_run].len++;
 }
 
+bool authz_is_at(const struct authz_policy *p, uint16_t port)
+{
+    for (size_t i = 0; i < p->ports_len; i++)
+        if (p->ports[i] == port)
+            return true;
+    return !p->ports_len || !port;
+}
+
 static bool eq(struct sv a, struct sv b, bool ignores_case)
 {
     return ignores_case ? sv_eq_nocase(a, b) : sv_eq(a, b);
@@ -201,7 +209,7 @@ static const struct authz_rule *find(const struct authz *a, enum authz_action ac
 {
     bool is_allow = action == AUTHZ_ALLOW;
     for (const struct authz_policy *p = a->lists[action][is_dry_run].first; p; p = p->next) {
-        for (size_t i = 0; i < p->rules_len; i++) {
+        for (size_t i = 0; i < p->rules_len && authz_is_at(p, q->port); i++) {
             const struct authz_rule *r = &p->rules[i];
             if (!rule_holds(r, q, is_allow))
                 continue;
@@ -217,6 +225,17 @@ static struct sv id_of(const struct authz_rule *r)
     return r ? r->id : SV_NONE;
 }
 
+/* How many policies of a list are asked at all; *ret_first is the first of them. */
+static size_t count(const struct authz *a, enum authz_action action, bool is_dry_run, uint16_t port,
+                    const struct authz_policy **ret_first)
+{
+    size_t n = 0;
+    for (const struct authz_policy *p = a->lists[action][is_dry_run].first; p; p = p->next)
+        if (authz_is_at(p, port) && n++ == 0)
+            *ret_first = p;
+    return n;
+}
+
 void authz_decide(const struct authz *a, const struct authz_request *q, struct authz_decision *ret)
 {
     const struct authz_policy *p = NULL;
@@ -226,20 +245,22 @@ void authz_decide(const struct authz *a, const struct authz_request *q, struct a
         .audit = id_of(find(a, AUTHZ_AUDIT, false, q, &p)),
         .would_deny = id_of(find(a, AUTHZ_DENY, true, q, &p)),
         .would_allow = id_of(find(a, AUTHZ_ALLOW, true, q, &p)),
-        .has_deny_dry_run = a->lists[AUTHZ_DENY][true].len > 0,
-        .has_allow_dry_run = a->lists[AUTHZ_ALLOW][true].len > 0,
+        .has_deny_dry_run = count(a, AUTHZ_DENY, true, q->port, &p) > 0,
+        .has_allow_dry_run = count(a, AUTHZ_ALLOW, true, q->port, &p) > 0,
     };
     r = find(a, AUTHZ_DENY, false, q, &p);
     if (r) {
         ret->is_allowed = false;
         ret->policy = p->id;
         ret->policies_len = 1;
-    } else if (a->lists[AUTHZ_ALLOW][false].len) {
-        r = find(a, AUTHZ_ALLOW, false, q, &p);
-        if (!r) {
+    } else {
+        const struct authz_policy *first = NULL;
+        size_t n = count(a, AUTHZ_ALLOW, false, q->port, &first);
+        r = n ? find(a, AUTHZ_ALLOW, false, q, &p) : NULL;
+        if (n && !r) {
             ret->is_allowed = false;
-            ret->policy = a->lists[AUTHZ_ALLOW][false].first->id;
-            ret->policies_len = a->lists[AUTHZ_ALLOW][false].len;
+            ret->policy = first->id;
+            ret->policies_len = n;
         }
     }
     ret->rule = id_of(r);

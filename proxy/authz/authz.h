@@ -16,6 +16,8 @@ struct authz {
         size_t len;
     } lists[AUTHZ_ACTIONS_LEN][2]; /* in force, dry run */
 };
+/* Is the policy asked at this port? 0: at one that is not known, so that all are. */
+bool authz_is_at(const struct authz_policy *p, uint16_t port);
 /* Takes p into its list; p lives as long as a. */
 void authz_add(struct authz *a, struct authz_policy *p);
 

@@ -108,6 +108,8 @@ struct authz_policy {
     struct sv id; /* "default/database-policy" */
     enum authz_action action;
     bool is_dry_run;
+    const uint16_t *ports; /* it applies at; lives as long as the policy. None: at every one */
+    size_t ports_len;
     const struct authz_rule *rules;
     size_t rules_len;
     const struct origin *origin; /* proxy/config/mesh.h: where it was written; NULL: nobody knows */

@@ -16,6 +16,8 @@
 #include "proxy/route/action.h"
 #include "proxy/route/tcp.h"
 
+#define ROOT_NAMESPACE SV("istio-system") /* where mesh-wide policies live */
+
 struct meta {
     struct sv name, namespace;
     struct labels labels, annotations;
@@ -219,9 +221,22 @@ struct peer_authentication {
     struct peer_authentication *next;
 };
 
+/* What a policy is bound to instead of workloads' labels: targetRefs, in the policy's namespace. */
+enum target_kind {
+    TARGET_GATEWAY,     /* networking.istio.io */
+    TARGET_K8S_GATEWAY, /* gateway.networking.k8s.io */
+    TARGET_OF_WAYPOINTS /* Service, ServiceEntry, GatewayClass: nobody here is one */
+};
+struct policy_target {
+    enum target_kind kind;
+    struct sv name;
+    struct place place;
+};
 struct authorization_policy {
     struct meta meta;
     struct labels selector; /* empty: every workload */
+    const struct policy_target *targets;
+    size_t targets_len; /* 0: by selector */
     struct authz_written written;
     struct authorization_policy *next;
 };

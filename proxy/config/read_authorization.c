@@ -265,25 +265,91 @@ static enum authz_action read_action(struct policy_reader *p, struct node *root,
     return AUTHZ_DENY;
 }
 
+#define TARGETS_MAX 16 /* the CRD's own bound */
+
+static const struct {
+    const char *group, *kind;
+    enum target_kind means;
+    bool is_of_root; /* only in the root namespace */
+} target_kinds[] = {
+    { "gateway.networking.k8s.io", "Gateway", TARGET_K8S_GATEWAY, false },
+    { "networking.istio.io", "Gateway", TARGET_GATEWAY, false },
+    { "gateway.networking.k8s.io", "GatewayClass", TARGET_OF_WAYPOINTS, true },
+    { "networking.istio.io", "ServiceEntry", TARGET_OF_WAYPOINTS, false },
+    { "", "Service", TARGET_OF_WAYPOINTS, false },
+    { "core", "Service", TARGET_OF_WAYPOINTS, false },
+};
+
+static void read_target(struct policy_reader *p, struct node *n, struct authorization_policy *a,
+                        struct policy_target *to)
+{
+    if (!node_is_map(&p->r, n))
+        return;
+    struct sv group = field_text(&p->r, n, "group"), kind = field_text(&p->r, n, "kind");
+    struct sv namespace = field_text(&p->r, n, "namespace");
+    size_t i = 0;
+    to->name = field_text(&p->r, n, "name");
+    to->place = place_of(p->r.to, n);
+    no_unknown_fields(p, n);
+    while (i < NELEMS(target_kinds) &&
+           !(sv_eq(group, sv_z(target_kinds[i].group)) && sv_eq(kind, sv_z(target_kinds[i].kind))))
+        i++;
+    if (!to->name.len)
+        finding_error(p->r.to, n, "name is missing");
+    if (namespace.len)
+        finding_error(p->r.to, n, "namespace is not allowed: a policy lies beside its target");
+    if (i == NELEMS(target_kinds)) {
+        finding_error(
+            p->r.to, n,
+            "kind '%.*s' of group '%.*s' is no target: Gateway, GatewayClass, ServiceEntry "
+            "and Service are, each of its own group",
+            SV_ARG(sv_sub(kind, 0, 60)), SV_ARG(sv_sub(group, 0, 60)));
+        return;
+    }
+    to->kind = target_kinds[i].means;
+    if (target_kinds[i].is_of_root && !sv_eq(a->meta.namespace, ROOT_NAMESPACE))
+        finding_error(p->r.to, n, "a policy for a GatewayClass must be in the root namespace, %.*s",
+                      SV_ARG(ROOT_NAMESPACE));
+    else if (to->kind == TARGET_OF_WAYPOINTS)
+        finding_warn(
+            p->r.to, n,
+            "%s is what waypoints ask for, and there are none: in force nowhere, as in front "
+            "of Istio's sidecars",
+            target_kinds[i].kind);
+}
+
+static void read_targets(struct policy_reader *p, struct node *spec, struct authorization_policy *a)
+{
+    struct node *list = full_list(p, spec, "targetRefs"),
+                *one = field_map(&p->r, spec, "targetRef");
+    struct node *selector = field_any(&p->r, spec, "selector");
+    struct policy_target *to = read_array(&p->r, (list ? list->len : 0) + 2, sizeof(*to));
+    if ((list != NULL) + (one != NULL) + (selector != NULL) > 1)
+        finding_error(p->r.to, list ? list : one,
+                      "only one of selector, targetRef and targetRefs can say where it applies");
+    if (list && list->len > TARGETS_MAX)
+        finding_error(p->r.to, list, "has %zu targets, at most %d are allowed", (size_t)list->len,
+                      TARGETS_MAX);
+    for (struct node *n = list && to ? list->first : NULL; n; n = n->next)
+        read_target(p, n, a, &to[a->targets_len++]);
+    if (one && to)
+        read_target(p, one, a, &to[a->targets_len++]);
+    a->targets = to;
+}
+
 void read_authorization_policy(struct catalog *c, struct node *root, const struct meta *meta)
 {
     struct policy_reader p = { .r = { .to = &c->findings, .mem = c->scratch } };
     struct node *spec = field_map(&p.r, root, "spec");
     struct node *selector = field_map(&p.r, spec, "selector");
-    struct node *targets = field_any(&p.r, spec, "targetRefs");
-    struct node *target = field_any(&p.r, spec, "targetRef");
     struct node *list = field_list(&p.r, spec, "rules");
     struct authorization_policy *a = read_array(&p.r, 1, sizeof(*a));
     struct authz_written_rule *rules = read_array(&p.r, (list ? list->len : 0) + 1, sizeof(*rules));
     struct sv dry_run = labels_get(&meta->annotations, SV("istio.io/dry-run"));
     if (!a || !rules)
         return;
-    if (targets || target) {
-        finding_warn(p.r.to, targets ? targets : target,
-                     "is bound to Gateway API objects, which are not served yet: in force nowhere");
-        return;
-    }
     a->meta = *meta;
+    read_targets(&p, spec, a);
     a->selector = field_labels(&p.r, selector, "matchLabels");
     p.action = read_action(&p, root, spec);
     for (struct node *n = list ? list->first : NULL; n; n = n->next)

@@ -11,7 +11,6 @@
 #include "proxy/config/mesh_impl.h"
 
 #define CLUSTER_DOMAIN SV("cluster.local") /* of DNS; the trust domain may be another */
-#define ROOT_NAMESPACE SV("istio-system")  /* where mesh-wide policies live */
 
 enum role { ROLE_SIDECAR, ROLE_GATEWAY, ROLE_CHECK /* takes every object: tulle check */ };
 

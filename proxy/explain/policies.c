@@ -129,6 +129,15 @@ static void tell_rule(const struct authz_policy *p, size_t index, const struct a
     tell_close(t);
 }
 
+static void tell_ports(const struct authz_policy *p, struct telling *t)
+{
+    AUTO_DONE(buf) text = { 0 };
+    for (size_t i = 0; i < p->ports_len; i++)
+        buf_printf(&text, "%s%u", i ? ", " : "", p->ports[i]);
+    if (p->ports_len)
+        tell_str(t, "at_ports", buf_sv(&text));
+}
+
 static void tell_policy(const struct authz_policy *p, const struct authz_request *q,
                         struct telling *t)
 {
@@ -138,9 +147,10 @@ static void tell_policy(const struct authz_policy *p, const struct authz_request
     tell_str(t, "action", sv_z(action_names[p->action]));
     if (p->is_dry_run)
         tell_bool(t, "dry_run", true);
+    tell_ports(p, t);
     explain_origin(t, "written_in", p->origin);
     tell_open(t, "rules", '[');
-    for (size_t i = 0; i < p->rules_len; i++)
+    for (size_t i = 0; i < p->rules_len && authz_is_at(p, q->port); i++)
         tell_rule(p, i, q, t, &any);
     tell_close(t);
     tell_bool(t, "matches", any);
@@ -199,6 +209,7 @@ static void tell_written(struct telling *t, const struct authz_policy *p)
     tell_str(t, "policy", p->id);
     tell_str(t, "action", sv_z(action_names[p->action]));
     tell_bool(t, "dry_run", p->is_dry_run);
+    tell_ports(p, t);
     explain_origin(t, "written_in", p->origin);
     tell_open(t, "rules", '[');
     for (size_t i = 0; i < p->rules_len; i++) {

@@ -198,6 +198,39 @@ def test_connections():
     side.stop()
 
 
+GATEWAYS = "".join(f"""apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{ name: {name} }}
+spec: {{ gatewayClassName: tulle, listeners: [{{ name: http, port: {port}, protocol: HTTP }}] }}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{ name: {name} }}
+spec: {{ parentRefs: [{{ name: {name} }}], rules: [{{ backendRefs: [{{ name: web, port: 80 }}] }}] }}
+---
+""" for name, port in (("inner", 21750), ("outer", 21751))) + """apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: reading }
+spec:
+  targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: outer }]
+  rules: [{ to: [{ operation: { methods: [GET] } }] }]
+---
+"""
+
+
+def test_targets():
+    """A policy of one of two Gateways, in one proxy: asked at its port, and not at the other's."""
+    g = Proxy(PROXY, net, "targets", [GATEWAYS, net.service("web")]).wait(21751)
+    for port, method, want in ((21750, "GET", "web-v1"), (21750, "POST", "web-v1"), (21751, "GET", "web-v1"),
+                               (21751, "POST", 403)):
+        told = explain(g, "--role=gateway", method, f"http://x:{port}/")
+        agree(g, f"{method} {port}", told, g.who("x", method=method, port=port))
+        check(g.who("x", method=method, port=port) == want, f"{method} {port}")
+        policy = told["hops"][0]["authorization"]["policies"][0]
+        check(policy["at_ports"] == "21751" and len(policy["rules"]) == (port == 21751), policy)
+    g.stop()
+
+
 def test_usage():
     g = Proxy(PROXY, net, "usage", [seed("08-ratings-resilience")], role="sidecar", labels="app=x")
     for argv, code, why in ((["ftp://x/"], 2, "expected '[METHOD] http://HOST"), ([], 2, "expected"),

@@ -383,7 +383,7 @@ static void test_findings(void **state)
         { ONE("{action: CUSTOM, rules: [{}]}"), "requests that match the rules are denied", NULL },
         { WHEN("no.such.key", "values: [x]"), "the rule never matches", NULL },
         { OPERATION("paths: ['/a/*/b']"), "is an ordinary character", NULL },
-        { ONE("{targetRefs: [{kind: Gateway, name: x}]}"), "in force nowhere", NULL },
+        { ONE("{targetRefs: [{kind: Service, name: x}]}"), "in force nowhere", NULL },
         { SOURCE("ipBlocks: [ten]"), NULL, "AuthorizationPolicy p: " },
         { SOURCE("principal: [x]"), NULL, "00.yaml:5:" },
     };
