@@ -166,6 +166,11 @@ void again_choose_keeping(struct stream *s)
     s->is_body_kept = has_policy(s) && retry_needs_body(policy_of(s), s->is_grpc);
 }
 
+void again_expect_refusal(struct stream *s)
+{
+    s->is_body_kept = !s->is_body_lost;
+}
+
 void again_forbid(struct stream *s)
 {
     s->is_body_kept = false;

@@ -105,6 +105,7 @@ static bool begin_sending(struct stream *s, struct sink *o)
     size_t trailers_len;
     request_trailers(s, &trailers, &trailers_len);
     if (s->up->h2) {
+        again_expect_refusal(s);
         bool is_end = s->is_req_read && !s->kept.len && !trailers_len;
         bool is_sent = up_h2_send_head(s, buf_sv(&w->head), is_end);
         sink_init(o, s->up->conn, s->up_h2, s->is_req_chunked);
@@ -258,6 +259,7 @@ static void begin_response(struct stream *s, struct sink *o)
                     h->content_length == 0; /* gRPC: a status is told so, without trailers */
     sink_head(o, buf_sv(&s->worker->head), !has_body || is_empty);
     s->is_resp_started = true;
+    again_forbid(s);
     if (s->down_h2)
         down_h2_answered(s->down);
 }

@@ -225,8 +225,11 @@ void again_on_try_timeout(struct stream *s);
 enum step_result again_wait(struct stream *s); /* ST_BACKOFF */
 /* Whether the body will be kept; before any of it is sent. */
 void again_choose_keeping(struct stream *s);
+/* HTTP/2: an endpoint may say of a whole request that it has not looked at it, so the body is kept
+ * whatever the policy. */
+void again_expect_refusal(struct stream *s);
 void again_keep(struct stream *s, struct sv part);
-/* What is sent from here on is sent once. */
+/* What is sent from here on is sent once, and what was kept goes. */
 void again_forbid(struct stream *s);
 
 /* reply.c: the answer of our own. */

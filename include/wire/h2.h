@@ -117,6 +117,8 @@ void h2_finish(struct h2 *h, enum h2_code code);
 size_t h2_streams(const struct h2 *h); /* open, also those nobody owns any more */
 /* Client: how many more streams may be opened now; 0 once the peer said GOAWAY. */
 size_t h2_room(const struct h2 *h);
+/* Client: how many the peer takes at once; 0 until it has said so. */
+uint32_t h2_streams_told(const struct h2 *h);
 
 /* Client: sends a request. head: text as h1_put_*() makes it; scheme "http" or "https". NULL: memory, or the
  * connection takes no more streams. */

@@ -172,6 +172,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
             return 0;
         st->is_ended = st->is_ended || is_end;
         break;
+    case NGHTTP2_SETTINGS: h->is_told = true; return 0;
     case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) && h->is_draining && !h->is_drained)
             h->is_drained = nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE,
@@ -439,10 +440,19 @@ size_t h2_streams(const struct h2 *h)
     return h->streams_len;
 }
 
+static uint32_t streams_of_peer(const struct h2 *h)
+{
+    return nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+uint32_t h2_streams_told(const struct h2 *h)
+{
+    return h->is_told ? MAX(streams_of_peer(h), 1) : 0; /* 0 can only be for a while */
+}
+
 size_t h2_room(const struct h2 *h)
 {
-    uint32_t theirs = nghttp2_session_get_remote_settings(h->session,
-                                                          NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    uint32_t theirs = streams_of_peer(h);
     bool is_shut = h->is_fatal || h->is_goaway || h->is_draining ||
                    !nghttp2_session_check_request_allowed(h->session);
     return is_shut || h->streams_len >= theirs ? 0 : theirs - h->streams_len;

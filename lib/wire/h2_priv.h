@@ -18,6 +18,7 @@ struct h2 {
     int64_t patience; /* frames that carry nothing may still come, in thousandths */
     bool is_fatal;    /* nothing can be fed any more */
     bool is_goaway;   /* the peer takes no more streams */
+    bool is_told;     /* the peer's SETTINGS came */
     bool is_draining;
     bool is_drained;    /* the peer was told the last stream */
     struct buf scratch; /* names in lower case while a head is handed over */

@@ -124,6 +124,7 @@ static struct pool *pool_new(const struct target *t, const struct addr *a)
     list_init(&p->idle);
     list_init(&p->shared);
     p->is_h2 = t->is_h2;
+    p->streams_most = POOL_STREAMS_WAIT;
     p->addr = *a;
     p->from = t->from;
     p->has_from = t->has_from;

@@ -12,9 +12,14 @@
 #include "wire/h1.h"
 #include "wire/h2.h"
 
+#define POOL_STREAMS_WAIT                                                                          \
+    100 /* may wait for one connection to open; the usual SETTINGS_MAX_CONCURRENT_STREAMS */
+
 struct pool {
     struct list idle;   /* newest first */
     struct list shared; /* HTTP/2: all of them, newest first */
+    uint32_t
+        streams_most; /* the same: requests for a connection that has not told how many it takes */
     bool is_h2, has_from;
     struct addr addr, from;
     char addr_text_mem[ADDR_TEXT_SIZE];

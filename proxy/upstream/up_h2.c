@@ -12,8 +12,6 @@
 #define READ_BYTES                                                                                 \
     16384 /* a TLS record; on the stack, because streams use the worker's buffer meanwhile */
 #define PULL_BYTES 65536
-#define STREAMS_WAIT                                                                               \
-    100 /* may wait for one connection to open; the usual SETTINGS_MAX_CONCURRENT_STREAMS */
 #define UP_WINDOW  (256 * 1024)       /* of a response that its caller does not take, at most */
 #define UP_WINDOWS (16 * 1024 * 1024) /* one slow caller must not stop the others */
 
@@ -52,8 +50,9 @@ size_t up_h2_room(const struct up *up, uint32_t streams_max)
 {
     if (up->is_closed || up->is_retired)
         return 0;
+    bool is_told = h2_streams_told(up->h2) > 0;
     size_t most = MIN(streams_max ? streams_max : UINT32_MAX,
-                      up->is_open ? up->streams_len + h2_room(up->h2) : STREAMS_WAIT);
+                      is_told ? up->streams_len + h2_room(up->h2) : up->pool->streams_most);
     return up->streams_len < most ? most - up->streams_len : 0;
 }
 
@@ -159,6 +158,8 @@ static void readable(struct up *up)
         LOG_EVERY(10 * NS_PER_S, LOG_WARN, "upstream.http2_broken",
                   KV_SV("endpoint", up->pool->addr_text), KV_STR("why", err.why));
     }
+    if (h2_streams_told(up->h2))
+        up->pool->streams_most = MIN(h2_streams_told(up->h2), (uint32_t)POOL_STREAMS_WAIT);
     if (is_broken)
         broke(up);
     up_h2_later(up);

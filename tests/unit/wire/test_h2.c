@@ -463,7 +463,9 @@ static void test_reset_and_refusal(void **state)
     (void)state;
     struct pair p;
     assert_true(pair_init(&p, 1));
+    assert_int_equal(h2_streams_told(p.client.h2), 0);
     speak(&p);
+    assert_int_equal(h2_streams_told(p.client.h2), 1);
     assert_int_equal(h2_room(p.client.h2), 1);
     struct h2_stream *st = h2_open(p.client.h2, REQUEST, SV("http"), false, &p.client);
     assert_int_equal(h2_room(p.client.h2), 0);
