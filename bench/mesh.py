@@ -70,7 +70,7 @@ def measure(bench, demo):
 
 def bench_mesh(bench, programs, folder, report, args):
     argv = [f"{programs}/../demo/demo-mesh", f"--programs={programs}", f"--sidecars={args.sidecars}",
-            f"--for={args.mesh_for}s", f"--rate={args.mesh_rate}", f"--pod-net={NET}", "--status-every=5s",
+            f"--for={args.mesh_for}s", f"--rate={args.mesh_rate}", f"--pod-net={NET}", "--status-every=5s", "--only-mesh",
             f"--port={PORTS['http']}", f"--otlp-port={PORTS['otlp']}"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           env={"TMPDIR": folder, "PATH": "/usr/bin:/bin"}) as demo:

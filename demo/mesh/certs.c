@@ -1,9 +1,10 @@
-/* certs.c - a certificate authority that lives for one call.
+/* certs.c - a certificate authority that lives as long as the demo makes files.
  *
- * ECDSA on P-256, as Istio can be told to use; leaves carry exactly one URI SAN, critical because
- * the subject is empty (RFC 5280 4.2.1.6). The root lasts as long as its leaves: 24 hours. */
+ * ECDSA on P-256, as Istio can be told to use; leaves carry exactly one SAN, a URI or a host, critical
+ * because the subject is empty (RFC 5280 4.2.1.6). The root lasts as long as its leaves: 24 hours. */
 #include "demo/mesh/certs.h"
 #include "base/buf.h"
+#include "base/mem.h"
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -80,17 +81,18 @@ static int make_root(struct issued *ret_root)
     return -1;
 }
 
-static int make_leaf(const struct issued *root, const char *account, struct issued *ret_leaf)
+/* san: "URI:..." or "DNS:..." */
+static int make_leaf(const struct issued *root, const char *san, struct issued *ret_leaf)
 {
-    char san[256];
+    char value[300];
     struct issued i = { 0 };
-    snprintf(san, sizeof(san), "critical,URI:spiffe://cluster.local/ns/default/sa/%s", account);
+    snprintf(value, sizeof(value), "critical,%s", san);
     if (begin(&i) == 0 && X509_set_issuer_name(i.cert, X509_get_subject_name(root->cert)) &&
         extend(i.cert, root->cert, NID_basic_constraints, "critical,CA:FALSE") == 0 &&
         extend(i.cert, root->cert, NID_key_usage, "critical,digitalSignature") == 0 &&
         extend(i.cert, root->cert, NID_ext_key_usage, "serverAuth,clientAuth") == 0 &&
         extend(i.cert, root->cert, NID_authority_key_identifier, "keyid") == 0 &&
-        extend(i.cert, root->cert, NID_subject_alt_name, san) == 0 &&
+        extend(i.cert, root->cert, NID_subject_alt_name, value) == 0 &&
         X509_sign(i.cert, root->key, EVP_sha256())) {
         *ret_leaf = i;
         return 0;
@@ -99,11 +101,11 @@ static int make_leaf(const struct issued *root, const char *account, struct issu
     return -1;
 }
 
-/* Opens DIR/ACCOUNT/NAME for writing, readable by its owner only. */
-static FILE *create(const char *dir, const char *account, const char *name)
+/* Opens FOLDER/NAME for writing, readable by its owner only. */
+static FILE *create(const char *folder, const char *name)
 {
     char path[512];
-    snprintf(path, sizeof(path), "%s/%s/%s", dir, account, name);
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
     FILE *f = fopen(path, "wxe");
     if (f)
         fchmod(fileno(f), 0600);
@@ -115,42 +117,63 @@ static int finish(FILE *f, int written)
     return f && fclose(f) == 0 && written ? 0 : -1;
 }
 
-static int write_files(const char *dir, const char *account, const struct issued *leaf,
-                       const struct issued *root)
+static int write_cert(const char *folder, const char *name, const struct issued *of)
 {
-    FILE *f = create(dir, account, "cert-chain.pem");
-    if (finish(f, f && PEM_write_X509(f, leaf->cert)) < 0)
-        return -1;
-    f = create(dir, account, "key.pem");
-    if (finish(f, f && PEM_write_PrivateKey(f, leaf->key, NULL, NULL, 0, NULL, NULL)) < 0)
-        return -1;
-    f = create(dir, account, "root-cert.pem");
-    return finish(f, f && PEM_write_X509(f, root->cert));
+    FILE *f = create(folder, name);
+    return finish(f, f && PEM_write_X509(f, of->cert));
 }
 
-static int make_account(const char *dir, const char *account, const struct issued *root)
+static int write_key(const char *folder, const char *name, const struct issued *of)
 {
-    char path[512];
+    FILE *f = create(folder, name);
+    return finish(f, f && PEM_write_PrivateKey(f, of->key, NULL, NULL, 0, NULL, NULL));
+}
+
+struct certs {
+    struct issued root;
+};
+
+struct certs *certs_new(void)
+{
+    struct certs *c = mem_zalloc(sizeof(*c));
+    return c && make_root(&c->root) < 0 ? mem_free(c) : c;
+}
+
+struct certs *certs_free(struct certs *c)
+{
+    if (c)
+        issued_done(&c->root);
+    return mem_free(c);
+}
+
+static int cannot(const char *folder, struct err *err)
+{
+    return err_set(err, ERR_IO, "%s: cannot write the certificate", folder);
+}
+
+int certs_identity(const struct certs *c, const char *folder, const char *ns, const char *account,
+                   struct err *err)
+{
+    char san[256];
     struct issued leaf = { 0 };
-    snprintf(path, sizeof(path), "%s/%s", dir, account);
-    if (mkdir(path, 0700) < 0)
-        return errno == EEXIST ? 0 : -1; /* a service account of several pods */
-    int rc = make_leaf(root, account, &leaf);
-    if (rc == 0)
-        rc = write_files(dir, account, &leaf, root);
+    if (mkdir(folder, 0700) < 0)
+        return errno == EEXIST ? 0 : cannot(folder, err); /* a service account of several pods */
+    snprintf(san, sizeof(san), "URI:spiffe://cluster.local/ns/%s/sa/%s", ns, account);
+    bool ok = make_leaf(&c->root, san, &leaf) == 0 &&
+              write_cert(folder, "cert-chain.pem", &leaf) == 0 &&
+              write_key(folder, "key.pem", &leaf) == 0 &&
+              write_cert(folder, "root-cert.pem", &c->root) == 0;
     issued_done(&leaf);
-    return rc;
+    return ok ? 0 : cannot(folder, err);
 }
 
-int certs_make(const char *dir, const char *const *accounts, size_t n, struct err *err)
+int certs_host(const struct certs *c, const char *folder, const char *host, struct err *err)
 {
-    struct issued root = { 0 };
-    if (make_root(&root) < 0)
-        return err_set(err, ERR_TLS, "cannot make a root certificate");
-    int rc = 0;
-    for (size_t i = 0; i < n && rc == 0; i++)
-        if (make_account(dir, accounts[i], &root) < 0)
-            rc = err_set(err, ERR_IO, "%s/%s: cannot write the certificate", dir, accounts[i]);
-    issued_done(&root);
-    return rc;
+    char san[256];
+    struct issued leaf = { 0 };
+    snprintf(san, sizeof(san), "DNS:%s", host);
+    bool ok = mkdir(folder, 0700) == 0 && make_leaf(&c->root, san, &leaf) == 0 &&
+              write_cert(folder, "tls.crt", &leaf) == 0 && write_key(folder, "tls.key", &leaf) == 0;
+    issued_done(&leaf);
+    return ok ? 0 : cannot(folder, err);
 }

@@ -66,14 +66,14 @@ static void print_row(const struct edge_count *e, struct counts *expected, struc
              (unsigned long long)want.errors);
     snprintf(seen, sizeof(seen), "%llu/%llu", (unsigned long long)api.requests,
              (unsigned long long)api.errors);
-    printf("%-15s %-15s %12s %12s %12s  %-9s %-9s %s\n", e->source, e->destination, sent, seen,
+    printf("%-17s %-17s %12s %12s %12s  %-9s %-9s %s\n", e->source, e->destination, sent, seen,
            metrics, want.tls[0] ? want.tls : "-", api.tls[0] ? api.tls : "-",
            ok ? "ok" : "DIFFERS");
 }
 
 static void print_table(struct counts *expected, struct look *l, bool with_metrics)
 {
-    printf("\n%-15s %-15s %12s %12s %12s  %-9s %-9s\n", "source", "destination", "sent/errors",
+    printf("\n%-17s %-17s %12s %12s %12s  %-9s %-9s\n", "source", "destination", "sent/errors",
            "API", "/metrics", "tls", "API tls");
     for (size_t i = 0; i < expected->len; i++)
         print_row(&expected->edges[i], expected, l, with_metrics);

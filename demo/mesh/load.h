@@ -10,9 +10,10 @@
 #include <stdint.h>
 
 struct load_conf {
-    const char *target; /* "127.1.0.2:8080" */
-    uint64_t rate;      /* requests a second */
-    struct counts *to;  /* borrowed */
+    const char *net;     /* where the gateways are: NET.N; borrowed */
+    const char *ca_file; /* the root that TLS is checked with; borrowed */
+    uint64_t rate;       /* requests a second */
+    struct counts *to;   /* borrowed */
 };
 struct load_stats {
     uint64_t sent, failed; /* failed: 5xx or no answer, as the user saw it */

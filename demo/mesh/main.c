@@ -23,15 +23,18 @@ struct demo_conf {
     uint64_t rate, sidecars;
     uint16_t port, otlp_port;
     const char *net, *programs;
-    bool is_kept, kill_collector;
+    bool is_kept, kill_collector, only_mesh;
 };
 #define OFF(field) offsetof(struct demo_conf, field)
 static const struct flag demo_flags[] = {
     { "for", FLAG_NSEC, OFF(for_ns), "0s", "stop after this time and compare; 0: until Ctrl-C",
       NULL },
     { "rate", FLAG_UINT, OFF(rate), "25", "requests a second from outside", NULL },
-    { "sidecars", FLAG_UINT, OFF(sidecars), "14",
-      "pods with a sidecar: more than 14 are more replicas; at most 200", NULL },
+    { "sidecars", FLAG_UINT, OFF(sidecars), "21",
+      "pods with a sidecar: more than 21 (14 with only-mesh) are more replicas; at most 200",
+      NULL },
+    { "only-mesh", FLAG_BOOL, OFF(only_mesh), "false",
+      "one gateway: without the Ingresses and what only they lead to", NULL },
     { "port", FLAG_PORT, OFF(port), "16686", "dashboard and API of the collector", NULL },
     { "otlp-port", FLAG_PORT, OFF(otlp_port), "4318", "where the proxies send telemetry", NULL },
     { "pod-net", FLAG_STR, OFF(net), "127.1.0", "first three parts of the pods' addresses", NULL },
@@ -186,8 +189,11 @@ static void greet(const struct demo *d)
 {
     printf("\n  %s   the map: calls, errors, latency and mutual TLS, live\n", d->mesh.base_url);
     printf("  %s/api/v1/edges and %s/metrics tell the same\n", d->mesh.base_url, d->mesh.base_url);
-    printf("  http://%s.2:%d (Host: %s) is the way into the mesh\n", d->conf.net, GATEWAY_PORT,
-           GATEWAY_HOST);
+    printf("  http://%s.2:%d (Host: shop.example.com) is the way into the mesh\n", d->conf.net,
+           GATEWAY_PORT);
+    if (!d->conf.only_mesh)
+        printf("  http://%s.3:%d, https://%s.4:%d and http://%s.5:%d are those of Ingresses\n",
+               d->conf.net, GATEWAY_PORT, d->conf.net, GATEWAY_TLS_PORT, d->conf.net, GATEWAY_PORT);
     printf(
         "  look at: database (only backend may call it), app (90/10), reviews (90/10, and v2 for\n"
         "  the user jason), inventory (plaintext, outside the mesh), catalog-db (no sidecar)\n");
@@ -206,9 +212,9 @@ static int demo(struct demo *d)
     if (rc != 0)
         return rc < 0;
     greet(d);
-    char target[64];
-    snprintf(target, sizeof(target), "%s.2:%d", d->conf.net, GATEWAY_PORT);
-    struct load_conf load = { .target = target, .rate = MAX(d->conf.rate, 1), .to = &d->sent };
+    char ca_file[512];
+    snprintf(ca_file, sizeof(ca_file), "%s/certs/gateway/root-cert.pem", d->mesh.dir);
+    struct load_conf load = { d->conf.net, ca_file, MAX(d->conf.rate, 1), &d->sent };
     d->load = load_new(&load);
     if (!d->load)
         return 1;
@@ -276,7 +282,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "demo-mesh: --sidecars: at most 200\n");
         return 2;
     }
-    pods_scale(d.conf.sidecars);
+    pods_scale(d.conf.sidecars, !d.conf.only_mesh);
     sigemptyset(&d.stop_signals);
     sigaddset(&d.stop_signals, SIGINT);
     sigaddset(&d.stop_signals, SIGTERM);

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "demo/mesh/certs.h"
+#include "demo/mesh/folders.h"
 #include "demo/mesh/pods.h"
 #include "demo/mesh/views.h"
 #include <errno.h>
@@ -17,44 +18,9 @@
 
 enum { STOP_WAIT_S = 8 };
 
-static const char *const config_files[] = {
-    "services.yaml",
-    "gateway.yaml",
-    "reviews-subsets.yaml",
-    "peer-authentication.yaml",
-    "05-reviews-header-and-weights.yaml",
-    "06-mtls-strict.yaml",
-    "07-authz-database.yaml",
-    "08-ratings-resilience.yaml",
-    "10-app-canary.yaml",
-};
-
-static int write_file(const char *path, struct sv text, struct err *err)
-{
-    FILE *f = fopen(path, "we");
-    if (!f || fwrite(text.p, 1, text.len, f) != text.len || fclose(f) != 0)
-        return err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
-    return 0;
-}
-
-static int copy_file(const char *from, const char *to, struct err *err)
-{
-    AUTO_DONE(buf) text = { 0 };
-    FILE *f = fopen(from, "re");
-    if (!f)
-        return err_set(err, ERR_IO, "%s: %s", from, strerror(errno));
-    for (size_t n = 1; n && !text.failed;) {
-        char *at = buf_reserve(&text, 4096);
-        n = at ? fread(at, 1, 4096, f) : 0;
-        buf_commit(&text, n);
-    }
-    fclose(f);
-    return write_file(to, buf_sv(&text), err);
-}
-
 static int make_folders(struct demo_mesh *m, struct err *err)
 {
-    static const char *const parts[] = { "config", "certs", "logs", "data" };
+    static const char *const parts[] = { "certs", "logs", "data", "secrets", "secrets/default" };
     char path[512];
     const char *tmp = getenv("TMPDIR");
     snprintf(m->dir, sizeof(m->dir), "%s/tulle-demo-XXXXXX", tmp && tmp[0] ? tmp : "/tmp");
@@ -70,32 +36,43 @@ static int make_folders(struct demo_mesh *m, struct err *err)
     return 0;
 }
 
-static int make_config(struct demo_mesh *m, struct err *err)
+/* Secrets of the document's Ingresses, as Kubernetes would mount them. */
+static int make_secrets(const struct demo_mesh *m, const struct certs *certs, struct err *err)
 {
-    AUTO_DONE(buf) pods = { 0 };
-    char from[512], to[512];
-    for (size_t i = 0; i < NELEMS(config_files); i++) {
-        snprintf(from, sizeof(from), "%s/%s", m->conf.here, config_files[i]);
-        snprintf(to, sizeof(to), "%s/config/%s", m->dir, config_files[i]);
-        int rc = copy_file(from, to, err);
-        if (rc < 0)
-            return rc;
+    static const struct {
+        const char *name, *host;
+    } secrets[] = { { "tls-secret", "example.com" }, { "tls-cert", "api.example.com" } };
+    char folder[512];
+    int rc = 0;
+    for (size_t i = 0; i < NELEMS(secrets) && rc == 0; i++) {
+        snprintf(folder, sizeof(folder), "%s/secrets/default/%s", m->dir, secrets[i].name);
+        rc = certs_host(certs, folder, secrets[i].host, err);
     }
-    pods_yaml(m->conf.net, &pods);
-    snprintf(to, sizeof(to), "%s/config/pods.yaml", m->dir);
-    return write_file(to, buf_sv(&pods), err);
+    return rc;
 }
 
-static int make_certs(struct demo_mesh *m, struct err *err)
+static int make_identities(const struct demo_mesh *m, const struct certs *certs, struct err *err)
 {
-    const char *accounts[MESH_PROCS_MAX];
-    char dir[512];
-    size_t n = 0;
-    for (size_t i = 0; i < demo_pods_len; i++)
-        if (demo_pods[i].kind != POD_PLAIN)
-            accounts[n++] = demo_pods[i].account;
-    snprintf(dir, sizeof(dir), "%s/certs", m->dir);
-    return certs_make(dir, accounts, n, err);
+    char folder[512];
+    int rc = 0;
+    for (size_t i = 0; i < demo_pods_len && rc == 0; i++) {
+        const struct pod_spec *p = &demo_pods[i];
+        snprintf(folder, sizeof(folder), "%s/certs/%s", m->dir, p->account);
+        if (p->kind != POD_PLAIN)
+            rc = certs_identity(certs, folder, p->ns, p->account, err);
+    }
+    return rc;
+}
+
+static int make_certs(const struct demo_mesh *m, struct err *err)
+{
+    struct certs *certs = certs_new();
+    int rc = certs ? make_identities(m, certs, err)
+                   : err_set(err, ERR_TLS, "cannot make a root certificate");
+    if (rc == 0)
+        rc = make_secrets(m, certs, err);
+    certs_free(certs);
+    return rc;
 }
 
 static struct proc *add_proc(struct demo_mesh *m, const char *name, const char *program)
@@ -167,17 +144,22 @@ static void add_proxy(struct demo_mesh *m, const struct pod_spec *pod)
     snprintf(name, sizeof(name), "%s-%u-proxy", pod->workload, pod->number);
     struct proc *p = add_proc(m, name, program);
     proc_arg(p, "--role=%s", pod->kind == POD_GATEWAY ? "gateway" : "sidecar");
-    proc_arg(p, "--config=%s/config", m->dir);
+    proc_arg(p, "--config=%s/%s", m->dir, folder_of(pod));
     proc_arg(p, "--certs=%s/certs/%s", m->dir, pod->account);
     proc_arg(p, "--collector=http://127.0.0.1:%u", m->conf.otlp_port);
     proc_arg(p, "--cluster=demo");
-    proc_arg(p, "--namespace=default");
+    proc_arg(p, "--namespace=%s", pod->ns);
     proc_arg(p, "--workload=%s", pod->workload);
     proc_arg(p, "--service-account=%s", pod->account);
     proc_arg(p, "--pod=%s-7d4b9c-%02u", pod->workload, pod->number);
     proc_arg(p, "--listen=%s.%u", m->conf.net, pod->number);
     if (pod->kind == POD_SIDECAR)
         proc_arg(p, "--app=%s.%u:%u", m->conf.net, pod->number, pod->app_port);
+    if (pod->kind != POD_GATEWAY)
+        return;
+    proc_arg(p, "--ingress-http-port=%d", GATEWAY_PORT);
+    proc_arg(p, "--ingress-https-port=%d", GATEWAY_TLS_PORT);
+    proc_arg(p, "--secrets=%s/secrets", m->dir);
 }
 
 int mesh_open(struct demo_mesh *m, const struct mesh_conf *conf, struct err *err)
@@ -187,7 +169,7 @@ int mesh_open(struct demo_mesh *m, const struct mesh_conf *conf, struct err *err
     snprintf(m->base_url, sizeof(m->base_url), "http://127.0.0.1:%u", conf->http_port);
     int rc = make_folders(m, err);
     if (rc == 0)
-        rc = make_config(m, err);
+        rc = folders_make(m->dir, conf->here, conf->net, err);
     if (rc == 0)
         rc = make_certs(m, err);
     if (rc < 0) {

@@ -1,6 +1,7 @@
 /* mesh.h - everything that runs in a demo: its folder, its configuration and its processes.
  *
- * The folder holds config/ (YAML), certs/, logs/ and data/ (the collector's). One thread: the one
+ * The folder holds config/ and a folder for each gateway with Ingresses (YAML), certs/, secrets/, logs/ and
+ * data/ (the collector's). One thread: the one
  * that called mesh_open(), because children live as long as the thread that started them. */
 #ifndef DEMO_MESH_MESH_H
 #define DEMO_MESH_MESH_H

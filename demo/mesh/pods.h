@@ -18,8 +18,8 @@ enum { POD_ROUTES_MAX = 6 };
 struct pod_spec {
     const char *workload; /* "ratings-v1"; shared by the pods of one Deployment */
     const char *app, *version;
-    const char *account; /* service account */
-    unsigned number;     /* last part of the address, names the pod as well */
+    const char *ns, *account; /* namespace and service account */
+    unsigned number;          /* last part of the address, names the pod as well */
     enum pod_kind kind;
     unsigned app_port;
     const char *routes[POD_ROUTES_MAX]; /* see demo/app/route.h */
@@ -30,13 +30,13 @@ extern const struct pod_spec *demo_pods;
 extern size_t demo_pods_len;
 
 #define PODS_MAX 220 /* addresses NET.30 on are for more replicas, one octet in all */
-/* More replicas of the workloads that have a sidecar, in turn, until that many pods have one. Fewer than
- * there are in the table: those of the table. */
-void pods_scale(size_t sidecars);
+/* What Ingresses lead to is left out unless it is wanted; then more replicas of the workloads that have a
+ * sidecar, in turn, until that many pods have one. Fewer than there are in the table: those of the table. */
+void pods_scale(size_t sidecars, bool with_ingress);
 
-#define GATEWAY_PORT 8080
-#define GATEWAY_HOST "shop.example.com"
-#define USER_NAME    "user" /* the load generator: outside the mesh */
+#define GATEWAY_PORT     8080
+#define GATEWAY_TLS_PORT 8443
+#define USER_NAME        "user" /* the load generator: outside the mesh */
 
 /* NULL when no pod has the workload. */
 const struct pod_spec *pod_by_workload(struct sv workload);
