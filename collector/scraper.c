@@ -29,8 +29,8 @@ struct target {
 };
 struct found {
     struct found *next;
-    struct call who; /* texts belong to growth, which forgets no edge */
-    struct edge_cell cell;
+    const struct call *who; /* growth's, which forgets no edge; a.flags too */
+    struct alike a;
 };
 struct scraper {
     struct scraper_conf conf;
@@ -126,17 +126,18 @@ static void look_at(struct scraper *s, uint32_t i)
 }
 
 /* A growth_sink; under the lock. */
-static void keep(void *to, const struct call *who, const struct edge_cell *cell)
+static void keep(void *to, const struct call *who, const struct alike *a)
 {
     struct scraper *s = to;
-    struct found *f = mem_zalloc(sizeof(*f));
-    if (!f || edge_cell_merge(&f->cell, cell) < 0) {
+    struct found *f = mem_alloc(sizeof(*f));
+    struct hist latency;
+    if (!f || hist_copy(&latency, &a->latency) < 0) {
         mem_free(f);
-        LOG_EVERY(60 * NS_PER_S, LOG_WARN, "scrape.memory", KV_UINT("requests", cell->requests));
+        LOG_EVERY(60 * NS_PER_S, LOG_WARN, "scrape.memory", KV_UINT("requests", a->times));
         return;
     }
-    f->who = *who;
-    f->next = s->found;
+    *f = (struct found){ .next = s->found, .who = who, .a = *a };
+    f->a.latency = latency;
     s->found = f;
 }
 
@@ -144,7 +145,7 @@ static struct found *found_free(struct found *f)
 {
     while (f) {
         struct found *next = f->next;
-        edge_cell_done(&f->cell);
+        hist_done(&f->a.latency);
         mem_free(f);
         f = next;
     }
@@ -190,10 +191,10 @@ void scraper_fold(void *to)
     pthread_mutex_unlock(&s->lock);
     int64_t now_ns = clock_wall_ns();
     for (const struct found *f = list; f; f = f->next) {
-        int rc = fold_scraped(s->conf.fold, &f->who, &f->cell, now_ns);
-        if (rc >= 0)
+        int rc = fold_scraped(s->conf.fold, f->who, &f->a, now_ns);
+        if (rc >= 0 && !f->a.is_beside)
             tally(rc == FOLD_TOLD_BETTER ? TALLY_SCRAPE_SUPERSEDED : TALLY_SCRAPE_REQUESTS,
-                  f->cell.requests);
+                  f->a.times);
     }
     found_free(list);
 }

@@ -124,7 +124,9 @@ void kiali_row(struct dialects *d, const struct edge *e, enum tls_state tls, str
     struct sv values[NELEMS(kiali_http_labels)];
     fill_kiali(values, e, tls);
     if (e->protocol == PROTOCOL_TCP) {
-        if (total_requests(&row->n) == total_requests(&told->n))
+        uint64_t to_source = row->n.bytes_sent - told->n.bytes_sent;
+        uint64_t to_destination = row->n.bytes_received - told->n.bytes_received;
+        if (!to_source && !to_destination)
             return;
         struct meter *m = &d->meters[METER_KIALI_TCP];
         struct meter_row *to = meter_row(m, values, now_ns);
@@ -132,8 +134,8 @@ void kiali_row(struct dialects *d, const struct edge *e, enum tls_state tls, str
             d->lost++;
             return;
         }
-        meter_count(m, to, KIALI_SENT, row->n.bytes_received - told->n.bytes_received);
-        meter_count(m, to, KIALI_RECEIVED, row->n.bytes_sent - told->n.bytes_sent);
+        meter_count(m, to, KIALI_SENT, to_destination);
+        meter_count(m, to, KIALI_RECEIVED, to_source);
         return;
     }
     struct meter *m = &d->meters[METER_KIALI_HTTP];

@@ -2,7 +2,8 @@
  *
  * An access record counts under its reporter. A call known from spans only counts under both, with
  * the duration each side saw, as long as no record has told of its edge: records and spans of one
- * request would count twice. Labels and their values are Istio's; the TLS state is said by both
+ * request would count twice. Scraped counters count under the side that
+ * shows them. Labels and their values are Istio's; the TLS state is said by both
  * reporters, where Istio's client side always says "unknown".
  * Source: istio/proxy, testdata/metric; Envoy's default histogram buckets. */
 #include "aggregate/dialects.h"
@@ -160,11 +161,16 @@ static void count(struct meter *m, struct meter_row *row, const struct call *c, 
     meter_observe(m, row, HTTP_RESPONSE_BYTES, c->bytes_sent);
 }
 
-static void report(struct dialects *d, const struct known_edge *e, const struct call *c,
-                   enum reporter reporter, int64_t duration_ns, int64_t now_ns)
+static struct meter *meter_of(struct dialects *d, const struct call *c)
 {
-    bool is_tcp = c->protocol == PROTOCOL_TCP;
-    struct meter *m = &d->meters[is_tcp ? METER_ISTIO_TCP : METER_ISTIO_HTTP];
+    return &d->meters[c->protocol == PROTOCOL_TCP ? METER_ISTIO_TCP : METER_ISTIO_HTTP];
+}
+
+/* NULL when memory is out. */
+static struct meter_row *row_of(struct dialects *d, const struct known_edge *e,
+                                const struct call *c, enum reporter reporter, int64_t now_ns)
+{
+    struct meter *m = meter_of(d, c);
     struct sv key = key_of(&d->key, e, c, reporter);
     struct meter_row *row = d->key.failed ? NULL : meter_find(m, key, now_ns);
     if (!row && !d->key.failed) {
@@ -174,10 +180,58 @@ static void report(struct dialects *d, const struct known_edge *e, const struct 
         row = meter_make(m, key, values, now_ns);
         buf_done(&s.host);
     }
+    return row;
+}
+
+static void report(struct dialects *d, const struct known_edge *e, const struct call *c,
+                   enum reporter reporter, int64_t duration_ns, int64_t now_ns)
+{
+    struct meter_row *row = row_of(d, e, c, reporter, now_ns);
     if (row)
-        count(m, row, c, duration_ns);
+        count(meter_of(d, c), row, c, duration_ns);
     else
         d->lost++;
+}
+
+/* Of bytes only the sum is known: each request is given the mean. */
+static void count_bytes(const struct meter *m, struct meter_row *row, size_t family,
+                        const struct alike *a, uint64_t bytes)
+{
+    uint64_t counts[NELEMS(bounds) + 1] = { 0 };
+    size_t i = 0;
+    while (a->times && i < NELEMS(bounds) && (double)bytes / (double)a->times > bounds[i])
+        i++;
+    counts[i] = a->times;
+    meter_add_counts(m, row, family, counts, bytes);
+}
+
+static void count_alike(struct meter *m, struct meter_row *row, const struct alike *a)
+{
+    uint64_t counts[NELEMS(bounds) + 1];
+    if (a->protocol == PROTOCOL_TCP) {
+        meter_count(m, row, TCP_OPENED, a->times);
+        meter_count(m, row, TCP_SENT, a->bytes_sent);
+        meter_count(m, row, TCP_RECEIVED, a->bytes_received);
+        return;
+    }
+    hist_spread(&a->latency, bounds, NELEMS(bounds), 1e-3, counts);
+    meter_count(m, row, HTTP_REQUESTS, a->times);
+    meter_add_counts(m, row, HTTP_DURATION, counts, (uint64_t)MAX(a->latency.sum_ns, 0));
+    count_bytes(m, row, HTTP_REQUEST_BYTES, a, a->bytes_received);
+    count_bytes(m, row, HTTP_RESPONSE_BYTES, a, a->bytes_sent);
+}
+
+void istio_alike(struct dialects *d, const struct known_edge *e, const struct call *who,
+                 const struct alike *a, int64_t now_ns)
+{
+    struct call c = alike_call(a);
+    c.destination_service = who->destination_service;
+    struct meter_row *row = row_of(d, e, &c, a->is_calling ? REPORTER_SOURCE : REPORTER_DESTINATION,
+                                   now_ns);
+    if (row)
+        count_alike(meter_of(d, &c), row, a);
+    else
+        d->lost += a->times;
 }
 
 void istio_call(struct dialects *d, const struct known_edge *e, const struct call *c,

@@ -70,6 +70,13 @@ void dialects_call(struct dialects *d, const struct known_edge *e, const struct 
         istio_call(d, e, c, server_ns, now_ns);
 }
 
+void dialects_alike(struct dialects *d, const struct known_edge *e, const struct call *who,
+                    const struct alike *a, int64_t now_ns)
+{
+    if (d->set & DIALECT_ISTIO)
+        istio_alike(d, e, who, a, now_ns);
+}
+
 void dialects_row(struct dialects *d, const struct edge *e, enum tls_state tls,
                   struct total_row *row, struct row_told *told, int64_t now_ns)
 {

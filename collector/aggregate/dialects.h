@@ -46,6 +46,9 @@ unsigned dialects_extras(unsigned set);
 /* One call on its edge, before it is added to the edge's totals; server_ns as totals_add(). */
 void dialects_call(struct dialects *d, const struct known_edge *e, const struct call *c,
                    int64_t server_ns, int64_t now_ns);
+/* Calls that a counter of one of the two sides tells of; who as fold_scraped(). */
+void dialects_alike(struct dialects *d, const struct known_edge *e, const struct call *who,
+                    const struct alike *a, int64_t now_ns);
 /* Every span of a batch. */
 void dialects_spans(struct dialects *d, const struct batch *b);
 /* A row as it is shown now; what is new since *told is counted. */
@@ -58,6 +61,8 @@ extern const struct meter_kind istio_http_kind, istio_tcp_kind, servicegraph_kin
     span_metrics_kind, kiali_http_kind, kiali_tcp_kind;
 void istio_call(struct dialects *d, const struct known_edge *e, const struct call *c,
                 int64_t server_ns, int64_t now_ns);
+void istio_alike(struct dialects *d, const struct known_edge *e, const struct call *who,
+                 const struct alike *a, int64_t now_ns);
 void servicegraph_row(struct dialects *d, const struct edge *e, const struct total_row *row,
                       const struct row_told *told, int64_t now_ns);
 void kiali_row(struct dialects *d, const struct edge *e, enum tls_state tls, struct total_row *row,

@@ -131,29 +131,37 @@ static void add_call(struct fold *f, const struct call *said, const struct calle
 }
 
 /* Under `counts`. */
-static int add_scraped(struct fold *f, const struct call *who, const struct edge_cell *cell,
+static int count_scraped(struct fold *f, struct known_edge *e, const struct alike *a,
+                         int64_t now_ns)
+{
+    struct edge_bucket *b = known_edge_bucket(&f->edges, e, window_align_down(a->at_ns, BUCKET_NS));
+    struct edge_cell *to = b ? known_edge_cell(&f->edges, b, REPORTER_SCRAPE) : NULL;
+    if (!to || edge_cell_add_alike(to, a) < 0)
+        return -1;
+    f->stats.generation++;
+    return totals_add_alike(&e->totals, a, now_ns, f->extras);
+}
+
+/* Under `counts`. */
+static int add_scraped(struct fold *f, const struct call *who, const struct alike *a,
                        int64_t now_ns)
 {
     bool is_other;
     struct known_edge *e = known_edge_get(&f->edges, who, NULL, &is_other);
     if (e && e->told_ns && e->told_ns + TOLD_BETTER_NS > now_ns)
         return FOLD_TOLD_BETTER;
-    int64_t start_ns = window_align_down(cell->first_ns, BUCKET_NS);
-    struct edge_bucket *b = e ? known_edge_bucket(&f->edges, e, start_ns) : NULL;
-    struct edge_cell *to = b ? known_edge_cell(&f->edges, b, REPORTER_SCRAPE) : NULL;
-    if (!to || edge_cell_merge(to, cell) < 0) {
-        f->stats.lost += cell->requests;
+    if (!e || (!a->is_beside && count_scraped(f, e, a, now_ns) < 0)) {
+        f->stats.lost += a->times;
         return ERR_NOMEM;
     }
-    f->stats.generation++;
+    dialects_alike(&f->dialects, e, who, a, now_ns);
     return 0;
 }
 
-int fold_scraped(struct fold *f, const struct call *who, const struct edge_cell *cell,
-                 int64_t now_ns)
+int fold_scraped(struct fold *f, const struct call *who, const struct alike *a, int64_t now_ns)
 {
     pthread_mutex_lock(&f->counts);
-    int rc = add_scraped(f, who, cell, now_ns);
+    int rc = add_scraped(f, who, a, now_ns);
     pthread_mutex_unlock(&f->counts);
     return rc;
 }

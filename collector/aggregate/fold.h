@@ -43,13 +43,13 @@ int64_t fold_replay_since(const struct fold *f);
 /* Folds one committed batch (b->seq set). is_counted false: only refills the waiting halves.
  * Borrows b. Never fails: what memory does not allow is counted in fold_stats.lost. */
 void fold_batch(struct fold *f, const struct batch *b, bool is_counted);
-/* Adds what the counters of an edge have grown by to the bucket of cell->first_ns; who: both ends
- * (complete), protocol and host. Nobody is owed an answer for a counter, so this is not journalled: it is stored
+/* Adds what counters of an edge have grown by to the bucket of a->at_ns and to /metrics; who: both ends
+ * (complete), protocol and host. What is_beside is for dialects alone. Nobody is owed an answer for a counter, so this is not journalled: it is stored
  * with the next flush, or was never scraped. Writer thread; borrows both. 0; FOLD_TOLD_BETTER: nothing was
  * counted, because calls tell of this edge; ERR_NOMEM (in fold_stats.lost). */
 enum { FOLD_TOLD_BETTER = 1 };
-int fold_scraped(struct fold *f, const struct call *who, const struct edge_cell *cell,
-                 int64_t now_ns) MUST_USE;
+int fold_scraped(struct fold *f, const struct call *who, const struct alike *a, int64_t now_ns)
+    MUST_USE;
 /* Gives up halves that have waited long enough and settles old totals. Call once a second. */
 void fold_tick(struct fold *f, int64_t now_ns);
 /* Commits the pending buckets and the progress. On failure everything stays pending. ERR_BUSY:

@@ -44,7 +44,7 @@ static struct outcome *kind_of(struct outcomes *o, const struct outcome *like)
     return at;
 }
 
-int outcomes_count(struct outcomes *o, const struct call *c)
+int outcomes_count(struct outcomes *o, const struct call *c, uint64_t times)
 {
     struct outcome like = { .code = c->response_code, .grpc = c->grpc_status };
     if (!sv_to_z(c->response_flags, like.flags, sizeof(like.flags)))
@@ -52,7 +52,7 @@ int outcomes_count(struct outcomes *o, const struct call *c)
     struct outcome *at = kind_of(o, &like);
     if (!at)
         return -1;
-    at->n++;
+    at->n += times;
     return 0;
 }
 

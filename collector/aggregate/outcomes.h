@@ -17,8 +17,8 @@ struct outcomes {
     uint32_t len, cap;
 };
 void outcomes_done(struct outcomes *o);
-/* -1 when memory is out and nothing was counted. */
-int outcomes_count(struct outcomes *o, const struct call *c) MUST_USE;
+/* Calls like c; -1 when memory is out and nothing was counted. */
+int outcomes_count(struct outcomes *o, const struct call *c, uint64_t times) MUST_USE;
 int outcomes_add(struct outcomes *into, const struct outcomes *from) MUST_USE;
 /* Kind by kind the higher number. */
 int outcomes_raise(struct outcomes *into, const struct outcomes *from) MUST_USE;

@@ -89,7 +89,7 @@ static void tell_dialects(struct walk *w, struct known_edge *e, struct total_row
     if (!e->told)
         e->told = mem_zalloc(TLS_STATES_LEN * sizeof(*e->told));
     for (size_t s = 0; e->told && s < TLS_STATES_LEN; s++)
-        if (total_requests(&rows[s].n) > 0)
+        if (total_is_used(&rows[s].n))
             dialects_row(d, &e->edge, (enum tls_state)s, &rows[s], &e->told[s], w->wish->now_ns);
 }
 
@@ -109,7 +109,7 @@ static void walk_edge(struct walk *w, struct known_edge *e)
         return;
     tell_dialects(w, e, rows);
     for (size_t s = 0; s < TLS_STATES_LEN; s++)
-        if (total_requests(&rows[s].n) > 0)
+        if (total_is_used(&rows[s].n))
             give_row(w, e, s, &rows[s]);
     if (idle_ns > 0 && !e->totals.live && e->totals.last_arrival_ns + idle_ns <= w->wish->now_ns)
         end_rows(w, e, rows);
@@ -123,7 +123,7 @@ static void give_overflow(struct walk *w, enum protocol p, size_t tls)
     if (w->is_short)
         hist_done(&row->latency);
     row->created_ns = w->es->overflow_created_ns[p][tls];
-    if (total_requests(&row->n) > 0)
+    if (total_is_used(&row->n))
         w->wish->sink(w->wish->to, &edge, (enum tls_state)tls, row);
     hist_done(&row->latency);
 }

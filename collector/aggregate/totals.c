@@ -206,7 +206,7 @@ static void count_extras(struct total_bucket *b, struct total_cell *cell, const 
                          int64_t server_ns, unsigned extras)
 {
     if (extras & TOTALS_OUTCOMES && call_has_end(c))
-        (void)!outcomes_count(&cell->outcomes, c);
+        (void)!outcomes_count(&cell->outcomes, c, 1);
     if (!(extras & TOTALS_SERVER) || c->reporter != REPORTER_PAIR || server_ns < 0)
         return;
     struct total_cell *server = cell_at(b, COLUMN_PAIR_SERVER, c->tls, server_ns);
@@ -214,6 +214,18 @@ static void count_extras(struct total_bucket *b, struct total_cell *cell, const 
         return;
     server->n.duration_ns += (uint64_t)server_ns;
     server->n.counts[bound_of(server_ns)]++;
+}
+
+static void note_arrival(struct totals *t, struct total_bucket *b, const struct call *c,
+                         int64_t arrival_ns)
+{
+    b->last_arrival_ns = MAX(b->last_arrival_ns, arrival_ns);
+    t->last_arrival_ns = MAX(t->last_arrival_ns, arrival_ns);
+    if (t->seen == 0)
+        t->first_arrival_ns = arrival_ns;
+    if (t->created_ns[c->tls] == 0)
+        t->created_ns[c->tls] = arrival_ns;
+    t->seen |= reporter_bit(c->reporter);
 }
 
 int totals_add(struct totals *t, const struct call *c, int64_t server_ns, int64_t arrival_ns,
@@ -233,13 +245,38 @@ int totals_add(struct totals *t, const struct call *c, int64_t server_ns, int64_
     keep_exemplar(t, c, bound);
     if (extras)
         count_extras(b, cell, c, server_ns, extras);
-    b->last_arrival_ns = MAX(b->last_arrival_ns, arrival_ns);
-    t->last_arrival_ns = MAX(t->last_arrival_ns, arrival_ns);
-    if (t->seen == 0)
-        t->first_arrival_ns = arrival_ns;
-    if (t->created_ns[c->tls] == 0)
-        t->created_ns[c->tls] = arrival_ns;
-    t->seen |= reporter_bit(c->reporter);
+    note_arrival(t, b, c, arrival_ns);
+    return 0;
+}
+
+/* The durations of a counter are a histogram already. */
+static void count_alike(struct total *t, const struct alike *a, bool is_error)
+{
+    double bounds[TOTAL_BOUNDS_LEN];
+    uint64_t counts[TOTAL_BOUNDS_LEN + 1];
+    for (size_t i = 0; i < TOTAL_BOUNDS_LEN; i++)
+        bounds[i] = (double)total_bounds_ns[i];
+    hist_spread(&a->latency, bounds, NELEMS(bounds), 1.0 / (double)NS_PER_S, counts);
+    fields_add(t->counts, counts, NELEMS(counts));
+    t->codes[class_of(a->code)] += a->times;
+    t->errors += is_error ? a->times : 0;
+    t->bytes_received += a->bytes_received;
+    t->bytes_sent += a->bytes_sent;
+    t->duration_ns += a->latency.sum_ns > 0 ? (uint64_t)a->latency.sum_ns : 0;
+}
+
+/* Whether calls tell of the edge was judged before: a settled bucket takes it, too. */
+int totals_add_alike(struct totals *t, const struct alike *a, int64_t arrival_ns, unsigned extras)
+{
+    struct call c = alike_call(a);
+    struct total_bucket *b = bucket_at(t, window_align_down(a->at_ns, BUCKET_NS));
+    struct total_cell *cell = b ? cell_at(b, c.reporter, a->tls, -1) : NULL;
+    if (!cell || hist_merge(&cell->latency, &a->latency) < 0)
+        return -1;
+    count_alike(&cell->n, a, call_is_error(&c));
+    if (extras & TOTALS_OUTCOMES && a->times)
+        (void)!outcomes_count(&cell->outcomes, &c, a->times); /* an extra */
+    note_arrival(t, b, &c, arrival_ns);
     return 0;
 }
 
@@ -266,7 +303,7 @@ void totals_ask(const struct totals *t, const struct call *c, unsigned step)
 /* Bytes alone: of a connection that began earlier. A duration alone: of one that ended later. */
 static bool is_used(const struct total_cell *c)
 {
-    return c->latency.count || c->n.bytes_received || c->n.bytes_sent || total_requests(&c->n);
+    return c->latency.count || total_is_used(&c->n);
 }
 
 static reporter_set seen_in(const struct total_bucket *b)

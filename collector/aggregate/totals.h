@@ -21,6 +21,11 @@ struct total {
     uint64_t counts[TOTAL_BOUNDS_LEN + 1]; /* not cumulative; the last one is above all bounds */
 };
 uint64_t total_requests(const struct total *t);
+/* Requests, or bytes of connections that were opened before. */
+static inline bool total_is_used(const struct total *t)
+{
+    return t->bytes_received || t->bytes_sent || total_requests(t) > 0;
+}
 
 /* The newest request with a trace whose duration lies in one bucket of counts[]. */
 struct exemplar {
@@ -69,6 +74,9 @@ void totals_restart(struct totals *t);
  * duration of a pair's called half, -1 otherwise; extras are enum totals_extra. */
 int totals_add(struct totals *t, const struct call *c, int64_t server_ns, int64_t arrival_ns,
                unsigned extras) MUST_USE;
+/* Counts all of a, which a counter has told of by arrival_ns; -1 as above. */
+int totals_add_alike(struct totals *t, const struct alike *a, int64_t arrival_ns, unsigned extras)
+    MUST_USE;
 /* Asks for the memory that counting c will touch; step 0, 1, 2 in turn, some calls apart. */
 void totals_ask(const struct totals *t, const struct call *c, unsigned step);
 /* Moves buckets that are old enough into the settled sums and frees them. */

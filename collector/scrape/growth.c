@@ -1,12 +1,14 @@
 /* growth.c - what counters have grown by, edge by edge.
  *
  * Every series is remembered by its hash with its last value and what it says. What it has grown by
- * since is added to a cell of its edge, one for each side that tells. A value below the last one is
+ * since is added to the calls of its edge that ended the same way (TLS, code, gRPC status, flags), apart for each side
+ * that tells. A value below the last one is
  * a counter that began again; it has grown by itself. A series that an endpoint looked at before did not
  * have began at 0. Of an endpoint looked at for the first time nothing is known to be new.
  *
  * Once. Both proxies of a request count it. Where an edge has series of the calling side, they alone
- * count, and the called side's say only whether it was protected. Else the called side's count, one
+ * count (the called side's are given on beside them), and the called side's say whether it was protected: of
+ * requests that can have arrived. Else the called side's count, one
  * round late: the caller's series for the same requests may show up in the next round only. An
  * edge stays with its callers until none has been seen for CALLERS_GONE_NS; whoever comes back after
  * that is looked at as if for the first time (scraper.c), so nothing is counted by both.
@@ -18,22 +20,33 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "model/edge.h"
 #include "normalize/normalize.h"
 #include "scrape/mesh_metric.h"
 #include <math.h>
 
 #define CALLERS_GONE_NS (600 * NS_PER_S)
 #define GROWTH_MOST     1e15 /* of one series in one look; more is no count */
+#define SUM_MOST_NS     1e16 /* 115 days of one series in one look */
 
+enum { GRPC_UNKNOWN = 2 };
 enum { SWEEP_EVERY = 64 /* rounds */, FLAGS_SIZE = 32 };
 
-struct part {
-    struct edge_cell cell;
-    double sum_ns;   /* of its latencies */
-    bool has_waited; /* they came a round ago, without requests */
+/* What calls that ended the same way have grown by. */
+struct grown {
+    struct alike a;
+    int64_t sum_ns; /* of their latencies, as the endpoint says */
+};
+struct kind {
+    struct kind *next;
+    char flags[FLAGS_SIZE];
+    struct grown now, held;
 };
 struct side {
-    struct part now, held;
+    struct kind *kinds;
+    uint32_t kinds_len;
+    bool has_waited; /* latencies came a round ago, without requests */
+    bool has_held;
     int64_t seen_ns;
 };
 struct grown_edge {
@@ -42,17 +55,12 @@ struct grown_edge {
     uint64_t called_tls[TLS_STATES_LEN]; /* what the called side said last */
 };
 struct series {
-    struct grown_edge *edge;
+    struct side *side;
+    struct kind *kind;
     double last, bound_ns, unit_ns;
     uint64_t group; /* buckets of one histogram have the same */
     uint32_t target, seen_round;
     enum mesh_count count;
-    bool is_calling;
-    enum tls_state tls;
-    enum tls_basis tls_basis;
-    uint16_t code;
-    int16_t grpc;
-    char flags[FLAGS_SIZE];
 };
 /* The bucket read last. */
 struct below {
@@ -74,16 +82,20 @@ struct growth *growth_new(void)
     return mem_zalloc(sizeof(struct growth));
 }
 
-static void part_done(struct part *p)
+static void grown_clear(struct grown *x)
 {
-    edge_cell_done(&p->cell);
-    *p = (struct part){ 0 };
+    hist_done(&x->a.latency);
+    x->a.times = x->a.bytes_received = x->a.bytes_sent = 0;
+    x->sum_ns = x->a.at_ns = 0;
 }
 
-static void side_done(struct side *s)
+static void side_clear(struct side *s)
 {
-    part_done(&s->now);
-    part_done(&s->held);
+    for (struct kind *k = s->kinds; k; k = k->next) {
+        grown_clear(&k->now);
+        grown_clear(&k->held);
+    }
+    s->has_held = s->has_waited = false;
 }
 
 struct growth *growth_free(struct growth *g)
@@ -94,8 +106,8 @@ struct growth *growth_free(struct growth *g)
     for (size_t i = 0; map_next(&g->series, &i, NULL, &value);)
         mem_free(value);
     for (size_t i = 0; map_next(&g->edges, &i, NULL, &value);) {
-        side_done(&((struct grown_edge *)value)->calling);
-        side_done(&((struct grown_edge *)value)->called);
+        side_clear(&((struct grown_edge *)value)->calling);
+        side_clear(&((struct grown_edge *)value)->called);
     }
     map_done(&g->series);
     map_done(&g->edges);
@@ -147,6 +159,54 @@ static int edge_of(struct growth *g, struct call *c, struct grown_edge **ret)
     return *ret ? 0 : ERR_NOMEM;
 }
 
+/* Past the limit exact codes, statuses and flags are given up, but not what counts as an error. */
+static struct alike coarse(const struct alike *a)
+{
+    struct alike c = *a;
+    c.code = (uint16_t)(a->code / 100 * 100);
+    c.grpc = a->grpc > 0 ? GRPC_UNKNOWN : a->grpc;
+    c.flags = a->flags.len ? SV("other") : SV_NONE;
+    return c;
+}
+
+static struct kind *kind_find(const struct side *s, const struct alike *a)
+{
+    struct kind *k = s->kinds;
+    while (k && (k->now.a.tls != a->tls || k->now.a.tls_basis != a->tls_basis ||
+                 k->now.a.code != a->code || k->now.a.grpc != a->grpc ||
+                 !sv_eq(k->now.a.flags, a->flags)))
+        k = k->next;
+    return k;
+}
+
+/* NULL when memory is out. */
+static struct kind *kind_of(struct growth *g, struct side *s, const struct mesh_metric *m)
+{
+    struct alike a = { .protocol = m->call.protocol,
+                       .tls = m->call.tls,
+                       .tls_basis = m->call.tls_basis,
+                       .code = m->call.response_code,
+                       .grpc = m->call.grpc_status,
+                       .flags = m->call.response_flags,
+                       .is_calling = m->is_calling };
+    if (a.flags.len >= FLAGS_SIZE)
+        a.flags = SV("other");
+    struct kind *k = kind_find(s, &a);
+    if (!k && s->kinds_len >= GROWTH_KINDS_MAX) {
+        a = coarse(&a);
+        k = kind_find(s, &a);
+    }
+    if (k || !(k = arena_zalloc(&g->mem, sizeof(*k))))
+        return k;
+    INVARIANT(sv_to_z(a.flags, k->flags, sizeof(k->flags)));
+    a.flags = sv_z(k->flags);
+    k->now.a = k->held.a = a;
+    k->next = s->kinds;
+    s->kinds = k;
+    s->kinds_len++;
+    return k;
+}
+
 /* Of all labels but the bucket's bound. */
 static uint64_t group_of(const struct prom_sample *s, uint32_t target)
 {
@@ -169,21 +229,18 @@ static int series_new(struct growth *g, const struct growth_look *look, struct s
     int rc = edge_of(g, &m->call, &edge);
     if (rc < 0)
         return rc;
-    struct series *x = mem_zalloc(sizeof(*x));
+    struct side *side = m->is_calling ? &edge->calling : &edge->called;
+    struct kind *kind = kind_of(g, side, m);
+    struct series *x = kind ? mem_zalloc(sizeof(*x)) : NULL;
     if (!x)
         return ERR_NOMEM;
-    *x = (struct series){ .edge = edge,
+    *x = (struct series){ .side = side,
+                          .kind = kind,
                           .bound_ns = m->bound_ns,
                           .unit_ns = m->unit_ns,
                           .group = group_of(s, look->target),
                           .target = look->target,
-                          .count = m->count,
-                          .is_calling = m->is_calling,
-                          .tls = m->call.tls,
-                          .tls_basis = m->call.tls_basis,
-                          .code = m->call.response_code,
-                          .grpc = m->call.grpc_status };
-    (void)sv_to_z(m->call.response_flags, x->flags, sizeof(x->flags));
+                          .count = m->count };
     if (map_put(&g->series, key, x, NULL) < 0) {
         mem_free(x);
         return ERR_NOMEM;
@@ -197,26 +254,25 @@ static int series_new(struct growth *g, const struct growth_look *look, struct s
 static int count(const struct growth_look *look, const struct series *x, double grown,
                  struct below *below)
 {
-    struct part *to = x->is_calling ? &x->edge->calling.now : &x->edge->called.now;
-    struct call c = { .protocol = x->edge->who.protocol,
-                      .tls = x->tls,
-                      .tls_basis = x->tls_basis,
-                      .response_code = x->code,
-                      .grpc_status = x->grpc,
-                      .response_flags = sv_z(x->flags),
-                      .start_ns = look->from_ns + (look->to_ns - look->from_ns) / 2 };
+    struct grown *to = &x->kind->now;
+    int64_t at_ns = look->from_ns + (look->to_ns - look->from_ns) / 2;
+    if (grown >= 1)
+        to->a.at_ns = to->a.at_ns ? MIN(to->a.at_ns, at_ns) : at_ns;
     switch (x->count) {
-    case MESH_REQUESTS: edge_cell_count(&to->cell, &c, (uint64_t)grown); break;
-    case MESH_BYTES_RECEIVED: to->cell.bytes_received += (uint64_t)grown; break;
-    case MESH_BYTES_SENT: to->cell.bytes_sent += (uint64_t)grown; break;
-    case MESH_DURATION_SUM: to->sum_ns += grown * x->unit_ns; break;
+    case MESH_REQUESTS: to->a.times += (uint64_t)grown; break;
+    case MESH_BYTES_RECEIVED: to->a.bytes_received += (uint64_t)grown; break;
+    case MESH_BYTES_SENT: to->a.bytes_sent += (uint64_t)grown; break;
+    case MESH_DURATION_SUM:
+        to->sum_ns += (int64_t)MIN(grown * x->unit_ns, SUM_MOST_NS);
+        to->sum_ns = MIN(to->sum_ns, INT64_MAX / 2);
+        break;
     case MESH_DURATIONS: {
         bool is_next = below->group == x->group && below->bound_ns < x->bound_ns;
         double lower_ns = is_next ? below->bound_ns : 0, own = grown - (is_next ? below->grown : 0);
-        double at_ns = isinf(x->bound_ns) ? lower_ns : x->bound_ns;
+        double took_ns = isinf(x->bound_ns) ? lower_ns : x->bound_ns;
         *below = (struct below){ x->group, x->bound_ns, grown };
-        if (own >= 1 && at_ns < (double)INT64_MAX / 2)
-            return hist_add(&to->cell.latency, (int64_t)at_ns, (uint64_t)own);
+        if (own >= 1 && took_ns < (double)INT64_MAX / 2)
+            return hist_add(&to->a.latency, (int64_t)took_ns, (uint64_t)own);
     }
     }
     return 0;
@@ -238,10 +294,8 @@ static int take_sample(struct growth *g, const struct growth_look *look,
     double grown = value < x->last ? value : value - x->last;
     x->last = value;
     x->seen_round = g->round;
-    if (x->count == MESH_REQUESTS) {
-        struct side *side = x->is_calling ? &x->edge->calling : &x->edge->called;
-        side->seen_ns = look->to_ns;
-    }
+    if (x->count == MESH_REQUESTS)
+        x->side->seen_ns = look->to_ns;
     return look->is_first || grown > GROWTH_MOST ? 0 : count(look, x, grown, below);
 }
 
@@ -298,65 +352,147 @@ int growth_look(struct growth *g, const struct growth_look *look, struct sv text
 
 /* --- a round --- */
 
-/* The caller does not know whether it was protected; the callee said so. */
-static void tell_tls(const struct grown_edge *e, struct edge_cell *c)
+/* Where what was found goes. */
+struct giver {
+    growth_sink *sink;
+    void *to;
+    const struct grown_edge *e;
+};
+
+static void give(const struct giver *to, const struct alike *a)
 {
-    uint64_t said = 0, left = c->tls[TLS_UNKNOWN];
+    if (a->times || a->latency.count || a->bytes_received || a->bytes_sent)
+        to->sink(to->to, &to->e->who, a);
+}
+
+/* It can have reached the callee: there was an answer, and the caller's proxy did not make it up itself.
+ * A connection has no code. */
+static bool may_have_arrived(const struct alike *a)
+{
+    static const char *const not_sent[] = { "UH", "UF",   "UO", "NR",   "NC",   "DF",
+                                            "RL", "RLSE", "FI", "UAEX", "IH",   "OM",
+                                            "DO", "DPE",  "LH", "NFCF", "other" };
+    struct sv flags = a->flags;
+    for (struct sv flag; sv_cut(&flags, ',', &flag);)
+        for (size_t i = 0; i < NELEMS(not_sent); i++)
+            if (sv_eq(flag, sv_z(not_sent[i])))
+                return false;
+    return a->code || a->protocol == PROTOCOL_TCP;
+}
+
+static uint64_t called_sum(const struct grown_edge *e)
+{
+    uint64_t said = 0;
     for (size_t i = TLS_PLAINTEXT; i < TLS_STATES_LEN; i++)
         said += e->called_tls[i];
-    if (said && said == e->called_tls[TLS_MUTUAL]) { /* what was inferred is confirmed */
-        c->tls_bases[TLS_BASIS_REPORTED] += c->tls_bases[TLS_BASIS_INFERRED];
-        c->tls_bases[TLS_BASIS_INFERRED] = 0;
-    }
-    for (size_t i = TLS_PLAINTEXT; said && i < TLS_STATES_LEN; i++) {
-        uint64_t part = (uint64_t)((double)left * (double)e->called_tls[i] / (double)said + 0.5);
-        part = MIN(part, c->tls[TLS_UNKNOWN]);
-        c->tls[i] += part;
-        c->tls[TLS_UNKNOWN] -= part;
-        c->tls_bases[TLS_BASIS_REPORTED] += part;
-        c->tls_bases[TLS_BASIS_NONE] -= part;
-        if (i == TLS_PLAINTEXT && part) {
-            c->first_plaintext.at_ns = c->first_ns;
-            c->last_plaintext.at_ns = c->last_ns;
-        }
+    return said;
+}
+
+/* Calls of which their caller does not know whether they were protected: in the shares that the callee said last. */
+static void give_shares(const struct giver *to, const struct alike *a, uint64_t said)
+{
+    uint64_t upto = 0;
+    for (size_t i = TLS_PLAINTEXT; i < TLS_STATES_LEN; i++) {
+        double from = (double)upto / (double)said;
+        upto += to->e->called_tls[i];
+        double end = (double)upto / (double)said;
+        struct alike part = *a;
+        if (hist_share(&part.latency, &a->latency, from, end) < 0)
+            part.latency = (struct hist){ 0 };
+        part.tls = (enum tls_state)i;
+        part.tls_basis = TLS_BASIS_REPORTED;
+        part.times = share_of(a->times, from, end);
+        part.bytes_received = share_of(a->bytes_received, from, end);
+        part.bytes_sent = share_of(a->bytes_sent, from, end);
+        give(to, &part);
+        hist_done(&part.latency);
     }
 }
 
-static void emit(const struct grown_edge *e, struct part *p, growth_sink *sink, void *to)
+static void give_calling(const struct giver *to, const struct alike *a)
 {
-    if (p->cell.requests ==
-        0) { /* they come with the next round, or what took so long is no request */
-        if (p->has_waited) {
-            hist_clear(&p->cell.latency);
-            p->sum_ns = 0;
-        }
-        p->has_waited = p->cell.latency.count > 0;
+    uint64_t said = called_sum(to->e);
+    struct alike told = *a;
+    if (a->tls == TLS_UNKNOWN && said && may_have_arrived(a)) {
+        give_shares(to, a, said);
         return;
     }
-    if (p->cell.latency.count && p->sum_ns > 0)
-        p->cell.latency.sum_ns = (int64_t)MIN(p->sum_ns, (double)INT64_MAX / 2);
-    sink(to, &e->who, &p->cell);
-    part_done(p);
+    if (a->tls_basis == TLS_BASIS_INFERRED && said && said == to->e->called_tls[TLS_MUTUAL])
+        told.tls_basis = TLS_BASIS_REPORTED; /* confirmed */
+    give(to, &told);
+}
+
+static void grown_give(const struct giver *to, struct grown *x, bool is_beside)
+{
+    if (x->a.latency.count && x->sum_ns > 0)
+        x->a.latency.sum_ns = x->sum_ns;
+    x->a.is_beside = is_beside;
+    if (x->a.is_calling)
+        give_calling(to, &x->a);
+    else
+        give(to, &x->a);
+    grown_clear(x);
+}
+
+static void give_held(const struct giver *to, struct side *s, bool is_beside)
+{
+    for (struct kind *k = s->kinds; k && s->has_held; k = k->next)
+        grown_give(to, &k->held, is_beside);
+    s->has_held = false;
+}
+
+/* Something was requested (or flowed over a connection). Latencies alone wait: their requests come with the next
+ * round, or what took so long is no request. */
+static bool is_ready(struct side *s)
+{
+    bool has_requests = false, has_latencies = false;
+    for (const struct kind *k = s->kinds; k; k = k->next) {
+        const struct alike *a = &k->now.a;
+        bool has_flowed = a->protocol == PROTOCOL_TCP && (a->bytes_received || a->bytes_sent);
+        has_requests |= a->times || has_flowed;
+        has_latencies |= a->latency.count > 0;
+    }
+    for (struct kind *k = s->kinds; k && !has_requests && s->has_waited; k = k->next) {
+        hist_clear(&k->now.a.latency);
+        k->now.sum_ns = 0;
+    }
+    s->has_waited = !has_requests && has_latencies && !s->has_waited;
+    return has_requests;
+}
+
+static void note_called_tls(struct grown_edge *e)
+{
+    uint64_t tls[TLS_STATES_LEN] = { 0 }, all = 0;
+    for (const struct kind *k = e->called.kinds; k; k = k->next) {
+        tls[k->now.a.tls] += k->now.a.times;
+        all += k->now.a.times;
+    }
+    if (all)
+        memcpy(e->called_tls, tls, sizeof(tls));
 }
 
 static void finish_edge(const struct growth *g, struct grown_edge *e, growth_sink *sink, void *to)
 {
+    struct giver giver = { sink, to, e };
     bool has_callers = e->calling.seen_ns && g->to_ns - e->calling.seen_ns < CALLERS_GONE_NS;
-    if (e->called.now.cell.requests)
-        memcpy(e->called_tls, e->called.now.cell.tls, sizeof(e->called_tls));
-    if (has_callers) {
-        side_done(&e->called);
-        tell_tls(e, &e->calling.now.cell);
-        emit(e, &e->calling.now, sink, to);
-        return;
+    note_called_tls(e);
+    give_held(&giver, &e->called, has_callers);
+    bool is_called_ready = is_ready(&e->called);
+    if (!has_callers)
+        side_clear(&e->calling);
+    if (has_callers && is_ready(&e->calling))
+        for (struct kind *k = e->calling.kinds; k; k = k->next)
+            grown_give(&giver, &k->now, false);
+    for (struct kind *k = e->called.kinds; k && is_called_ready; k = k->next) {
+        if (has_callers) {
+            grown_give(&giver, &k->now, true);
+            continue;
+        }
+        k->held = k->now; /* which was given away */
+        k->now.a.latency = (struct hist){ 0 };
+        grown_clear(&k->now);
     }
-    side_done(&e->calling);
-    emit(e, &e->called.held, sink, to);
-    if (e->called.held.cell.requests == 0 && e->called.now.cell.requests) {
-        part_done(&e->called.held);
-        e->called.held = e->called.now;
-        e->called.now = (struct part){ 0 };
-    }
+    e->called.has_held = is_called_ready && !has_callers;
 }
 
 /* What endpoints have stopped showing; one that is down keeps its series. */

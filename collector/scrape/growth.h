@@ -2,12 +2,14 @@
 #ifndef COLLECTOR_SCRAPE_GROWTH_H
 #define COLLECTOR_SCRAPE_GROWTH_H
 
-#include "model/edge.h"
+#include "base/err.h"
+#include "model/alike.h"
 
 enum {
     GROWTH_SERIES_MAX =
         200000,              /* 25 MB: 300 sidecars with 600 series of requests and latency each */
     GROWTH_EDGES_MAX = 5000, /* 15 MB when all are busy */
+    GROWTH_KINDS_MAX = 64, /* of one side: what ended the same way; further ones by class of code */
     GROWTH_FORGET_AFTER = 20 /* looks at an endpoint that lack a series, until it is forgotten */
 };
 
@@ -31,9 +33,9 @@ struct growth *growth_free(struct growth *g);
 /* 0, or ERR_NOMEM: what was read until then counts. */
 int growth_look(struct growth *g, const struct growth_look *look, struct sv text,
                 struct growth_result *ret) MUST_USE;
-/* Ends a round of looks. Each edge that did something is given to sink, once: borrowed until return.
- * Calls is who, protocol and host. */
-typedef void growth_sink(void *to, const struct call *who, const struct edge_cell *cell);
+/* Ends a round of looks. What each edge did is given to sink, one way of ending after the other: who is both
+ * ends, protocol and host; who and a->flags live as long as the growth, the rest until return. */
+typedef void growth_sink(void *to, const struct call *who, const struct alike *a);
 void growth_round(struct growth *g, growth_sink *sink, void *to);
 size_t growth_series(const struct growth *g);
 

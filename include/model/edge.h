@@ -7,8 +7,7 @@
 
 #include "base/buf.h"
 #include "base/rd.h"
-#include "model/call.h"
-#include "model/hist.h"
+#include "model/alike.h"
 #include "model/window.h"
 
 enum code_class { /* requests by HTTP code class; CODE_NONE: no response */
@@ -90,8 +89,8 @@ static inline bool edge_cell_is_used(const struct edge_cell *c)
 }
 /* Counts c, of a part (enum call_part) what it is for; -1 when memory is out (nothing was counted). */
 int edge_cell_add(struct edge_cell *cell, const struct call *c) MUST_USE;
-/* Counts times calls like c but leaves the latency out: of counters, whose histogram comes apart. */
-void edge_cell_count(struct edge_cell *cell, const struct call *c, uint64_t times);
+/* Counts all of a; -1 when memory is out (nothing was counted). */
+int edge_cell_add_alike(struct edge_cell *cell, const struct alike *a) MUST_USE;
 /* The same for a pair: its called half's latency and clock too. */
 int edge_cell_add_pair(struct edge_cell *cell, const struct call *c,
                        const struct called_half *called) MUST_USE;

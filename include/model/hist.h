@@ -62,6 +62,16 @@ int32_t hist_index(int64_t value_ns);
 double hist_upper_s(int32_t index);
 /* Observations <= bound_s (whole buckets whose upper bound is <= bound_s, zero included). */
 uint64_t hist_count_below(const struct hist *h, double bound_s);
+/* How many lie in each of n + 1 ranges between ascending bounds (of so many seconds a unit), the last one
+ * beyond them all. A bucket lies where its lower end does, so what was put in at another histogram's upper
+ * bound is found at or below the same bound. */
+void hist_spread(const struct hist *h, const double *bounds, size_t n, double unit_s,
+                 uint64_t *ret_counts);
+/* Of every bucket (and the sum) what lies between two shares of it, 0 to 1; shares that join have all. -1 when
+ * memory is out. */
+int hist_share(struct hist *ret_part, const struct hist *h, double from, double to) MUST_USE;
+/* The same of a number. */
+uint64_t share_of(uint64_t n, double from, double to);
 /* Compact stored form: varints; see docs/store-format.md. */
 void hist_encode(const struct hist *h, struct buf *out);
 int hist_decode(struct rd *r, struct hist *ret_h, struct err *err) MUST_USE;

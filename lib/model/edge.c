@@ -171,26 +171,38 @@ int edge_cell_add(struct edge_cell *cell, const struct call *c)
     return 0;
 }
 
-void edge_cell_count(struct edge_cell *cell, const struct call *c, uint64_t times)
+static void count_alike(struct edge_cell *cell, const struct alike *a)
 {
-    if (times == 0)
-        return;
-    bool is_error = call_is_error(c);
-    keep_facts(cell, c, is_error);
-    cell->first_ns = cell->requests ? MIN(cell->first_ns, c->start_ns) : c->start_ns;
-    cell->last_ns = cell->requests ? MAX(cell->last_ns, c->start_ns) : c->start_ns;
-    add_capped(&cell->requests, times);
-    add_capped(&cell->errors, is_error ? times : 0);
-    add_capped(&cell->codes[code_class_of(c->response_code)], times);
-    if (c->grpc_status >= 0)
-        add_capped(&cell->grpc[c->grpc_status < GRPC_STATUSES_LEN ? c->grpc_status : GRPC_UNKNOWN],
-                   times);
-    add_capped(&cell->tls[c->tls], times);
-    add_capped(&cell->tls_bases[c->tls == TLS_UNKNOWN ? TLS_BASIS_NONE : c->tls_basis], times);
-    struct sv flags = c->response_flags;
+    struct call c = alike_call(a);
+    struct sv flags = a->flags;
+    bool is_error = call_is_error(&c);
+    keep_facts(cell, &c, is_error);
+    add_capped(&cell->requests, a->times);
+    add_capped(&cell->errors, is_error ? a->times : 0);
+    add_capped(&cell->codes[code_class_of(a->code)], a->times);
+    if (a->grpc >= 0)
+        add_capped(&cell->grpc[a->grpc < GRPC_STATUSES_LEN ? a->grpc : GRPC_UNKNOWN], a->times);
+    add_capped(&cell->tls[a->tls], a->times);
+    add_capped(&cell->tls_bases[a->tls == TLS_UNKNOWN ? TLS_BASIS_NONE : a->tls_basis], a->times);
     for (struct sv flag; sv_cut(&flags, ',', &flag);)
         if (flag.len)
-            count_flag(cell, flag, times);
+            count_flag(cell, flag, a->times);
+}
+
+int edge_cell_add_alike(struct edge_cell *cell, const struct alike *a)
+{
+    bool is_used = edge_cell_is_used(cell);
+    if (hist_merge(&cell->latency, &a->latency) < 0)
+        return -1;
+    if (a->times)
+        count_alike(cell, a);
+    else if (a->bytes_received || a->bytes_sent)
+        add_capped(&cell->parts[a->tls], 1);
+    cell->first_ns = is_used ? MIN(cell->first_ns, a->at_ns) : a->at_ns;
+    cell->last_ns = is_used ? MAX(cell->last_ns, a->at_ns) : a->at_ns;
+    add_capped(&cell->bytes_received, a->bytes_received);
+    add_capped(&cell->bytes_sent, a->bytes_sent);
+    return 0;
 }
 
 int edge_cell_add_pair(struct edge_cell *cell, const struct call *c,

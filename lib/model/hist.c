@@ -223,3 +223,37 @@ uint64_t hist_count_below(const struct hist *h, double bound_s)
         n = add_capped(n, h->counts[i]);
     return n;
 }
+
+void hist_spread(const struct hist *h, const double *bounds, size_t n, double unit_s,
+                 uint64_t *ret_counts)
+{
+    size_t at = 0;
+    memset(ret_counts, 0, (n + 1) * sizeof(*ret_counts));
+    ret_counts[0] = h->zero;
+    for (uint32_t i = 0; i < h->len; i++) {
+        double lower_s = hist_upper_s(h->first + (int32_t)i - 1);
+        while (at < n && lower_s >= bounds[at] * unit_s)
+            at++;
+        ret_counts[at] += h->counts[i];
+    }
+}
+
+uint64_t share_of(uint64_t n, double from, double to)
+{
+    return (uint64_t)((double)n * to + 0.5) - (uint64_t)((double)n * from + 0.5);
+}
+
+int hist_share(struct hist *ret_part, const struct hist *h, double from, double to)
+{
+    struct hist part;
+    if (hist_copy(&part, h) < 0)
+        return -1;
+    part.zero = part.count = share_of(h->zero, from, to);
+    part.sum_ns = h->sum_ns > 0 ? (int64_t)share_of((uint64_t)h->sum_ns, from, to) : 0;
+    for (uint32_t i = 0; i < part.len; i++) {
+        part.counts[i] = share_of(part.counts[i], from, to);
+        part.count += part.counts[i];
+    }
+    *ret_part = part;
+    return 0;
+}

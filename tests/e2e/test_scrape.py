@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 
+import prometheus
 import support
 from gateway_support import IN, OUT, PROM, Net, Proxy, Server, make_ca, make_spiffe
 from support import Collector, access_record, check, folder, get_json, send_records, wait_until
@@ -196,6 +197,77 @@ def test_records_are_better():
     b = edges(c)[("a-v1", "b-v1", "http")]
     check(b["requests"] == 4 and b["evidenceCounts"] == {"source": 4}, b)
     check(counter(c, 'scraped_requests_total{outcome="told_better"}') == 4, "told better")
+    end(c)
+
+
+def test_metrics():
+    """Prometheus finds the scraped edges at the collector, too: each request once, whoever tells of it; what reached
+    nobody is not called protected; counters never fall, and the budget of series holds."""
+    if not shutil.which("prometheus"):
+        return print("left out: there is no prometheus")
+    c = Collector(COLLECTOR, "--store=memory:", "--scrape-interval=1s", "--metrics-dialects=istio,servicegraph,kiali",
+                  f"--scrape=http://{PAGE}:{PROM}/stats/prometheus,http://{REVIEWS}:{PROM}/stats/prometheus")
+    looks(c, 2)
+    p = prometheus.Prometheus(c)
+    send(20)
+    send(5, "/status/503", want=503)
+    send(2, "/status/404", want=404)
+    send(3, host="nobody", want=404)
+    edge = 'source_workload="page-v1",destination_workload="reviews-v1"'
+    seen = []
+
+    def requests():
+        seen.append(sum(v for _, v in p.vector("tulle_edge_requests_total")))
+        return seen[-1]
+
+    wait_until("30 requests in Prometheus", lambda: requests() >= 30, 60)
+    send(10)
+    wait_until("40 requests in Prometheus", lambda: requests() >= 40, 60)
+    looks(c, 6)
+    check(requests() == 40 and seen == sorted(seen), seen)
+    check(p.by(f"tulle_edge_requests_total{{{edge}}} > 0", "tls", "code") ==
+          {("mutual", "2xx"): 30, ("mutual", "4xx"): 2, ("mutual", "5xx"): 5}, p.vector("tulle_edge_requests_total"))
+    check(p.by('sum by (tls) (tulle_edge_requests_total{destination_workload!="reviews-v1"} > 0)', "tls") ==
+          {("unknown",): 3}, "NR")
+    check(p.by(f"sum by (tls) (tulle_edge_errors_total{{{edge}}})", "tls") == {("mutual",): 5}, "errors")
+    check(p.by(f"tulle_edge_request_duration_seconds_count{{{edge}}}", "tls") == {("mutual",): 37}, "durations")
+    check(p.by(f"tulle_edge_received_bytes_total{{{edge}}}", "tls") == {("mutual",): 37 * 20}, "bytes")
+    for reporter in ("source", "destination"):
+        check(p.by(f'sum by (response_code) (istio_requests_total{{reporter="{reporter}",{edge}}})', "response_code") ==
+              {("200",): 30, ("404",): 2, ("503",): 5}, reporter)
+    graph = p.by("traces_service_graph_request_total", "client", "server")
+    check(sorted(graph.values()) == [3, 37], graph)
+    check(p.by('sum by (status_code,secure) (kiali_ext_requests_total{dest_name=~"reviews.*"})', "status_code", "secure") ==
+          {("200", "true"): 30, ("404", "true"): 2, ("503", "true"): 5}, "kiali")
+    e = edges(c)[("page-v1", "reviews-v1", "http")]
+    check(e["requests"] == 37 and e["evidence"] == "scrape", e)
+    end(c)
+    few = Collector(COLLECTOR, "--store=memory:", "--scrape-interval=1s", "--metrics-max-series=24",
+                    f"--scrape=http://{PAGE}:{PROM}/stats/prometheus")
+    looks(few, 2)
+    send(4)
+    send(3, host="nobody", want=404)
+    rows = lambda: re.findall(r'^tulle_edge_requests_total{.*source_workload="([^"]*)".*} ([1-9]\S*)$',
+                              support.http(few.base + "/metrics")[1].decode(), re.M)
+    wait_until("7 requests in all", lambda: sum(float(v) for _, v in rows()) >= 7)
+    looks(few, 3)
+    check(sum(float(v) for _, v in rows()) == 7 and {w for w, _ in rows()} == {"page-v1", "other"}, rows())
+    end(few)
+
+
+def test_metrics_of_both():
+    """Records come for an edge that was scraped: the scraped requests are theirs. Its own stay."""
+    shown = Shown(ISTIO % ("b", "b", "b", 10) + ISTIO % ("c", "c", "c", 10))
+    c = Collector(COLLECTOR, "--store=memory:", "--scrape-interval=1s", f"--scrape={shown.url()}")
+    looks(c, 2)
+    shown.text = ISTIO % ("b", "b", "b", 14) + ISTIO % ("c", "c", "c", 17)
+    wait_until("the scraped edge", lambda: ("a-v1", "b-v1", "http") in edges(c))
+    check(send_records(c, [access_record("a", "b", 200) for _ in range(4)])[0] == 200, "records")
+    rows = lambda: dict(re.findall(r'^tulle_edge_requests_total{.*destination_workload="([^"]*)".*code="2xx"} (\S+)$',
+                                   support.http(c.base + "/metrics")[1].decode(), re.M))
+    wait_until("both", lambda: len(rows()) == 2, 30)
+    looks(c, 3)
+    check(rows() == {"b-v1": "4", "c-v1": "7"}, rows())
     end(c)
 
 

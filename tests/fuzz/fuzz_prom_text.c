@@ -1,17 +1,20 @@
 /* fuzz_prom_text.c - property: whatever an endpoint shows, each line is a sample, refused with a place
  * inside the text, or a comment; what two looks at it count is never more than its counters say. */
 #include "base/clock.h"
+#include "model/edge.h"
 #include "scrape/growth.h"
 #include "scrape/prom_text.h"
 
-static void see(void *to, const struct call *who, const struct edge_cell *cell)
+static void see(void *to, const struct call *who, const struct alike *a)
 {
-    uint64_t *requests = to, tls = 0;
+    uint64_t *requests = to;
+    struct edge_cell cell = { 0 };
     INVARIANT(who->source.workload.len && who->destination.workload.len);
-    for (size_t i = 0; i < TLS_STATES_LEN; i++)
-        tls += cell->tls[i];
-    INVARIANT(tls == cell->requests && cell->errors <= cell->requests);
-    *requests += cell->requests;
+    INVARIANT(!sv_contains(a->flags, sv_of("\0", 1)));
+    INVARIANT(edge_cell_add_alike(&cell, a) == 0);
+    INVARIANT(cell.requests == a->times && cell.errors <= cell.requests);
+    *requests += a->times;
+    edge_cell_done(&cell);
 }
 
 static void read_all(struct sv text)

@@ -223,6 +223,46 @@ static void test_failing_memory(void **state)
     assert_int_equal(h.len, 1);
 }
 
+/* What lay at another histogram's upper bounds is found at the same bounds. */
+static void test_spread(void **state)
+{
+    (void)state;
+    static const double ms[] = { 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500 };
+    uint64_t counts[NELEMS(ms) + 1];
+    AUTO_DONE(hist) h = { 0 };
+    for (size_t i = 0; i < NELEMS(ms); i++)
+        assert_int_equal(hist_add(&h, (int64_t)(ms[i] * 1e6), i + 1), 0);
+    assert_int_equal(hist_add(&h, 0, 1), 0);
+    assert_int_equal(hist_add(&h, INT64_C(60000000000), 7), 0);
+    hist_spread(&h, ms, NELEMS(ms), 1e-3, counts);
+    assert_int_equal(counts[0], 2);
+    for (size_t i = 1; i < NELEMS(ms); i++)
+        assert_int_equal(counts[i], i + 1);
+    assert_int_equal(counts[NELEMS(ms)], 7);
+}
+
+static void test_share(void **state)
+{
+    (void)state;
+    static const double cuts[] = { 0, 0.1, 1.0 / 3, 0.75, 1 };
+    AUTO_DONE(hist) h = { 0 };
+    AUTO_DONE(hist) sum = { 0 };
+    for (int64_t i = 0; i < 50; i++)
+        assert_int_equal(hist_add(&h, i * i * 1000, (uint64_t)(i * 7 + 1)), 0);
+    for (size_t i = 1; i < NELEMS(cuts); i++) {
+        AUTO_DONE(hist) part = { 0 };
+        assert_int_equal(hist_share(&part, &h, cuts[i - 1], cuts[i]), 0);
+        double want = (double)h.count * (cuts[i] - cuts[i - 1]);
+        assert_true(fabs((double)part.count - want) <= (double)h.len);
+        assert_int_equal(hist_merge(&sum, &part), 0);
+    }
+    assert_int_equal(sum.count, h.count);
+    assert_int_equal(sum.zero, h.zero);
+    assert_int_equal(sum.sum_ns, h.sum_ns);
+    for (uint32_t i = 0; i < h.len; i++)
+        assert_int_equal(sum.counts[i], h.counts[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +276,8 @@ int main(void)
         cmocka_unit_test(test_roundtrip),
         cmocka_unit_test(test_bad_ranges),
         cmocka_unit_test(test_failing_memory),
+        cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_share),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -207,6 +207,68 @@ static void add_half(struct batch *b, bool is_client)
 }
 
 /* A pair of spans is one request, seen by both sides. */
+static void put_alike(struct fold *f, const struct alike *like, uint64_t times)
+{
+    struct call who = sample_call(SV("a"), SV("b"), REPORTER_SCRAPE, T0, 200);
+    struct alike a = *like;
+    who.destination_service = SV("b.shop.svc.cluster.local");
+    who.protocol = a.protocol;
+    a.at_ns = T0;
+    a.times = times;
+    if (a.protocol != PROTOCOL_TCP)
+        assert_int_equal(hist_add(&a.latency, 5 * NS_PER_MS, times), 0);
+    assert_int_equal(fold_scraped(f, &who, &a, T0 + 2 * NS_PER_S), 0);
+    hist_done(&a.latency);
+}
+
+/* Counters of both proxies: each side under its reporter, each request once in the others. */
+static void test_scraped(void **state)
+{
+    (void)state;
+    struct fold *f = new_fold(ALL, 100000);
+    struct alike calling = { .tls = TLS_MUTUAL,
+                             .tls_basis = TLS_BASIS_REPORTED,
+                             .code = 503,
+                             .grpc = -1,
+                             .flags = SV("UF"),
+                             .is_calling = true,
+                             .bytes_sent = 600 };
+    struct alike called = calling, bytes = { .protocol = PROTOCOL_TCP, .is_calling = true };
+    called.is_calling = false;
+    called.is_beside = true;
+    called.code = 200;
+    called.flags = SV_NONE;
+    put_alike(f, &calling, 6);
+    put_alike(f, &called, 4);
+    put_alike(f, &bytes, 2);
+    bytes.bytes_received = 70;
+    put_alike(f, &bytes, 0); /* of those that are open */
+    fold_tick(f, T0 + 200 * NS_PER_S);
+    assert_sum(f, "istio_requests", "reporter", "source", 6);
+    assert_sum(f, "istio_requests", "reporter", "destination", 4);
+    assert_sum(f, "istio_requests", "response_code", "503", 6);
+    assert_sum(f, "istio_requests", "response_flags", "UF", 6);
+    assert_sum(f, "istio_requests", "destination_service_name", "b", 10);
+    assert_sum(f, "istio_requests", "connection_security_policy", "mutual_tls", 10);
+    struct wanted w = look(f, "istio_request_duration_milliseconds", "reporter", "source");
+    assert_int_equal(w.sum, 6);
+    assert_int_equal(w.raw, 30 * NS_PER_MS);
+    w = look(f, "istio_response_bytes", "reporter", "source");
+    assert_int_equal(w.sum, 6);
+    assert_int_equal(w.raw, 600);
+    assert_sum(f, "istio_tcp_connections_opened", NULL, NULL, 2);
+    assert_sum(f, "istio_tcp_received_bytes", NULL, NULL, 70);
+    assert_sum(f, "traces_service_graph_request", NULL, NULL, 8);
+    assert_sum(f, "traces_service_graph_request_failed", NULL, NULL, 6);
+    assert_sum(f, "kiali_ext_requests", "status_code", "503", 6);
+    assert_sum(f, "kiali_ext_requests", "secure", "true", 6);
+    assert_sum(f, "kiali_ext_tcp_sent", NULL, NULL, 70);
+    put_alike(f, &bytes, 0); /* the row has been shown; no further connection */
+    fold_tick(f, T0 + 400 * NS_PER_S);
+    assert_sum(f, "kiali_ext_tcp_sent", NULL, NULL, 140);
+    fold_free(f);
+}
+
 static void test_spans(void **state)
 {
     struct fold *f = new_fold(ALL, 100000);
@@ -330,10 +392,11 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_istio),     cmocka_unit_test(test_servicegraph),
-        cmocka_unit_test(test_kiali),     cmocka_unit_test(test_spans),
-        cmocka_unit_test(test_budget),    cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_istio),   cmocka_unit_test(test_servicegraph),
+        cmocka_unit_test(test_kiali),   cmocka_unit_test(test_spans),
+        cmocka_unit_test(test_scraped), cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_idle),    cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -413,11 +413,14 @@ static void test_incomplete_records(void **state)
 static int scrape(struct fold *f, struct sv to, uint64_t requests, int64_t start_ns)
 {
     struct call who = sample_call(SV("a"), to, REPORTER_SCRAPE, start_ns, 200);
-    struct edge_cell cell = { 0 };
-    edge_cell_count(&cell, &who, requests);
-    int rc = fold_scraped(f, &who, &cell, T0);
-    edge_cell_done(&cell);
-    return rc;
+    struct alike a = { .protocol = PROTOCOL_HTTP,
+                       .tls = TLS_MUTUAL,
+                       .tls_basis = TLS_BASIS_REPORTED,
+                       .code = 200,
+                       .grpc = -1,
+                       .at_ns = start_ns,
+                       .times = requests };
+    return fold_scraped(f, &who, &a, T0);
 }
 
 /* Counters fill in where nobody tells of calls. */

@@ -103,6 +103,50 @@ static void test_settled(void **state)
     totals_done(&t);
 }
 
+static void put_alike(struct totals *t, int64_t at_ns, int64_t arrival_ns, uint64_t times)
+{
+    struct alike a = { .code = 503, .grpc = -1, .at_ns = at_ns, .times = times };
+    assert_int_equal(hist_add(&a.latency, 10 * NS_PER_MS, times), 0);
+    a.bytes_received = 10 * times;
+    a.bytes_sent = 20 * times;
+    assert_int_equal(totals_add_alike(t, &a, arrival_ns, 0), 0);
+    hist_done(&a.latency);
+}
+
+/* Counters are the last evidence there is: alone they count, beside anything else they do not. */
+static void test_counters(void **state)
+{
+    struct totals alone = { 0 }, beside = { 0 };
+    (void)state;
+    put_alike(&alone, T0, T0 + S(1), 4);
+    assert_int_equal(shown(&alone, true, T0 + S(1)), 0);
+    assert_int_equal(shown(&alone, true, T0 + S(6)), 4);
+    put_alike(&alone, T0 + S(15), T0 + S(21), 3);
+    totals_settle(&alone, T0 + S(200));
+    assert_int_equal(shown(&alone, true, T0 + S(200)), 7);
+    const struct total *n = &alone.shown[TLS_UNKNOWN].n;
+    assert_int_equal(n->codes[CODE_5XX], 7);
+    assert_int_equal(n->errors, 7);
+    assert_int_equal(n->bytes_received, 70);
+    assert_int_equal(n->bytes_sent, 140);
+    assert_int_equal(n->duration_ns, 70 * NS_PER_MS);
+    assert_int_equal(n->counts[4], 7); /* at 10 ms, where the proxy's own bucket ended */
+    assert_int_equal(alone.shown[TLS_UNKNOWN].created_ns, T0 + S(1));
+
+    put_alike(&beside, T0, T0 + S(1), 4);
+    put(&beside, REPORTER_SPAN, T0 + S(2), T0 + S(3), 5);
+    put_alike(&beside, T0 + S(10), T0 + S(16), 4);
+    assert_int_equal(shown(&beside, true, T0 + S(30)), 5);
+    totals_settle(&beside, T0 + S(200));
+    assert_int_equal(shown(&beside, true, T0 + S(200)), 5);
+    /* an endpoint that was away counts in a bucket that was settled */
+    put_alike(&beside, T0 + S(100), T0 + S(400), 2);
+    put_alike(&beside, T0 - S(30), T0 + S(400), 2);
+    assert_int_equal(shown(&beside, true, T0 + S(410)), 9);
+    totals_done(&alone);
+    totals_done(&beside);
+}
+
 static void test_fields(void **state)
 {
     struct totals t = { 0 };
@@ -244,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_callee_alone),
         cmocka_unit_test(test_border),
         cmocka_unit_test(test_settled),
+        cmocka_unit_test(test_counters),
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_random_order),
         cmocka_unit_test(test_exemplars),

@@ -1,6 +1,7 @@
 /* test_growth.c - counters in, what edges did out: nothing of before, nothing twice, nothing lost. */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "model/edge.h"
 #include "scrape/growth.h"
 #include "scrape/mesh_metric.h"
 #include <setjmp.h>
@@ -20,20 +21,25 @@
 #define CALLEE "reporter=\"destination\"," ENDS ",connection_security_policy=\"mutual_tls\""
 
 struct seen {
-    size_t edges;
-    uint64_t requests, errors;
+    size_t given;
+    uint64_t requests, errors, beside;
     struct call who;
     struct edge_cell cell; /* all rounds */
 };
 
-static void see(void *to, const struct call *who, const struct edge_cell *cell)
+static void see(void *to, const struct call *who, const struct alike *a)
 {
     struct seen *s = to;
-    s->edges++;
-    s->requests += cell->requests;
-    s->errors += cell->errors;
     s->who = *who;
-    assert_int_equal(edge_cell_merge(&s->cell, cell), 0);
+    if (a->is_beside) {
+        assert_false(a->is_calling);
+        s->beside += a->times;
+        return;
+    }
+    s->given++;
+    s->requests += a->times;
+    assert_int_equal(edge_cell_add_alike(&s->cell, a), 0);
+    s->errors = s->cell.errors;
 }
 
 static int64_t at_s; /* of the look before */
@@ -98,7 +104,8 @@ static void test_both_sides(void **state)
     (void)look(g, 0, false, "istio_requests_total{" CALLER ",response_code=\"200\"} 8\n");
     (void)look(g, 1, false, "istio_requests_total{" CALLEE ",response_code=\"200\"} 8\n");
     assert_int_equal(round_of(g, &s), 8);
-    assert_int_equal(s.edges, 1);
+    assert_int_equal(s.given, 1);
+    assert_int_equal(s.beside, 8); /* what waited, and what came since */
     assert_int_equal(s.cell.tls[TLS_MUTUAL], 8);
     assert_int_equal(s.cell.tls_bases[TLS_BASIS_REPORTED], 8);
     /* the caller is down: nothing counts until it is back */
@@ -113,6 +120,120 @@ static void test_both_sides(void **state)
     (void)look(g, 1, false, "istio_requests_total{" CALLEE ",response_code=\"200\"} 25\n");
     (void)round_of(g, &s);
     assert_int_equal(s.requests, 25);
+    edge_cell_done(&s.cell);
+}
+
+/* The callee's word is about what reached it. */
+static void test_never_arrived(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ending; /* labels of the caller's series */
+        bool has_arrived;
+    } endings[] = {
+        { "response_code=\"200\"", true },
+        { "response_code=\"503\"", true },
+        { "response_code=\"503\",response_flags=\"UC\"", true },
+        { "response_code=\"0\",response_flags=\"DC\"", false },
+        { "response_code=\"503\",response_flags=\"UF,URX\"", false },
+        { "response_code=\"404\",response_flags=\"NR\"", false },
+    };
+    for (size_t i = 0; i < NELEMS(endings); i++) {
+        AUTO_FREE(growth) g = growth_new();
+        struct seen s = { 0 };
+        char text[1024];
+        print_message("%s\n", endings[i].ending);
+        snprintf(text, sizeof(text), "istio_requests_total{" CALLER ",%s} 2\n", endings[i].ending);
+        at_s = 0;
+        (void)look(g, 0, true, "");
+        (void)look(g, 1, true, "");
+        (void)round_of(g, &s);
+        (void)look(g, 0, false, text);
+        (void)look(g, 1, false, "istio_requests_total{" CALLEE ",response_code=\"200\"} 3\n");
+        assert_int_equal(round_of(g, &s), 2);
+        assert_int_equal(s.cell.tls[TLS_MUTUAL], endings[i].has_arrived ? 2 : 0);
+        assert_int_equal(s.cell.tls[TLS_UNKNOWN], endings[i].has_arrived ? 0 : 2);
+        edge_cell_done(&s.cell);
+    }
+}
+
+#define CALLEE_PLAIN "reporter=\"destination\"," ENDS ",connection_security_policy=\"none\""
+
+/* A callee that takes both: nothing is lost in the shares. */
+static void test_shares(void **state)
+{
+    (void)state;
+    AUTO_FREE(growth) g = growth_new();
+    struct seen s = { 0 };
+    at_s = 0;
+    (void)look(g, 0, true, "");
+    (void)look(g, 1, true, "");
+    (void)round_of(g, &s);
+    (void)look(g, 0, false,
+               "istio_requests_total{" CALLER ",response_code=\"200\"} 9\n"
+               "istio_request_bytes_sum{" CALLER ",response_code=\"200\"} 1001\n"
+               "istio_request_duration_milliseconds_bucket{" CALLER
+               ",response_code=\"200\",le=\"5\"} 9\n"
+               "istio_request_duration_milliseconds_sum{" CALLER ",response_code=\"200\"} 33\n");
+    (void)look(g, 1, false,
+               "istio_requests_total{" CALLEE ",response_code=\"200\"} 2\n"
+               "istio_requests_total{" CALLEE_PLAIN ",response_code=\"200\"} 1\n");
+    assert_int_equal(round_of(g, &s), 9);
+    assert_int_equal(s.cell.tls[TLS_MUTUAL], 6);
+    assert_int_equal(s.cell.tls[TLS_PLAINTEXT], 3);
+    assert_true(s.cell.first_plaintext.at_ns > 0);
+    assert_int_equal(s.cell.bytes_received, 1001);
+    assert_int_equal(s.cell.latency.count, 9);
+    assert_int_equal(s.cell.latency.sum_ns, 33 * NS_PER_MS);
+    edge_cell_done(&s.cell);
+}
+
+/* However many ways to end a proxy makes up, they are bounded, and errors stay exact. */
+static void test_many_kinds(void **state)
+{
+    (void)state;
+    AUTO_FREE(growth) g = growth_new();
+    struct seen s = { 0 };
+    AUTO_DONE(buf) text = { 0 };
+    for (int i = 0; i < 500; i++) {
+        char line[1024];
+        snprintf(line, sizeof(line),
+                 "istio_requests_total{" CALLER ",response_code=\"%d\",response_flags=\"F%d\"} 1\n",
+                 200 + i % 400, i);
+        buf_put(&text, sv_z(line));
+    }
+    buf_putc(&text, '\0');
+    at_s = 0;
+    (void)look(g, 0, true, "");
+    (void)round_of(g, &s);
+    (void)look(g, 0, false, buf_sv(&text).p);
+    assert_int_equal(round_of(g, &s), 500);
+    assert_true(s.given <= GROWTH_KINDS_MAX + 4 /* classes */);
+    assert_int_equal(s.cell.codes[CODE_5XX], 100);
+    assert_int_equal(s.errors, 100);
+    edge_cell_done(&s.cell);
+}
+
+/* Bytes of a connection that stays open do not wait for the next one. */
+static void test_open_connection(void **state)
+{
+    (void)state;
+#define TCP "reporter=\"source\"," ENDS ",response_flags=\"-\""
+    AUTO_FREE(growth) g = growth_new();
+    struct seen s = { 0 };
+    at_s = 0;
+    (void)look(g, 0, true, "");
+    (void)round_of(g, &s);
+    (void)look(g, 0, false,
+               "istio_tcp_connections_opened_total{" TCP "} 1\n"
+               "istio_tcp_sent_bytes_total{" TCP "} 10\n");
+    assert_int_equal(round_of(g, &s), 1);
+    (void)look(g, 0, false,
+               "istio_tcp_connections_opened_total{" TCP "} 1\n"
+               "istio_tcp_sent_bytes_total{" TCP "} 25\n");
+    assert_int_equal(round_of(g, &s), 0);
+    assert_int_equal(s.cell.bytes_sent, 25);
+    assert_int_equal(s.cell.parts[TLS_UNKNOWN], 1);
     edge_cell_done(&s.cell);
 }
 
@@ -256,6 +377,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_growth_reset),
         cmocka_unit_test(test_both_sides),
+        cmocka_unit_test(test_never_arrived),
+        cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_many_kinds),
+        cmocka_unit_test(test_open_connection),
         cmocka_unit_test(test_latency),
         cmocka_unit_test(test_what_series_say),
         cmocka_unit_test(test_other_series),
