@@ -5,12 +5,15 @@ sealed segment, a journal behind it, edges. See README.md.
 
 The collector may be an old one; tulle is the newest, it only says what the edges are.
 """
+import datetime
 import gzip
+import http.server
 import json
 import os
 import sqlite3
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import otlp  # noqa: E402
@@ -59,6 +62,79 @@ def send_bulk(c):
         send(c, json.loads(otlp.traces_json(spans, {"service.name": "bulk"})))
 
 
+# --- what format 6 adds; tests/contract/test_golden_store.c knows these numbers ---
+
+CARTS, CONNECTIONS = 300, 4  # a round
+ISTIO = "".join(f"""istio_requests_total{{reporter="source",source_workload="page-v1",source_workload_namespace="default",\
+source_canonical_service="page",source_canonical_revision="v1",destination_workload="reviews-v1",destination_workload_namespace="default",\
+destination_canonical_service="reviews",destination_canonical_revision="v1",destination_service="reviews.default.svc.cluster.local",\
+destination_principal="spiffe://td/ns/default/sa/reviews",request_protocol="http",response_code="{code}",response_flags="{flags}"}} %(n{code})d
+""" for code, flags in (("200", "-"), ("503", "UC")))
+
+
+class Shown(http.server.ThreadingHTTPServer):
+    """A metrics endpoint that shows `text`."""
+    daemon_threads = True
+
+    def __init__(self, text):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *args):
+                pass
+
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(self.server.text.encode())
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.text = text
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+def connection(n):
+    """A TCP connection in three parts; the end says the bytes of the whole."""
+    at_ns = BASE_NS + n * 7 * 10**9
+    fields = {"request_protocol": "tcp"}
+    part = {"eventName": "tulle.access.part"}
+    return [
+        {**access_record("ledger", "db", 0, at_ns=at_ns, **fields, connection_part="begin", bytes_received=10, bytes_sent=20), **part},
+        {**access_record("ledger", "db", 0, at_ns=at_ns + 10**9, **fields, connection_part="bytes", bytes_received=5,
+                         bytes_sent=6), **part},
+        access_record("ledger", "db", 0, at_ns=at_ns, **fields, connection_part="end", duration_ns=2 * 10**9, bytes_received=18,
+                      bytes_sent=28, bytes_received_before=15, bytes_sent_before=26)]
+
+
+def inbound(n, sni, **labels):
+    """A line of the called side's Envoy log."""
+    at = datetime.datetime.fromtimestamp(BASE_NS // 10**9 + n, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    line = (f'[{at}] "GET /reviews/{n} HTTP/1.1" 200 - via_upstream - "-" 10 20 5 4 "-" "curl/8.5" "id-{n}" "reviews:9080" '
+            f'"127.0.0.1:9080" inbound|9080|| - 10.44.1.27:9080 10.44.1.23:37652 {sni} default')
+    return {"timeUnixNano": str(BASE_NS + n * 10**9), "body": {"stringValue": line}, "attributes": otlp.json_attributes(labels)}
+
+
+def send_logs(c, resource, records):
+    body = {"resourceLogs": [{"resource": {"attributes": otlp.json_attributes(resource)}, "scopeLogs": [{"logRecords": records}]}]}
+    status, answer = ask(f"{c.otlp}/v1/logs", json.dumps(body).encode(), JSON)
+    check(status == 200 and b"rejected" not in answer, f"{status} {answer!r}")
+
+
+def send_newer(c, turn):
+    """Names that differ in numbers; records that know their TLS state in each way; connections in parts."""
+    spans = [{"trace_id": f"{turn * CARTS + i:030x}cc", "span_id": f"{i + 1:016x}", "name": f"GET /cart/{1000 + i}/item/{i % 7}",
+              "kind": 2, "start": BASE_NS + i * 10**6, "end": BASE_NS + i * 10**6 + 1000 * (i + 1),
+              "attrs": {"url.path": f"/cart/{1000 + i}/item/{i % 7}"}} for i in range(CARTS)]
+    send(c, json.loads(otlp.traces_json(spans, {"service.name": "carts"})))
+    check(send_records(c, [r for n in range(CONNECTIONS) for r in connection(n)])[0] == 200, "connections")
+    node = {"node_name": "sidecar~10.44.1.27~reviews-v1-abc-xyz.shop~shop.svc.cluster.local", "cluster_name": "reviews.shop"}
+    send_logs(c, node, [inbound(n, "outbound_.9080_.v1_.reviews.shop.svc.cluster.local") for n in range(3)] +
+              [inbound(n, "-") for n in range(3, 5)] +
+              [inbound(5, "-", downstream_peer_uri_san="spiffe://td/ns/shop/sa/web", downstream_tls_version="TLSv1.3")])
+
+
+def scraped(c):
+    edges = json.loads(ask(f"{c.base}/api/v1/edges?window=10m")[1])["edges"]
+    return sum(e["requests"] for e in edges if e["evidence"] == "scrape")
+
+
 def rows(tulle, store, sql):
     out = subprocess.run([tulle, "sql", "--format=json", store, sql], capture_output=True, text=True,
                          timeout=60, check=False)
@@ -71,10 +147,12 @@ def number(db, sql):
         return c.execute(sql).fetchone()[0]
 
 
-def fill(c, db):
+def fill(c, db, shown):
     exports = [detailed(n) for n in range(12)]
     for e in exports[:6]:
         send(c, e)
+    if shown:
+        send_newer(c, 0)
     send_bulk(c)
     records = [access_record("web", "cart", 503 if n % 5 == 0 else 200, tls="plaintext" if n % 7 == 0 else "mutual",
                              at_ns=BASE_NS + n * 3 * 10**9, duration_ns=10**6 * (n + 1),
@@ -84,6 +162,10 @@ def fill(c, db):
         wait_until("a segment", lambda: number(db, "SELECT count(*) FROM segment"))
     for e in exports[6:]:
         send(c, e)
+    if shown:
+        send_newer(c, 1)
+        shown.text = ISTIO % {"n200": 107, "n503": 12}
+        wait_until("the scraped edge", lambda: scraped(c) == 9)
     wait_until("everything is folded", lambda: number(
         db, "SELECT (SELECT seq FROM progress) >= (SELECT max(seq) FROM journal)"))
     return exports, len(records)
@@ -104,8 +186,12 @@ def main():
     collector, tulle, name = sys.argv[1:4]
     kept = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"store-{name}.db.gz")
     db = os.path.join(folder, "data", "tulle.db")
-    c = Collector(collector, *sys.argv[4:])
-    exports, records = fill(c, db)
+    shown = Shown(ISTIO % {"n200": 100, "n503": 10}) if int(name[1:]) >= 6 else None
+    looks = [f"--scrape=http://127.0.0.1:{shown.server_address[1]}/metrics", "--scrape-interval=1s"] if shown else []
+    c = Collector(collector, *sys.argv[4:], *looks)
+    if shown:
+        wait_until("a first look", lambda: b'scrapes_total{outcome="done"} 0' not in ask(c.base + "/metrics")[1])
+    exports, records = fill(c, db, shown)
     c.child.may_end = True
     check(stop(c.child) == 0, "the collector ends")
     keep(db, kept)
@@ -114,7 +200,8 @@ def main():
     c.start()
     told = {"exports": exports, "bulk": rows(tulle, db, BULK_SQL)[0],
             "edges": {str(w): rows(tulle, db, EDGES_SQL % w) for w in (10, 60, 3600)}}
-    check(sum(e["requests"] for e in told["edges"]["10"]) == records, "every record is in an edge")
+    requests = sum(e["requests"] for e in told["edges"]["10"] if e["protocol"] == "http")
+    check(requests == records, f"{requests} requests are in edges, {records} were told")
     check(told["bulk"]["n"] == BULK, f"bulk: {told['bulk']}")
     with open(kept.replace(".db.gz", ".json"), "w", encoding="utf-8") as f:
         json.dump(told, f, ensure_ascii=False)
