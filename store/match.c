@@ -53,19 +53,21 @@ bool links_have(const struct span *s, const struct attr *want)
     return false;
 }
 
+bool attr_level_is_in(enum attr_level level, enum attr_level wanted)
+{
+    return wanted == ATTR_ANYWHERE || level == wanted ||
+           (wanted == ATTR_OF_SPAN_OR_RESOURCE &&
+            (level == ATTR_OF_SPAN || level == ATTR_OF_RESOURCE));
+}
+
 static bool wish_holds(const struct attr_wish *w, const struct span *s)
 {
-    switch (w->level) {
-    case ATTR_OF_SPAN_OR_RESOURCE:
-        return attrs_have(&s->attrs, &w->attr) || attrs_have(&s->resource->attrs, &w->attr);
-    case ATTR_OF_SPAN: return attrs_have(&s->attrs, &w->attr);
-    case ATTR_OF_RESOURCE: return attrs_have(&s->resource->attrs, &w->attr);
-    case ATTR_OF_SCOPE: return attrs_have(&s->scope->attrs, &w->attr);
-    case ATTR_OF_EVENT: return events_have(s, &w->attr);
-    case ATTR_OF_LINK: return links_have(s, &w->attr);
-    case ATTR_LEVELS_LEN: break;
-    }
-    return false;
+    const struct attr *a = &w->attr;
+    return (attr_level_is_in(ATTR_OF_SPAN, w->level) && attrs_have(&s->attrs, a)) ||
+           (attr_level_is_in(ATTR_OF_RESOURCE, w->level) && attrs_have(&s->resource->attrs, a)) ||
+           (attr_level_is_in(ATTR_OF_SCOPE, w->level) && attrs_have(&s->scope->attrs, a)) ||
+           (attr_level_is_in(ATTR_OF_EVENT, w->level) && events_have(s, a)) ||
+           (attr_level_is_in(ATTR_OF_LINK, w->level) && links_have(s, a));
 }
 
 /* Kinds and statuses come from the wire; one that nobody knows is not asked for either. */

@@ -16,6 +16,8 @@ bool query_takes_duration(const struct span_query *q, int64_t ns);
 bool attrs_have(const struct attrs *list, const struct attr *want);
 bool events_have(const struct span *s, const struct attr *want);
 bool links_have(const struct span *s, const struct attr *want);
+/* Is an attribute at this level, one of the five, one that is wanted? */
+bool attr_level_is_in(enum attr_level level, enum attr_level wanted);
 /* end - start, held inside int64_t. */
 int64_t span_duration_ns(const struct span *s);
 int64_t duration_ns(int64_t start_ns, int64_t end_ns);

@@ -22,7 +22,7 @@ static const struct {
 } levels[] = {
     { SV("span:"), ATTR_OF_SPAN },   { SV("resource:"), ATTR_OF_RESOURCE },
     { SV("scope:"), ATTR_OF_SCOPE }, { SV("event:"), ATTR_OF_EVENT },
-    { SV("link:"), ATTR_OF_LINK },
+    { SV("link:"), ATTR_OF_LINK },   { SV("any:"), ATTR_ANYWHERE },
 };
 
 /* "5" in quotes is text; true, false, integers and decimals are what they look like. */
@@ -58,7 +58,7 @@ static int read_attr(struct params *p, struct sv text, struct attr_wish *to)
     if (key.len == 0 || eq == text.len)
         return params_fault(p, "attr",
                             "want key=value, or level:key=value with the level one of "
-                            "span, resource, scope, event, link");
+                            "span, resource, scope, event, link, any");
     to->attr = (struct attr){ key, value_from_sv(sv_from(text, eq + 1)) };
     return 0;
 }

@@ -43,7 +43,7 @@ static void choose(const struct jaeger_search *s, size_t at, struct span_query *
         if (m->is_error)
             q->statuses = 1u << STATUS_ERROR;
         else
-            attrs[q->attrs_len++] = (struct attr_wish){ .attr = m->attr };
+            attrs[q->attrs_len++] = (struct attr_wish){ .attr = m->attr, .level = ATTR_ANYWHERE };
     }
     q->attrs = attrs;
 }

@@ -102,6 +102,7 @@ enum attr_level {
     ATTR_OF_SCOPE,
     ATTR_OF_EVENT, /* one of the span's */
     ATTR_OF_LINK,  /* one of the span's */
+    ATTR_ANYWHERE, /* at one of the five */
     ATTR_LEVELS_LEN
 };
 struct attr_wish {

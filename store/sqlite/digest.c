@@ -78,17 +78,14 @@ struct digest_query digest_query_of(const struct span_query *q)
     d.wishes_len = MIN(q->attrs_len, (size_t)DIGEST_WISHES_MAX);
     for (size_t i = 0; i < d.wishes_len; i++) {
         const struct attr *a = &q->attrs[i].attr;
-        enum attr_level levels[2] = { q->attrs[i].level, ATTR_OF_RESOURCE };
-        size_t n = 1;
-        if (levels[0] == ATTR_OF_SPAN_OR_RESOURCE) {
-            levels[0] = ATTR_OF_SPAN;
-            n = 2;
-        }
-        for (size_t k = 0; k < n; k++) {
-            d.wishes[i].any[d.wishes[i].any_len++] = digest_item(levels[k], a);
+        for (int k = ATTR_OF_SPAN; k <= ATTR_OF_LINK; k++) {
+            enum attr_level level = (enum attr_level)k;
+            if (!attr_level_is_in(level, q->attrs[i].level))
+                continue;
+            d.wishes[i].any[d.wishes[i].any_len++] = digest_item(level, a);
             d.wishes[i].unknown[d.wishes[i].unknown_len++] = digest_key_unknown(
-                levels[k], a->value.type, a->key);
-            d.wishes[i].unknown[d.wishes[i].unknown_len++] = digest_level_unknown(levels[k]);
+                level, a->value.type, a->key);
+            d.wishes[i].unknown[d.wishes[i].unknown_len++] = digest_level_unknown(level);
         }
     }
     return d;

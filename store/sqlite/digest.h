@@ -27,7 +27,8 @@ struct digest_query {
     uint32_t min_long;                  /* digest_long() */
     size_t wishes_len;
     struct {
-        uint64_t any[2], unknown[4]; /* hashes in the filter: the pair; what is not in it */
+        /* Hashes in the filter, for each level that will do: the pair; what is not in it. */
+        uint64_t any[ATTR_LEVELS_LEN], unknown[2 * ATTR_LEVELS_LEN];
         size_t any_len, unknown_len;
     } wishes[DIGEST_WISHES_MAX];
 };

@@ -263,24 +263,23 @@ static bool match_full_column(struct scan *c, struct text_test *text, const uint
 
 /* Strikes the spans without the value in the column, but those that have it elsewhere. */
 static void match_column(struct scan *c, struct column_r *column, const struct value *want,
-                         const bool *resource_has)
+                         const bool *elsewhere)
 {
     struct text_test text = { 0 };
     uint32_t *count = count_columns(c, column);
-    const struct numbers_r *resources = resource_has ? resource_of(c) : NULL;
     if (column->type != VALUE_EMPTY)
         segment_r_open_column(&c->s, column);
     if (column->type == VALUE_STR || column->type == VALUE_BYTES)
         text = text_test_of(&c->s, &column->strings, want->str);
-    if (text.is_absent && !resources)
+    if (text.is_absent && !elsewhere)
         c->left = 0;
     if (is_over(c) ||
-        (text.column && text.column->list && !resources && match_full_column(c, &text, count)))
+        (text.column && text.column->list && !elsewhere && match_full_column(c, &text, count)))
         return;
     const struct numbers_r *shapes = shape_of(c);
     uint64_t row = 0;
     for (uint64_t i = 0; i < c->s.spans && !is_over(c); i++) {
-        bool fits = resources && resource_has[number_of_row(&c->s.streams, resources, i)];
+        bool fits = elsewhere && elsewhere[i];
         for (uint32_t n = count[number_of_row(&c->s.streams, shapes, i)]; n; n--)
             fits |= value_fits(c, column, &text, row++, want);
         if (!fits)
@@ -288,60 +287,144 @@ static void match_column(struct scan *c, struct column_r *column, const struct v
     }
 }
 
-static void match_wish(struct scan *c, const struct attr_wish *w)
+/* Which spans of a segment have something. */
+struct marks {
+    bool *is_set; /* NULL: none */
+    uint64_t len;
+};
+
+static void mark(struct scan *c, struct marks *m, uint64_t span)
+{
+    if (!m->is_set)
+        m->is_set = segment_r_array(&c->s, (size_t)c->s.spans, sizeof(*m->is_set));
+    if (!m->is_set || m->is_set[span])
+        return;
+    m->is_set[span] = true;
+    m->len++;
+}
+
+/* Spans whose number, of a resource or a shape, is good. */
+static void mark_good(struct scan *c, struct marks *m, const bool *is_good, size_t len,
+                      const struct numbers_r *(*numbers)(struct scan *))
+{
+    size_t good = 0;
+    for (size_t i = 0; i < len; i++)
+        good += is_good[i];
+    const struct numbers_r *list = good ? numbers(c) : NULL;
+    for (uint64_t i = 0; list && i < c->s.spans && segment_r_ok(&c->s); i++)
+        if (is_good[number_of_row(&c->s.streams, list, i)])
+            mark(c, m, i);
+}
+
+static void mark_resources(struct scan *c, struct marks *m, const struct attr *want)
 {
     struct segment_r *s = &c->s;
-    bool *resource_has = NULL;
-    size_t have = 0;
-    if (w->level == ATTR_OF_SPAN_OR_RESOURCE) {
-        resource_has = segment_r_array(s, s->resources_len, sizeof(*resource_has));
-        for (uint32_t i = 0; resource_has && i < s->resources_len; i++)
-            have += resource_has[i] = attrs_have(&s->resources[i]->attrs, &w->attr);
-    }
-    struct column_r *column = NULL;
-    for (uint32_t i = 0; i < s->columns_len && !column; i++)
-        if (s->columns[i].type == w->attr.value.type && sv_eq(s->columns[i].key, w->attr.key))
-            column = &s->columns[i];
-    if (column && (!have || have < s->resources_len))
-        match_column(c, column, &w->attr.value, have ? resource_has : NULL);
-    else if (resource_has && segment_r_ok(s))
-        keep_good(c, resource_has, s->resources_len, resource_of);
-    else
-        c->left = 0;
+    bool *has = segment_r_array(s, s->resources_len, sizeof(*has));
+    for (uint32_t i = 0; has && i < s->resources_len; i++)
+        has[i] = attrs_have(&s->resources[i]->attrs, want);
+    if (has)
+        mark_good(c, m, has, s->resources_len, resource_of);
+}
+
+static void mark_scopes(struct scan *c, struct marks *m, const struct attr *want)
+{
+    struct segment_r *s = &c->s;
+    bool *has = segment_r_array(s, s->shapes_len, sizeof(*has));
+    for (uint32_t i = 0; has && i < s->shapes_len; i++)
+        has[i] = attrs_have(&s->shapes[i].like.scope->attrs, want);
+    if (has)
+        mark_good(c, m, has, s->shapes_len, shape_of);
 }
 
 /* Events or links, which are one stream with one numbering of texts: all of them are read. */
-static void match_pieces(struct scan *c, bool are_links)
+static void mark_pieces(struct scan *c, struct marks *m, const struct attr *want, bool are_links)
 {
     struct segment_r *s = &c->s;
     struct texts_r t = texts_r_of(
         stream_get(segment_r_part(s, are_links ? PART_LINKS : PART_EVENTS)), s->mem);
     const struct numbers_r *shapes = shape_of(c);
     const uint32_t part = are_links ? SHAPE_LINKS : SHAPE_EVENTS;
-    enum attr_level level = are_links ? ATTR_OF_LINK : ATTR_OF_EVENT;
-    for (uint64_t i = 0; i < s->spans && !is_over(c); i++) {
+    for (uint64_t i = 0; i < s->spans && segment_r_ok(s); i++) {
         if (!(s->shapes[number_of_row(&s->streams, shapes, i)].parts & part))
-            continue; /* struck already: the wish wants some */
+            continue;
         struct span span = { 0 };
         if (are_links)
             links_get(&t, &span);
         else
             events_get(&t, &span);
         segment_r_carry(s, &t.rd, are_links ? "links" : "events");
-        for (size_t w = 0; w < c->q->attrs_len && segment_r_ok(s); w++)
-            if (c->q->attrs[w].level == level &&
-                !(are_links ? links_have : events_have)(&span, &c->q->attrs[w].attr))
-                strike(c, i);
+        if (segment_r_ok(s) && (are_links ? links_have : events_have)(&span, want))
+            mark(c, m, i);
     }
     texts_r_done(&t);
 }
 
-static bool has_level(const struct span_query *q, enum attr_level level)
+static bool has_part(const struct segment_r *s, uint32_t part)
 {
-    for (size_t i = 0; i < q->attrs_len; i++)
-        if (q->attrs[i].level == level)
+    for (uint32_t i = 0; i < s->shapes_len; i++)
+        if (s->shapes[i].parts & part)
             return true;
     return false;
+}
+
+/* The spans that have the attribute at a level that will do, their own attributes apart. */
+static struct marks mark_others(struct scan *c, const struct attr_wish *w)
+{
+    struct marks m = { 0 };
+    if (attr_level_is_in(ATTR_OF_RESOURCE, w->level))
+        mark_resources(c, &m, &w->attr);
+    if (attr_level_is_in(ATTR_OF_SCOPE, w->level))
+        mark_scopes(c, &m, &w->attr);
+    if (attr_level_is_in(ATTR_OF_EVENT, w->level) && has_part(&c->s, SHAPE_EVENTS))
+        mark_pieces(c, &m, &w->attr, false);
+    if (attr_level_is_in(ATTR_OF_LINK, w->level) && has_part(&c->s, SHAPE_LINKS))
+        mark_pieces(c, &m, &w->attr, true);
+    return m;
+}
+
+static void keep_marked(struct scan *c, const struct marks *m)
+{
+    if (!m->is_set)
+        c->left = 0;
+    for (uint64_t i = next_in(c, 0); !is_over(c) && i < c->s.spans; i = next_in(c, i + 1))
+        if (!m->is_set[i])
+            strike(c, i);
+}
+
+static void match_wish(struct scan *c, const struct attr_wish *w)
+{
+    struct segment_r *s = &c->s;
+    struct marks m = mark_others(c, w);
+    struct column_r *column = NULL;
+    if (!segment_r_ok(s) || m.len == s->spans)
+        return;
+    for (uint32_t i = 0; i < s->columns_len && !column; i++)
+        if (s->columns[i].type == w->attr.value.type && sv_eq(s->columns[i].key, w->attr.key) &&
+            attr_level_is_in(ATTR_OF_SPAN, w->level))
+            column = &s->columns[i];
+    if (column)
+        match_column(c, column, &w->attr.value, m.is_set);
+    else
+        keep_marked(c, &m);
+}
+
+/* By their price: what the resource or the shape says is asked of all before (see match_shapes()). */
+static bool is_asked_of_all(enum attr_level level)
+{
+    return level == ATTR_OF_RESOURCE || level == ATTR_OF_SCOPE;
+}
+
+static bool is_dear(enum attr_level level)
+{
+    return level == ATTR_OF_EVENT || level == ATTR_OF_LINK || level == ATTR_ANYWHERE;
+}
+
+static bool asks_resources(const struct span_query *q)
+{
+    for (size_t i = 0; i < q->attrs_len; i++)
+        if (attr_level_is_in(ATTR_OF_RESOURCE, q->attrs[i].level))
+            return true;
+    return q->service.len;
 }
 
 static void match_all(struct scan *c)
@@ -351,21 +434,20 @@ static void match_all(struct scan *c)
         strike_short(c);
     if (is_over(c))
         return;
-    if (q->service.len || has_level(q, ATTR_OF_RESOURCE) || has_level(q, ATTR_OF_SPAN_OR_RESOURCE))
+    if (asks_resources(q))
         match_resources(c);
     if (!is_over(c) && (q->attrs_len || q->kinds || q->statuses))
         match_shapes(c);
     if (!is_over(c) && q->operation.len)
         match_names(c);
     for (size_t i = 0; i < q->attrs_len && !is_over(c); i++)
-        if (q->attrs[i].level == ATTR_OF_SPAN || q->attrs[i].level == ATTR_OF_SPAN_OR_RESOURCE)
+        if (!is_asked_of_all(q->attrs[i].level) && !is_dear(q->attrs[i].level))
             match_wish(c, &q->attrs[i]);
     if (!is_over(c) && (q->min_duration_ns || q->max_duration_ns))
         match_durations(c);
-    if (!is_over(c) && has_level(q, ATTR_OF_EVENT))
-        match_pieces(c, false);
-    if (!is_over(c) && has_level(q, ATTR_OF_LINK))
-        match_pieces(c, true);
+    for (size_t i = 0; i < q->attrs_len && !is_over(c); i++)
+        if (is_dear(q->attrs[i].level))
+            match_wish(c, &q->attrs[i]);
 }
 
 /* The traces of the spans that are left. */

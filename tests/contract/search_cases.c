@@ -76,7 +76,7 @@ static void wish(struct random_source *r, struct random_query *rq, const struct 
 static void wish_anywhere(struct random_source *r, struct random_query *rq, const struct span *s)
 {
     const struct attrs none = { 0 };
-    switch (random_below(r, 7)) {
+    switch (random_below(r, 10)) {
     case 0: wish(r, rq, &s->attrs, ATTR_OF_SPAN_OR_RESOURCE); break;
     case 1: wish(r, rq, &s->resource->attrs, ATTR_OF_SPAN_OR_RESOURCE); break;
     case 2: wish(r, rq, &s->attrs, ATTR_OF_SPAN); break;
@@ -84,6 +84,9 @@ static void wish_anywhere(struct random_source *r, struct random_query *rq, cons
     case 4: wish(r, rq, &s->scope->attrs, ATTR_OF_SCOPE); break;
     case 5: wish(r, rq, s->events_len ? &s->events[0].attrs : &none, ATTR_OF_EVENT); break;
     case 6: wish(r, rq, s->links_len ? &s->links[0].attrs : &none, ATTR_OF_LINK); break;
+    case 7: wish(r, rq, &s->attrs, ATTR_ANYWHERE); break;
+    case 8: wish(r, rq, &s->resource->attrs, ATTR_ANYWHERE); break;
+    case 9: wish(r, rq, s->events_len ? &s->events[0].attrs : &none, ATTR_ANYWHERE); break;
     }
 }
 
@@ -171,8 +174,8 @@ static void attributes_at_every_level(struct world *w)
     s->events_len = s->links_len = 1;
     put_one(w->store, b);
     /* By level, which of the five values is found there. */
-    static const char *const found[ATTR_LEVELS_LEN] = { "xx---", "x----", "-x---",
-                                                        "--x--", "---x-", "----x" };
+    static const char *const found[ATTR_LEVELS_LEN] = { "xx---", "x----", "-x---", "--x--",
+                                                        "---x-", "----x", "xxxxx" };
     for (int round = 0; round < 2; round++) {
         for (int level = 0; level < ATTR_LEVELS_LEN; level++) {
             for (size_t i = 0; i < NELEMS(level_attrs); i++) {

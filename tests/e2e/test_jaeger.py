@@ -130,7 +130,7 @@ def searches(c):
         (dict(service="cart", tags='http.response.status_code=503 ratio=0.5'), cart),
         (dict(tags='code=503'), night), (dict(tags='otel.status_code=ERROR'), cart),
         (dict(tag=["ok:false", "ratio:0.5"]), cart), (dict(tags='{"host.name":"n1"}'), cart),
-        (dict(tags='span.kind=internal'), night), (dict(tags='{"span.kind":"server"}'), cart),
+        (dict(tags='n=2'), cart), (dict(tags='span.kind=internal'), night), (dict(tags='{"span.kind":"server"}'), cart),
         (dict(minDuration="90ms"), cart), (dict(maxDuration="40000µs", minDuration="20ms", service="night shift/1"), night),
         (dict(start=us - 60_000, end=us), night), (dict(start=us - 2_000_000, end=us - 500_000), cart),
         (dict(service="cart", lookback="1h", limit="20", maxDuration="", minDuration="", start="", end=""), cart),

@@ -40,6 +40,7 @@ static void scan(struct sv segment, const struct batch *b, size_t n)
     const struct span *s = &b->spans[n];
     const struct attrs *at[ATTR_LEVELS_LEN] = { &s->attrs, &s->attrs, &s->resource->attrs,
                                                 &s->scope->attrs };
+    at[ATTR_ANYWHERE] = &s->attrs;
     if (s->events_len)
         at[ATTR_OF_EVENT] = &s->events[0].attrs;
     if (s->links_len)

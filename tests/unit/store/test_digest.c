@@ -76,6 +76,9 @@ static void assert_span(const struct sealed *s, const struct span *span)
         assert_attrs(s, q, &span->events[i].attrs, ATTR_OF_EVENT);
     for (uint32_t i = 0; i < span->links_len; i++)
         assert_attrs(s, q, &span->links[i].attrs, ATTR_OF_LINK);
+    for (uint32_t i = 0; i < span->events_len; i++)
+        assert_attrs(s, q, &span->events[i].attrs, ATTR_ANYWHERE);
+    assert_attrs(s, q, &span->scope->attrs, ATTR_ANYWHERE);
 }
 
 static void test_never_no(void **state)
