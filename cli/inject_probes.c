@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * inject_probes.c - a Pod's probes, asked by the proxy from now on, and what they were as JSON.
  *
- * httpGet and tcpSocket move; names of ports become numbers here, because only the Pod has the names.
- * exec runs in the container and stays; grpc stays too, and is told about. */
+ * httpGet, tcpSocket and grpc move; names of ports become numbers here, because only the Pod has the names.
+ * exec runs in the container and stays. */
 #include "base/json_out.h"
 #include "cli/inject.h"
 
@@ -43,6 +43,8 @@ static void put_action(struct yaml_edit *y, int action, const char *what, uint64
         json_kv_str(j, "scheme", ye_get_text(y, action, "scheme"));
     if (ye_get(y, action, "httpHeaders"))
         put_headers(y, ye_get(y, action, "httpHeaders"), j);
+    if (ye_get_text(y, action, "service").len)
+        json_kv_str(j, "service", ye_get_text(y, action, "service"));
     json_close(j);
 }
 
@@ -54,11 +56,10 @@ static void move_probe(struct pod_edit *p, int container, const char *probe, con
     uint64_t number = 0, seconds = 0;
     struct sv name = ye_get_text(y, container, "name");
     int at = ye_get(y, container, probe);
-    bool is_http = ye_get(y, at, "httpGet") != 0;
-    const char *what = is_http ? "httpGet" : "tcpSocket";
+    const char *what = ye_get(y, at, "httpGet") ? "httpGet"
+                       : ye_get(y, at, "grpc")  ? "grpc"
+                                                : "tcpSocket";
     int action = ye_get(y, at, what);
-    if (ye_get(y, at, "grpc"))
-        fprintf(stderr, "tulle inject: %.*s: %s by grpc stays as it is\n", SV_ARG(name), probe);
     if (!action)
         return;
     if (!sv_to_u64(port_of(p, container, ye_get_text(y, action, "port")), &number)) {

@@ -2,16 +2,18 @@
  * probes.c - reads what the probes of a Pod were before they were pointed at us.
  *
  * Ports must be numbers: names are resolved by whoever wrote the JSON, because only the Pod's spec
- * has them. An httpGet becomes the bytes of its request here, once, so that asking is sending. */
+ * has them. An httpGet or grpc becomes the bytes of its request here, once, so that asking is sending. */
 #include "proxy/probes.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json_in.h"
+#include "proxy/probe_grpc.h"
 #include "wire/h1.h"
 #include "wire/http_msg.h"
 
 #define DEPTH_MAX     8 /* map, probe, httpGet, headers, header */
 #define TIMEOUT_MAX_S 3600
+#define PROBE_AGENT   "kube-probe/tulle"
 
 struct http_get {
     struct sv path, host, scheme;
@@ -117,7 +119,7 @@ static void make_request(struct json_in *j, struct http_get *g, struct arena *me
     buf_put(&out, SV(" HTTP/1.1\r\n"));
     h1_put_field(&out, SV("host"), g->host.len ? g->host : sv_z(host));
     if (!g->has_agent)
-        h1_put_field(&out, SV("user-agent"), SV("kube-probe/tulle"));
+        h1_put_field(&out, SV("user-agent"), SV(PROBE_AGENT));
     buf_put(&out, buf_sv(&g->fields));
     buf_put(&out, SV("connection: close\r\n\r\n"));
     to->request = arena_copy(mem, buf_sv(&out));
@@ -138,6 +140,37 @@ static void read_tcp(struct json_in *j, struct probe *to)
         jin_fail(j, ERR_USAGE, "tcpSocket: without port");
 }
 
+/* {"port": 50051, "service": "shop"}, both as Kubernetes has them. */
+static void read_grpc(struct json_in *j, struct arena *mem, struct probe *to)
+{
+    AUTO_DONE(buf) head = { 0 };
+    AUTO_DONE(buf) message = { 0 };
+    struct sv service = SV_NONE;
+    jin_object(j);
+    for (struct sv key; jin_key(j, &key);) {
+        if (sv_eq(key, SV("port")))
+            to->port = (uint16_t)read_port(j);
+        else if (sv_eq(key, SV("service")) && !jin_null(j))
+            service = jin_str(j);
+        else if (!sv_eq(key, SV("service")))
+            jin_skip(j);
+    }
+    if (!jin_ok(j))
+        return;
+    if (to->port == 0) {
+        jin_fail(j, ERR_USAGE, "grpc: without port");
+        return;
+    }
+    buf_printf(&head, "POST " PROBE_GRPC_PATH " HTTP/1.1\r\nhost: localhost:%u\r\n", to->port);
+    buf_put(&head, SV("user-agent: " PROBE_AGENT "\r\ncontent-type: application/grpc\r\n"
+                      "te: trailers\r\n\r\n"));
+    probe_grpc_put(&message, service);
+    to->request = arena_copy(mem, buf_sv(&head));
+    to->message = arena_copy(mem, buf_sv(&message));
+    if (head.failed || message.failed || !to->request.p || !to->message.p)
+        jin_fail(j, ERR_NOMEM, "probes");
+}
+
 static void read_timeout(struct json_in *j, struct probe *to)
 {
     int64_t s = jin_i64(j);
@@ -145,6 +178,11 @@ static void read_timeout(struct json_in *j, struct probe *to)
         jin_fail(j, ERR_USAGE, "timeoutSeconds: want 0 to 3600");
     else if (s > 0) /* 0 is the default, as in Kubernetes */
         to->timeout_ns = s * NS_PER_S;
+}
+
+static bool is_way(struct sv key)
+{
+    return sv_eq(key, SV("httpGet")) || sv_eq(key, SV("tcpSocket")) || sv_eq(key, SV("grpc"));
 }
 
 static void read_probe(struct json_in *j, struct arena *mem, struct probe *to)
@@ -162,16 +200,19 @@ static void read_probe(struct json_in *j, struct arena *mem, struct probe *to)
         } else if (sv_eq(key, SV("tcpSocket")) && !jin_null(j)) {
             read_tcp(j, to);
             ways++;
+        } else if (sv_eq(key, SV("grpc")) && !jin_null(j)) {
+            read_grpc(j, mem, to);
+            ways++;
         } else if (sv_eq(key, SV("timeoutSeconds"))) {
             read_timeout(j, to);
-        } else if (sv_eq(key, SV("grpc")) || sv_eq(key, SV("exec"))) {
-            jin_fail(j, ERR_UNSUPPORTED, "only httpGet and tcpSocket can be asked by the proxy");
-        } else if (!sv_eq(key, SV("httpGet")) && !sv_eq(key, SV("tcpSocket"))) {
+        } else if (sv_eq(key, SV("exec"))) {
+            jin_fail(j, ERR_UNSUPPORTED, "exec cannot be asked by the proxy");
+        } else if (!is_way(key)) {
             jin_skip(j);
         }
     }
     if (jin_ok(j) && ways != 1)
-        jin_fail(j, ERR_USAGE, "a probe has one of httpGet and tcpSocket");
+        jin_fail(j, ERR_USAGE, "a probe has one of httpGet, tcpSocket and grpc");
 }
 
 int probes_parse(struct sv json, struct arena *mem, struct probes *ret, struct err *err)

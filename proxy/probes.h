@@ -17,8 +17,10 @@
 #define PROBES_MAX 64 /* three each of a Pod's containers, with room */
 
 struct probe {
-    struct sv path;    /* "/app-health/web/readyz" */
-    struct sv request; /* of httpGet, as it is sent; empty: connecting is enough (tcpSocket) */
+    struct sv path; /* "/app-health/web/readyz" */
+    struct sv
+        request; /* of httpGet, as it is sent; of grpc its head; empty: connecting is enough (tcpSocket) */
+    struct sv message; /* of grpc: behind the head; empty: it is not grpc */
     uint16_t port;
     bool is_tls; /* httpGet with scheme HTTPS; the certificate is not checked, as kubelets do */
     int64_t timeout_ns;
@@ -29,7 +31,7 @@ struct probes {
     struct list asking; /* under way; linked by the first probe_run() */
 };
 
-/* Text lies in mem. ERR_USAGE says where and what was expected; ERR_UNSUPPORTED: exec and grpc. */
+/* Text lies in mem. ERR_USAGE says where and what was expected; ERR_UNSUPPORTED: exec. */
 int probes_parse(struct sv json, struct arena *mem, struct probes *ret, struct err *err) MUST_USE;
 const struct probe *probes_find(const struct probes *p, struct sv path);
 

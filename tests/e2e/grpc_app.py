@@ -61,13 +61,15 @@ class Shop:
             yield b"re: " + r
 
 
-def serve(address):
-    """(server, service)"""
+def serve(address, more=()):
+    """(server, service); more: handlers of other services."""
     shop = Shop()
     handlers = {name: getattr(grpc, kind + "_rpc_method_handler")(getattr(shop, name))
                 for name, kind in KINDS.items()}
     server = grpc.server(futures.ThreadPoolExecutor(32), options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    for name, of in dict(more).items():
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, of),))
     server.add_insecure_port(address)
     server.start()
     return server, shop

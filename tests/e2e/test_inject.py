@@ -22,6 +22,7 @@ APP = """
       - name: side
         image: side:1
         livenessProbe: { grpc: { port: 1 } }
+        startupProbe: { grpc: { port: 50051, service: shop.v1 }, failureThreshold: 30, timeoutSeconds: 5 }
         readinessProbe: { httpGet: { port: nowhere } }
 """
 DEPLOYMENT = """# a comment
@@ -56,7 +57,7 @@ def named(items, name):
 def test_whole():
     out, told = run(DEPLOYMENT % "traffic.sidecar.istio.io/excludeInboundPorts: \"9\", sidecar.istio.io/proxyCPU: 50m",
                     "--image=i:2", "--send-to=http://c:1")
-    check("side: livenessProbe by grpc stays" in told and "side: readinessProbe: no port of that name" in told, told)
+    check("side: readinessProbe: no port of that name" in told and told.count("\n") == 1, told)
     (d,) = yaml.safe_load_all(out)
     meta, spec = d["spec"]["template"]["metadata"], d["spec"]["template"]["spec"]
     check(meta["labels"] == {"app": "shop", "version": "1", "security.istio.io/tlsMode": "istio",
@@ -77,13 +78,18 @@ def test_whole():
     check(web["readinessProbe"] == {"httpGet": {"path": "/app-health/web/readyz", "port": 15020},
                                     "periodSeconds": 3, "timeoutSeconds": 2}, web["readinessProbe"])
     check(web["startupProbe"] == {"exec": {"command": ["true"]}}, "exec stays")
-    check(side["livenessProbe"] == {"grpc": {"port": 1}}, "grpc stays")
+    check(side["livenessProbe"] == {"httpGet": {"path": "/app-health/side/livez", "port": 15020}}, side["livenessProbe"])
+    check(side["startupProbe"] == {"httpGet": {"path": "/app-health/side/startupz", "port": 15020}, "failureThreshold": 30,
+                                   "timeoutSeconds": 5}, side["startupProbe"])
     check(side["readinessProbe"] == {"httpGet": {"port": "nowhere"}}, "an unknown name stays")
     probers = json.loads(named(proxy["env"], "TULLE_APP_PROBERS")["value"])
     check(probers == {"/app-health/web/livez": {"tcpSocket": {"port": 8080}},
                       "/app-health/web/readyz": {"httpGet": {"path": "/ok", "port": 9000, "scheme": "HTTPS",
                                                              "httpHeaders": [{"name": "A", "value": 'b"c'}]},
-                                                 "timeoutSeconds": 2}}, probers)
+                                                 "timeoutSeconds": 2},
+                      "/app-health/side/livez": {"grpc": {"port": 1}},
+                      "/app-health/side/startupz": {"grpc": {"port": 50051, "service": "shop.v1"}, "timeoutSeconds": 5}},
+          probers)
     check(named(spec["volumes"], "tulle-certs")["secret"]["secretName"] == "tulle-certs-shop", spec["volumes"])
     for args, of in ((proxy["args"], []), (init["args"][1:], ["init"])):
         known = subprocess.run([PROXY, *of, "--help"], capture_output=True, text=True, check=True).stdout

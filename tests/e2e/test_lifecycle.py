@@ -10,13 +10,19 @@ import subprocess
 import sys
 import time
 
+try:
+    import grpc
+    import grpc_app
+except ImportError:  # python3-grpcio
+    grpc = None
+
 import support
 from gateway_support import APP, IN, OUT, READY, Net, Proxy, make_ca, make_cert, run
 from support import check, fail, folder, http, wait_until
 
 PROXY = sys.argv[1]
 net = Net("127.1.85")
-STATUS, PLAIN, TLS, RAW = range(21720, 21724)
+STATUS, PLAIN, TLS, RAW, GRPC, BARE = range(21720, 21726)
 
 NGINX = """daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/nginx.log; worker_processes 1;
 events {{ worker_connections 256; }}
@@ -103,6 +109,64 @@ def test_probes():
     silent.close()
 
 
+class Health:
+    """grpc.health.v1.Health, by name of the service."""
+
+    def __init__(self):
+        self.asked = []
+
+    def check(self, request, context):
+        self.asked.append((request, dict(context.invocation_metadata())))
+        service = request[2:].decode()
+        if service == "nobody":
+            context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+        if service == "slow":
+            time.sleep(1.5)
+        return {"sick": b"\x08\2", "long": b"\x08\1" + b"\x10\1" * 2000}.get(service, b"\x08\1")
+
+
+def test_probes_by_grpc():
+    if not grpc:
+        print("      skipped: python3-grpcio is missing")
+        return
+    ip, health = net.address(), Health()
+    server, _ = grpc_app.serve(f"{ip}:{GRPC}", {"grpc.health.v1.Health": {
+        "Check": grpc.unary_unary_rpc_method_handler(health.check)}})
+    bare, _ = grpc_app.serve(f"{ip}:{BARE}")
+    silent = socket.create_server((ip, RAW), backlog=8)
+    names = {"whole": "", "shop": "shop.v1", "sick": "sick", "nobody": "nobody", "slow": "slow", "long": "long"}
+    probes = {f"/app-health/{n}/livez": {"grpc": {"port": GRPC, "service": s}} for n, s in names.items()}
+    probes["/app-health/plain/livez"] = {"grpc": {"port": GRPC}}
+    probes["/app-health/patient/livez"] = {"grpc": {"port": GRPC, "service": "slow"}, "timeoutSeconds": 10}
+    probes["/app-health/bare/livez"] = {"grpc": {"port": BARE}}
+    probes["/app-health/silent/livez"] = {"grpc": {"port": RAW}}
+    probes["/app-health/closed/livez"] = {"grpc": {"port": RAW + 20}}
+    probes["/app-health/http/livez"] = {"grpc": {"port": READY}}
+    fixed = type("Fixed", (), {"address": lambda self: ip})()
+    p = Proxy(PROXY, fixed, "asked", [net.service("g")], role="sidecar", labels="app=g", options=[
+        f"--status-port={STATUS}", f"--app-probers={json.dumps(probes)}"]).wait(STATUS)
+    want = {"whole": (200, "SERVING"), "plain": (200, "SERVING"), "shop": (200, "SERVING"), "sick": (503, "NOT_SERVING"),
+            "nobody": (503, "not known): unknown service"), "slow": (503, "within the probe's timeout"),
+            "patient": (200, "SERVING"), "long": (503, "too long"), "bare": (503, "Health/Check is not served"),
+            "silent": (503, "within the probe's timeout"), "closed": (503, "refused"),
+            "http": (503, "")}  # a server of HTTP/1: whatever it says to a preface
+    for _ in range(2):
+        for name, (status, why) in want.items():
+            got, text = http(f"http://{ip}:{STATUS}/app-health/{name}/livez")
+            check(got == status and why in text.decode(), f"{name}: {got} {text}, want {status} {why}")
+    message, fields = next(a for a in health.asked if b"shop" in a[0])
+    check(message == b"\x0a\7shop.v1" and "kube-probe/" in fields["user-agent"], f"{message} {fields}")
+    check(next(a for a in health.asked)[0] == b"", "the server as a whole")
+    for _ in range(30):  # callers that leave
+        with socket.create_connection((ip, STATUS)) as s:
+            s.sendall(b"GET /app-health/slow/livez HTTP/1.1\r\nHost: x\r\n\r\n")
+    check(http(f"http://{ip}:{STATUS}/app-health/whole/livez")[0] == 200, "others are served")
+    p.stop()  # with probes under way
+    server.stop(0)
+    bare.stop(0)
+    silent.close()
+
+
 def test_probers_that_make_no_sense():
     def told(text):
         r = subprocess.run([PROXY, "--app-probers", text, "--status-port=1"], capture_output=True, text=True,
@@ -111,9 +175,9 @@ def test_probers_that_make_no_sense():
         return r.stderr
     check("at byte" in told("{"), "cut off")
     check("begins with /app-health/" in told('{"/x":{}}'), "path")
-    check("one of httpGet and tcpSocket" in told('{"/app-health/a/livez":{}}'), "nothing to ask")
+    check("one of httpGet, tcpSocket and grpc" in told('{"/app-health/a/livez":{}}'), "nothing to ask")
     check("at byte 44" in told('{"/app-health/a/livez":{"tcpSocket":{"port":"http"}}}'), "a port's name")
-    check("only httpGet and tcpSocket" in told('{"/app-health/a/livez":{"exec":{"command":["x"]}}}'), "exec")
+    check("exec cannot be asked" in told('{"/app-health/a/livez":{"exec":{"command":["x"]}}}'), "exec")
     check("control characters" in told('{"/app-health/a/livez":{"httpGet":{"port":1,"path":"/ HTTP/1.1\\r\\nX: y"}}}'), "path")
     check("header's name" in told('{"/app-health/a/livez":{"httpGet":{"port":1,"httpHeaders":[{"name":"a","value":"b\\r\\nc"}]}}}'), "header")
 

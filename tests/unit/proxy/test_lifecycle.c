@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "proxy/companion.h"
+#include "proxy/probe_grpc.h"
 #include "proxy/probes.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +19,9 @@
 #define HTTP_GET(more)       ONE("{\"httpGet\":{\"port\":8080" more "}}")
 #define HEAD(target, fields) "GET " target " HTTP/1.1\r\n" fields "connection: close\r\n\r\n"
 #define AGENT                "user-agent: kube-probe/tulle\r\n"
+#define CHECK_HEAD                                                                                 \
+    "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nhost: localhost:91\r\n" AGENT                   \
+    "content-type: application/grpc\r\nte: trailers\r\n\r\n"
 
 static const struct {
     const char *json, *request; /* NULL: refused */
@@ -25,40 +29,53 @@ static const struct {
     unsigned port;
     bool is_tls;
     int timeout_s;
+    const char *message; /* of grpc */
+    size_t message_len;
 } cases[] = {
     { HTTP_GET(",\"path\":\"/ok\""), HEAD("/ok", "host: localhost:8080\r\n" AGENT), NULL, 8080,
-      false, 1 },
-    { HTTP_GET(""), HEAD("/", "host: localhost:8080\r\n" AGENT), NULL, 8080, false, 1 },
+      false, 1, NULL, 0 },
+    { HTTP_GET(""), HEAD("/", "host: localhost:8080\r\n" AGENT), NULL, 8080, false, 1, NULL, 0 },
     { HTTP_GET(",\"path\":\"a?b=1\",\"scheme\":\"HTTPS\""),
-      HEAD("/a?b=1", "host: localhost:8080\r\n" AGENT), NULL, 8080, true, 1 },
+      HEAD("/a?b=1", "host: localhost:8080\r\n" AGENT), NULL, 8080, true, 1, NULL, 0 },
     { HTTP_GET(
           ",\"httpHeaders\":[{\"name\":\"Host\",\"value\":\"a.test\"},{\"name\":\"User-Agent\","
           "\"value\":\"me\"},{\"name\":\"Connection\",\"value\":\"x\"}],\"host\":\"b\""),
-      HEAD("/", "host: a.test\r\nUser-Agent: me\r\n"), NULL, 8080, false, 1 },
+      HEAD("/", "host: a.test\r\nUser-Agent: me\r\n"), NULL, 8080, false, 1, NULL, 0 },
     { HTTP_GET(",\"httpHeaders\":null"), HEAD("/", "host: localhost:8080\r\n" AGENT), NULL, 8080,
-      false, 1 },
+      false, 1, NULL, 0 },
     { ONE("{\"tcpSocket\":{\"port\":\"91\"},\"httpGet\":null,\"timeoutSeconds\":7,\"x\":[1]}"), "",
-      NULL, 91, false, 7 },
-    { ONE("{\"tcpSocket\":{\"port\":91},\"timeoutSeconds\":0}"), "", NULL, 91, false, 1 },
-    { ONE("{\"tcpSocket\":{\"port\":91},\"timeoutSeconds\":3601}"), NULL, "0 to 3600", 0, false,
+      NULL, 91, false, 7, NULL, 0 },
+    { ONE("{\"tcpSocket\":{\"port\":91},\"timeoutSeconds\":0}"), "", NULL, 91, false, 1, NULL, 0 },
+    { ONE("{\"tcpSocket\":{\"port\":91},\"timeoutSeconds\":3601}"), NULL, "0 to 3600", 0, false, 0,
+      NULL, 0 },
+    { ONE("{\"tcpSocket\":{\"port\":0}}"), NULL, "1 to 65535", 0, false, 0, NULL, 0 },
+    { ONE("{\"tcpSocket\":{\"port\":true}}"), NULL, "1 to 65535", 0, false, 0, NULL, 0 },
+    { ONE("{\"tcpSocket\":{}}"), NULL, "without port", 0, false, 0, NULL, 0 },
+    { ONE("{\"httpGet\":{}}"), NULL, "without port", 0, false, 0, NULL, 0 },
+    { ONE("{\"grpc\":{\"port\":91,\"service\":\"\"},\"timeoutSeconds\":3}"), CHECK_HEAD, NULL, 91,
+      false, 3, "\0\0\0\0\0", 5 },
+    { ONE("{\"grpc\":{\"port\":91,\"service\":null,\"x\":{}},\"httpGet\":null}"), CHECK_HEAD, NULL,
+      91, false, 1, "\0\0\0\0\0", 5 },
+    { ONE("{\"grpc\":{\"service\":\"shop.v1\",\"port\":91}}"), CHECK_HEAD, NULL, 91, false, 1,
+      "\0\0\0\0\x09\x0a\x07shop.v1", 14 },
+    { ONE("{\"grpc\":{\"service\":\"shop\"}}"), NULL, "grpc: without port", 0, false, 0, NULL, 0 },
+    { ONE("{\"grpc\":{\"port\":1,\"service\":7}}"), NULL, "", 0, false, 0, NULL, 0 },
+    { ONE("{\"grpc\":{\"port\":1},\"tcpSocket\":{\"port\":1}}"), NULL, "one of", 0, false, 0, NULL,
       0 },
-    { ONE("{\"tcpSocket\":{\"port\":0}}"), NULL, "1 to 65535", 0, false, 0 },
-    { ONE("{\"tcpSocket\":{\"port\":true}}"), NULL, "1 to 65535", 0, false, 0 },
-    { ONE("{\"tcpSocket\":{}}"), NULL, "without port", 0, false, 0 },
-    { ONE("{\"httpGet\":{}}"), NULL, "without port", 0, false, 0 },
-    { ONE("{}"), NULL, "one of httpGet and tcpSocket", 0, false, 0 },
-    { ONE("{\"tcpSocket\":{\"port\":1},\"httpGet\":{\"port\":1}}"), NULL, "one of", 0, false, 0 },
-    { ONE("{\"grpc\":{\"port\":1}}"), NULL, "only httpGet and tcpSocket", 0, false, 0 },
-    { HTTP_GET(",\"scheme\":\"FTP\""), NULL, "neither HTTP nor HTTPS", 0, false, 0 },
-    { HTTP_GET(",\"path\":\"/a b\""), NULL, "white space", 0, false, 0 },
+    { ONE("{\"exec\":{\"command\":[\"x\"]}}"), NULL, "exec cannot", 0, false, 0, NULL, 0 },
+    { ONE("{}"), NULL, "one of httpGet, tcpSocket and grpc", 0, false, 0, NULL, 0 },
+    { ONE("{\"tcpSocket\":{\"port\":1},\"httpGet\":{\"port\":1}}"), NULL, "one of", 0, false, 0,
+      NULL, 0 },
+    { HTTP_GET(",\"scheme\":\"FTP\""), NULL, "neither HTTP nor HTTPS", 0, false, 0, NULL, 0 },
+    { HTTP_GET(",\"path\":\"/a b\""), NULL, "white space", 0, false, 0, NULL, 0 },
     { HTTP_GET(",\"httpHeaders\":[{\"name\":\"a b\",\"value\":\"\"}]"), NULL, "header's name", 0,
-      false, 0 },
+      false, 0, NULL, 0 },
     { HTTP_GET(",\"httpHeaders\":[{\"name\":\"a\",\"value\":\"\\r\\n\"}]"), NULL, "header's name",
-      0, false, 0 },
-    { "{\"/healthz\":{\"tcpSocket\":{\"port\":1}}}", NULL, "begins with /app-health/", 0, false,
-      0 },
-    { "[]", NULL, "", 0, false, 0 },
-    { "{\"/app-health/a/livez\":{\"tcpSocket\":{\"port\":1}}", NULL, "", 0, false, 0 },
+      0, false, 0, NULL, 0 },
+    { "{\"/healthz\":{\"tcpSocket\":{\"port\":1}}}", NULL, "begins with /app-health/", 0, false, 0,
+      NULL, 0 },
+    { "[]", NULL, "", 0, false, 0, NULL, 0 },
+    { "{\"/app-health/a/livez\":{\"tcpSocket\":{\"port\":1}}", NULL, "", 0, false, 0, NULL, 0 },
 };
 
 static void test_what_is_asked(void **state)
@@ -80,6 +97,7 @@ static void test_what_is_asked(void **state)
         assert_non_null(probe);
         assert_null(probes_find(&p, SV("/app-health/a/")));
         assert_true(sv_eq(probe->request, sv_z(cases[i].request)));
+        assert_true(sv_eq(probe->message, sv_of(cases[i].message, cases[i].message_len)));
         assert_int_equal(probe->port, cases[i].port);
         assert_int_equal(probe->is_tls, cases[i].is_tls);
         assert_int_equal(probe->timeout_ns, cases[i].timeout_s * NS_PER_S);
@@ -108,9 +126,9 @@ static void test_as_many_as_there_is_room_for(void **state)
 static void test_without_memory(void **state)
 {
     (void)state;
-    struct sv json = SV(
-        HTTP_GET(",\"path\":\"/\\u0041\",\"httpHeaders\":[{\"name\":\"a\",\"value\":"
-                 "\"b\"}]"));
+    struct sv json = SV(HTTP_GET(
+        ",\"path\":\"/\\u0041\",\"httpHeaders\":[{\"name\":\"a\",\"value\":"
+        "\"b\"}]},\"/app-health/b/livez\":{\"grpc\":{\"port\":1,\"service\":\"\\u0041\"}"));
     for (uint64_t nth = 1;; nth++) {
         AUTO_DONE(arena) mem = { 0 };
         struct probes p = { 0 };
@@ -123,6 +141,69 @@ static void test_without_memory(void **state)
             return;
         }
         assert_int_equal(rc, ERR_NOMEM);
+    }
+}
+
+#define SERVES "\0\0\0\0\2\x08\1"
+
+static const struct {
+    unsigned http;
+    const char *type, *in_head, *in_trailers, *message; /* grpc-status, grpc-message; NULL: none */
+    const char *body;
+    size_t body_len;
+    unsigned status;
+    const char *why;
+} answers[] = {
+    { 200, "application/grpc", NULL, "0", NULL, SERVES, 7, 200, "SERVING" },
+    { 200, "application/grpc+proto", NULL, "0", "", SERVES, 7, 200, "SERVING" },
+    { 200, "application/grpc", NULL, "0", NULL, "\0\0\0\0\4\x10\7\x08\1", 9, 200, "SERVING" },
+    { 200, "application/grpc", NULL, "0", NULL, "\0\0\0\0\2\x08\2", 7, 503, "NOT_SERVING" },
+    { 200, "application/grpc", NULL, "0", NULL, "\0\0\0\0\2\x08\3", 7, 503, "SERVICE_UNKNOWN" },
+    { 200, "application/grpc", NULL, "0", NULL, "\0\0\0\0\2\x08\4", 7, 503, "nobody knows" },
+    { 200, "application/grpc", NULL, "0", NULL, "\0\0\0\0\0", 5, 503, "UNKNOWN" },
+    { 200, "application/grpc", NULL, "0", NULL, "", 0, 503, "no HealthCheckResponse" },
+    { 200, "application/grpc", NULL, "0", NULL, "\1\0\0\0\2\x08\1", 7, 503,
+      "no HealthCheckResponse" },
+    { 200, "application/grpc", NULL, "0", NULL, "\0\0\0\0\3\x08\1", 7, 503,
+      "no HealthCheckResponse" },
+    { 200, "application/grpc", NULL, "0", NULL, SERVES "x", 8, 503, "no HealthCheckResponse" },
+    { 200, "application/grpc", NULL, "0", NULL, "\0\0\0\0\2\x0a\1", 7, 503,
+      "no HealthCheckResponse" },
+    { 200, "application/grpc", "0", NULL, NULL, SERVES, 7, 200, "SERVING" },
+    { 200, "application/grpc", "12", NULL, "no such%20method", "", 0, 503,
+      "is not served): no such method" },
+    { 200, "application/grpc", NULL, "5", NULL, "", 0, 503,
+      "grpc-status 5 (the service is not known)" },
+    { 200, "application/grpc", NULL, "14", "gone", SERVES, 7, 503, "grpc-status 14: gone" },
+    { 200, "application/grpc", NULL, NULL, NULL, SERVES, 7, 503, "without grpc-status" },
+    { 200, "application/grpc", NULL, "x", NULL, SERVES, 7, 503, "without grpc-status" },
+    { 200, "text/plain", NULL, "0", NULL, SERVES, 7, 503, "no gRPC" },
+    { 404, "application/grpc", NULL, "0", NULL, SERVES, 7, 503, "HTTP status 404" },
+};
+
+static void test_answers_by_grpc(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NELEMS(answers); i++) {
+        char why[PROBE_WHY_SIZE];
+        struct http_header head[3], trailers[1];
+        struct http_head h = { .status = (uint16_t)answers[i].http, .headers = head };
+        struct probe_grpc_answer a = { .head = &h,
+                                       .trailers = trailers,
+                                       .body = sv_of(answers[i].body, answers[i].body_len) };
+        head[h.headers_len++] = (struct http_header){ SV("content-type"), sv_z(answers[i].type) };
+        if (answers[i].in_head)
+            head[h.headers_len++] = (struct http_header){ SV("grpc-status"),
+                                                          sv_z(answers[i].in_head) };
+        if (answers[i].message)
+            head[h.headers_len++] = (struct http_header){ SV("grpc-message"),
+                                                          sv_z(answers[i].message) };
+        if (answers[i].in_trailers)
+            trailers[a.trailers_len++] = (struct http_header){ SV("grpc-status"),
+                                                               sv_z(answers[i].in_trailers) };
+        printf("case: %zu\n", i);
+        assert_int_equal(probe_grpc_judge(&a, why), answers[i].status);
+        assert_non_null(strstr(why, answers[i].why));
     }
 }
 
@@ -179,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_what_is_asked),
         cmocka_unit_test(test_as_many_as_there_is_room_for),
         cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_answers_by_grpc),
         cmocka_unit_test(test_who_is_the_application),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
