@@ -99,6 +99,7 @@ static bool begin_again(struct stream *s, enum retry_cause cause)
     remember_tried(s);
     stream_drop_up(s, false);
     s->failure[0] = s->why[0] = '\0';
+    s->is_why_inside = false;
     if (!s->is_req_read && !s->down_h2)
         conn_pause(s->down->conn); /* the rest of the body waits for the next try */
     s->is_try_over = false;

@@ -56,6 +56,7 @@ static void describe(const struct stream *s, struct authz_request *q)
 static enum step_result deny(struct stream *s)
 {
     const struct authz_decision *a = &s->authz;
+    s->is_why_inside = true;
     if (a->rule.len)
         snprintf(s->why, sizeof(s->why), "denied by policy %.*s",
                  (int)MIN(a->policy.len, (size_t)200), a->policy.p);

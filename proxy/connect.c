@@ -20,6 +20,7 @@ static enum step_result cannot_connect(struct stream *s, const struct err *e)
     struct sv where = s->endpoint               ? s->endpoint->text
                       : s->side == SIDE_INBOUND ? SV("application")
                                                 : SV("upstream");
+    s->is_why_inside = true;
     snprintf(s->why, sizeof(s->why), "%.*s: %.150s", (int)MIN(where.len, (size_t)60), where.p,
              e->why);
     if (e->code == ERR_LIMIT)
@@ -32,6 +33,7 @@ static enum step_result cannot_connect(struct stream *s, const struct err *e)
 static enum step_result no_endpoint(struct stream *s)
 {
     const struct cluster *c = s->cluster;
+    s->is_why_inside = true;
     if (c->is_looked_up && !c->endpoints_len) {
         snprintf(s->why, sizeof(s->why), "no address is known for %.*s",
                  (int)MIN(c->host.len, (size_t)120), c->host.p);

@@ -24,6 +24,7 @@ enum field {
     FIELD_GRPC_STATUS,
     FIELD_GRPC_TIMEOUT,
     FIELD_CONTENT_TYPE,
+    FIELD_REASON, /* ours, of answers that a proxy made itself */
     FIELDS_LEN
 };
 

@@ -128,6 +128,7 @@ static bool is_passed_up(const struct stream *s, enum field f)
     case FIELD_OTHER:
     case FIELD_USER_AGENT:
     case FIELD_CONTENT_TYPE:
+    case FIELD_REASON:
     case FIELD_GRPC_STATUS: return true;
     case FIELD_GRPC_TIMEOUT: return !tells_time_left(s);
     case FIELD_XFF:
@@ -203,10 +204,13 @@ void head_for_caller(struct stream *s, const struct http_head *from, struct buf 
     bool has_names = names_fields(from);
     h1_put_status_line(to, from->status, from->reason);
     for (size_t i = 0; i < from->headers_len; i++) {
-        struct sv name = from->headers[i].name;
-        if (is_passed_down(field_of(name)) && !(has_names && is_named(from, name)) &&
+        struct sv name = from->headers[i].name, value = from->headers[i].value;
+        enum field f = field_of(name);
+        if (f == FIELD_REASON && s->side == SIDE_GATEWAY)
+            value = reply_reason_outside(value);
+        if (is_passed_down(f) && !(has_names && is_named(from, name)) &&
             !traffic_hides_response(s, name))
-            h1_put_field(to, name, from->headers[i].value);
+            h1_put_field(to, name, value);
     }
     if (from->status >= 200 || from->status == 101) {
         traffic_put_response(s, to);

@@ -137,6 +137,7 @@ struct stream {
     char failure[sizeof(((struct err *)0)->why)]; /* of the upstream transport */
     struct sv own_body; /* of our own answer, when it is not to be made of why */
     char why[256];      /* for the body of our own answer */
+    bool is_why_inside; /* why names endpoints, clusters or policies: nothing for callers of a gateway */
 };
 
 /* Begins with the first byte of a head. NULL when memory is out. */
@@ -234,6 +235,8 @@ void again_forbid(struct stream *s);
 
 /* reply.c: the answer of our own. */
 enum step_result reply_run(struct stream *s); /* ST_REPLY */
+/* Of x-tulle-reason what callers of a gateway may read: flag and details, no words about the inside. */
+struct sv reply_reason_outside(struct sv reason);
 
 /* who.c: source and destination, as far as headers and certificates tell. */
 void who_is_calling(struct stream *s);

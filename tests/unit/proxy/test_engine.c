@@ -34,6 +34,7 @@ static void test_fields(void **state)
         { "Content-Type", FIELD_CONTENT_TYPE },       { "grpc-timeout", FIELD_GRPC_TIMEOUT },
         { "HTTP2-Settings", FIELD_HOP },              { "x-forwarded-client-cern", FIELD_OTHER },
         { "x-envoy-peer-metadata-ie", FIELD_OTHER },  { "hos\x34", FIELD_OTHER },
+        { "X-Tulle-Reason", FIELD_REASON },
         { "hosts", FIELD_OTHER },                     { "", FIELD_OTHER },
         { "x-something-that-is-rather-long-and-ours-to-pass-on-without-a-look-at-it-or-so", FIELD_OTHER },
     };
