@@ -6,6 +6,7 @@
  * turn has come. How an endpoint is spoken to is decided for each: mutual TLS of the mesh when it has
  * a sidecar, or what the DestinationRule says. */
 #include "proxy/original.h"
+#include "proxy/route/action.h"
 #include "proxy/stream.h"
 
 void connect_turn(struct defer *d)
@@ -81,11 +82,15 @@ static int use_mesh_tls(struct stream *s, struct target *t, struct err *err)
     return 0;
 }
 
-/* TLS as the DestinationRule describes it. */
-static int use_own_tls(struct stream *s, struct target *t, struct err *err)
+static const struct route_actions *actions_of(const struct stream *s)
 {
-    const struct client_tls *c = s->cluster->client_tls;
-    bool is_mutual = s->cluster->tls == TLS_MODE_MUTUAL;
+    return s->route ? s->route->actions : NULL;
+}
+
+/* TLS as the DestinationRule or the route describes it. */
+static int use_own_tls(struct stream *s, struct target *t, const struct client_tls *c,
+                       bool is_mutual, struct err *err)
+{
     struct sv host = s->traffic.authority.p ? s->traffic.authority : s->req->authority;
     size_t colon = sv_rindex(host, ':');
     t->tls = client_tls_get(&s->worker->client_tls, c, is_mutual, t->is_h2, s->worker->opt->secrets,
@@ -100,13 +105,18 @@ static int use_own_tls(struct stream *s, struct target *t, struct err *err)
 
 static int use_tls(struct stream *s, struct target *t, struct err *err)
 {
+    const struct route_actions *a = actions_of(s);
+    bool is_mutual = s->cluster->tls == TLS_MODE_MUTUAL;
     switch (s->cluster->tls) {
     case TLS_MODE_DISABLE: return 0;
     case TLS_MODE_AUTO:
-        return s->endpoint->has_sidecar && s->worker->certs ? use_mesh_tls(s, t, err) : 0;
+        if (s->endpoint->has_sidecar && s->worker->certs)
+            return use_mesh_tls(s, t, err);
+        return a && a->backend_tls ? use_own_tls(s, t, a->backend_tls, a->backend_tls->secret.len > 0, err)
+                                   : 0;
     case TLS_MODE_ISTIO_MUTUAL: return use_mesh_tls(s, t, err);
     case TLS_MODE_SIMPLE:
-    case TLS_MODE_MUTUAL: return use_own_tls(s, t, err);
+    case TLS_MODE_MUTUAL: return use_own_tls(s, t, s->cluster->client_tls, is_mutual, err);
     }
     return 0;
 }
@@ -118,9 +128,10 @@ static bool wants_h2(const struct stream *s)
     const struct pool_limits *l = s->cluster ? s->cluster->limits : NULL;
     enum port_protocol p = s->cluster ? s->cluster->protocol
                                       : mesh_own_protocol(s->mesh, down_app_port(s->down));
+    const struct route_actions *a = actions_of(s);
     if (s->upgrade.len)
         return false;
-    if (p == PORT_HTTP2 || p == PORT_GRPC || (l && l->upgrades_h2))
+    if ((a && a->speaks_h2) || p == PORT_HTTP2 || p == PORT_GRPC || (l && l->upgrades_h2))
         return true;
     bool follows = (p == PORT_UNNAMED && !(l && l->stays_h1)) || (l && l->follows_caller);
     return follows && s->down_h2;

@@ -100,7 +100,9 @@ const struct route *original_route(const struct down *d, const struct mesh *m,
     }
     if (r)
         return r;
-    return d->worker->opt->allows_any ? &passthrough_route : &block_all;
+    bool is_open = mesh_allows_any(m, d->worker->opt->allows_any) ||
+                   mesh_knows_host(m, req->authority, port);
+    return is_open ? &passthrough_route : &block_all;
 }
 
 const struct endpoint *original_endpoint(const struct down *d, const struct cluster *c)

@@ -34,7 +34,8 @@ static bool find_own(struct tcp *t)
 
 static bool find_passthrough(struct tcp *t)
 {
-    bool is_open = t->worker->opt->allows_any;
+    bool is_open = mesh_allows_any(t->mesh, t->worker->opt->allows_any) ||
+                   mesh_knows_host(t->mesh, sv_z(t->sni), addr_port(&t->down->original));
     t->cluster = is_open ? &passthrough_cluster : &black_hole_cluster;
     t->cluster_name = t->cluster->name;
     t->target = t->down->original;

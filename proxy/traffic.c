@@ -87,6 +87,17 @@ static bool is_admitted(struct stream *s, const struct route_actions *a)
         (void)stream_fail(s, 403, TALLY_REPLIES_FORBIDDEN, NULL, "client_address_not_allowed");
         return false;
     }
+    if (a->denied_len && is_in(a->denied, a->denied_len, &ip)) {
+        snprintf(s->why, sizeof(s->why), "this client's address is in denylist-source-range");
+        (void)stream_fail(s, 403, TALLY_REPLIES_FORBIDDEN, NULL, "client_address_not_allowed");
+        return false;
+    }
+    if (a->closed_by.len) {
+        snprintf(s->why, sizeof(s->why), "this proxy cannot check what %.*s asks for",
+                 (int)MIN(a->closed_by.len, (size_t)60), a->closed_by.p);
+        (void)stream_fail(s, 503, TALLY_REPLIES_FORBIDDEN, NULL, "protection_not_supported");
+        return false;
+    }
     if (a->limits_len && !is_in(a->unlimited, a->unlimited_len, &ip) && is_limited(s, a))
         return false;
     if (a->body_max)
@@ -181,6 +192,16 @@ static struct sv without_port(struct sv authority)
     return is_port ? sv_sub(authority, 0, colon) : authority;
 }
 
+/* The port that the caller asked, by what he says or how he came. */
+static uint16_t asked_port(const struct stream *s, struct sv authority)
+{
+    uint64_t port;
+    struct sv text = sv_from(authority, without_port(authority).len + 1);
+    if (sv_to_u64(text, &port) && port > 0 && port <= UINT16_MAX)
+        return (uint16_t)port;
+    return is_https(s) ? 443 : 80;
+}
+
 static struct sv location_of(struct stream *s, const struct redirect *r)
 {
     const struct http_head *h = request_of(s);
@@ -189,19 +210,20 @@ static struct sv location_of(struct stream *s, const struct redirect *r)
     struct sv host = r->rewrite.authority.len ? r->rewrite.authority : h->authority;
     struct sv path = rewrite_path(&r->rewrite, h->path, &s->mem);
     struct sv usual = sv_eq(scheme, SV("https")) ? SV(":443") : SV(":80");
+    uint16_t port = r->keeps_port ? asked_port(s, h->authority) : r->port;
     AUTO_DONE(buf) text = { 0 };
     if (r->location.len)
         return r->location;
     if (!path.p)
         return SV_NONE;
-    if (r->port || (!r->rewrite.authority.len && !sv_eq(scheme, own)))
+    if (port || (!r->rewrite.authority.len && !sv_eq(scheme, own)))
         host = without_port(host);
     if (sv_ends(host, usual))
         host.len -= usual.len;
     if (host.len)
         buf_printf(&text, "%.*s://%.*s", SV_ARG(scheme), SV_ARG(host));
-    if (host.len && r->port && r->port != (sv_eq(scheme, SV("https")) ? 443 : 80))
-        buf_printf(&text, ":%u", r->port);
+    if (host.len && port && port != (sv_eq(scheme, SV("https")) ? 443 : 80))
+        buf_printf(&text, ":%u", port);
     buf_put(&text, path);
     return keep(s, &text);
 }
@@ -276,9 +298,11 @@ static struct sv hash_value(struct stream *s, const struct hash_policy *h,
 {
     const struct http_head *req = request_of(s);
     switch (h->kind) {
-    case HASH_HEADER: return http_get(req, h->name);
+    case HASH_HEADER:
+        return sv_eq_nocase(h->name, SV("host")) ? req->authority : http_get(req, h->name);
     case HASH_SOURCE_IP: return caller_text(s, text);
     case HASH_QUERY: return query_value(req->path, h->name);
+    case HASH_URI: return req->path;
     case HASH_COOKIE: break;
     }
     struct sv value = cookie_value(http_get(req, SV("cookie")), h->name);

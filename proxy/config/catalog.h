@@ -44,10 +44,20 @@ struct service { /* or a host of a ServiceEntry */
     bool is_looked_up;    /* some of them are host names */
     struct labels selector;
     struct text_list addresses; /* the Service's own: cluster IPs, or a ServiceEntry's */
+    struct text_list export_to; /* namespaces, "." (its own), "*"; none: all of them */
     struct service_port *ports; /* TCP only */
     size_t ports_len;
     const struct health_check *check; /* in the mesh's memory; NULL: none */
     struct service *next;
+};
+/* "*.suffix" of a ServiceEntry: callers may go there, to the address they have themselves. */
+struct wild_host {
+    struct meta meta;
+    struct sv host;
+    const struct service_port *ports;
+    size_t ports_len;
+    struct text_list export_to;
+    struct wild_host *next;
 };
 struct backend_address {
     struct sv ip, pod; /* pod: name of the target, may be empty */
@@ -91,6 +101,7 @@ struct mirror_to {
 struct http_match {
     struct match match;
     bool is_everything; /* no condition at all */
+    bool is_never;      /* a condition that cannot be decided here: no request fits */
     struct sv name;
     struct labels source_labels;
     struct sv source_namespace; /* empty: any */
@@ -139,6 +150,19 @@ struct virtual_service {
     size_t tcp_len;
     struct virtual_service *next;
 };
+/* "ns/host" of a Sidecar's egress: namespace may be "*", "." or "~", host a pattern. */
+struct sidecar_host {
+    struct sv namespace, host;
+};
+struct sidecar {
+    struct meta meta;
+    struct labels selector;
+    bool has_egress; /* else every host is seen */
+    const struct sidecar_host *hosts;
+    size_t hosts_len;
+    enum outbound_policy outbound;
+    struct sidecar *next;
+};
 struct port_policy;
 /* What a trafficPolicy says; nothing said: -1, NULL. */
 struct traffic_policy {
@@ -167,6 +191,7 @@ struct destination_rule {
     const struct subset *subsets;
     size_t subsets_len;
     struct text_list export_to;
+    struct labels for_clients; /* workloadSelector; empty: every one */
     const struct health_check *check;
     struct destination_rule *next;
 };
@@ -266,9 +291,11 @@ struct catalog {
     struct findings findings;
     uint32_t objects;
     CATALOG_LIST(service, services);
+    CATALOG_LIST(wild_host, wild_hosts);
     CATALOG_LIST(backends, backends);
     CATALOG_LIST(pod, pods);
     CATALOG_LIST(virtual_service, virtual_services);
+    CATALOG_LIST(sidecar, sidecars);
     CATALOG_LIST(destination_rule, destination_rules);
     CATALOG_LIST(gateway, gateways);
     CATALOG_LIST(secret, secrets);
@@ -294,6 +321,7 @@ void read_endpoints(struct catalog *c, struct node *root, const struct meta *met
 void read_pod(struct catalog *c, struct node *root, const struct meta *meta);
 void read_virtual_service(struct catalog *c, struct node *root, const struct meta *meta);
 void read_destination_rule(struct catalog *c, struct node *root, const struct meta *meta);
+void read_sidecar(struct catalog *c, struct node *root, const struct meta *meta);
 void read_gateway(struct catalog *c, struct node *root, const struct meta *meta);
 void read_k8s_gateway(struct catalog *c, struct node *root, const struct meta *meta);
 void read_http_route(struct catalog *c, struct node *root, const struct meta *meta);

@@ -12,18 +12,6 @@
 #define CONNECT_TIMEOUT_NS (10 * NS_PER_S) /* Istio's default */
 #define RULES_MAX          4 /* told of one cluster; more than two never merge in practice */
 
-static bool is_exported(struct resolve *r, const struct text_list *to, struct sv namespace)
-{
-    bool is_own = sv_eq(namespace, r->namespace);
-    if (!to->len || r->role == ROLE_CHECK)
-        return true;
-    for (size_t i = 0; i < to->len; i++)
-        if (sv_eq(to->list[i], SV("*")) || (sv_eq(to->list[i], SV(".")) && is_own) ||
-            sv_eq(to->list[i], r->namespace))
-            return true;
-    return false;
-}
-
 static bool comes_before(struct resolve *r, const struct meta *a, const struct meta *b,
                          struct sv service_namespace)
 {
@@ -63,11 +51,19 @@ static struct rule_link *insert(struct resolve *r, struct rule_link *list,
     return list;
 }
 
+/* workloadSelector: clients of the rule's own namespace that have these labels. */
+static bool is_for_us(const struct resolve *r, const struct destination_rule *d)
+{
+    return !d->for_clients.len || r->role == ROLE_CHECK ||
+           (sv_eq(d->meta.namespace, r->namespace) &&
+            labels_match(&r->self_labels, &d->for_clients));
+}
+
 void resolve_rules(struct resolve *r)
 {
     for (struct destination_rule *d = r->catalog->destination_rules.first; d; d = d->next) {
         struct sv host = resolve_host(r, d->host, d->meta.namespace);
-        if (!is_exported(r, &d->export_to, d->meta.namespace))
+        if (!resolve_is_exported(r, &d->export_to, d->meta.namespace) || !is_for_us(r, d))
             continue;
         if (sv_starts(host, SV("*"))) {
             r->wildcard_rules = insert(r, r->wildcard_rules, d, SV_NONE);

@@ -160,14 +160,15 @@ static const struct secret *find_secret(struct resolve *r, struct sv namespace, 
 
 const struct client_tls *resolve_client_tls(struct resolve *r, const struct client_tls *t)
 {
-    const struct secret *s = t->secret.len ? find_secret(r, r->namespace, t->secret) : NULL;
+    struct sv namespace = t->namespace.len ? t->namespace : r->namespace;
+    const struct secret *s = t->secret.len ? find_secret(r, namespace, t->secret) : NULL;
     struct client_tls *own = arena_zalloc(&r->mesh->mem, sizeof(*own));
     if (!own) {
         resolve_nomem(r);
         return t;
     }
     *own = *t;
-    own->namespace = resolve_name(r, r->namespace);
+    own->namespace = resolve_name(r, namespace);
     if (s) {
         own->cert = s->cert;
         own->key = s->key;

@@ -236,6 +236,15 @@ void fields_finish(struct reader *r, struct node *map, const char *const *later)
     }
 }
 
+void fields_refuse(struct reader *r, const struct node *map)
+{
+    for (const struct node *n = map ? map->first : NULL; n; n = n->next)
+        if (!n->is_read && n->kind != NODE_NULL)
+            finding_error(r->to, n,
+                          "is an unknown field: the policy may mean something else "
+                          "without it");
+}
+
 struct sv labels_get(const struct labels *l, struct sv key)
 {
     for (size_t i = 0; i < l->len; i++)

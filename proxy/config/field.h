@@ -52,6 +52,9 @@ bool node_is_map(struct reader *r, const struct node *n);
  * list), "unknown field" for the others. */
 void fields_finish(struct reader *r, struct node *map, const char *const *later);
 
+/* The same as errors, for policies that might mean something else without the field. */
+void fields_refuse(struct reader *r, const struct node *map);
+
 struct sv labels_get(const struct labels *l, struct sv key); /* p NULL when missing */
 /* Every label of want is in l. */
 bool labels_match(const struct labels *l, const struct labels *want);

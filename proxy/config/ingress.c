@@ -196,6 +196,8 @@ static struct http_rule *make_rule(struct ingress_work *w, const struct ingress 
         return NULL;
     }
     *a = in->actions;
+    if (a->backend_tls)
+        a->backend_tls = resolve_client_tls(r, a->backend_tls);
     set_rewrite(in, p, &a->rewrite);
     a->onward_port = onward;
     *rule = (struct http_rule){ .name = resolve_name(r, buf_sv(&name)),

@@ -42,7 +42,9 @@ struct ingress_notes {
     struct sv whitelist, body_size, rewrite_target, app_root, permanent_redirect;
     struct sv temporal_redirect, affinity, cookie_name, cookie_path, cookie_domain;
     struct sv cookie_same_site, upstream_vhost, hash_by, cors_origin, cors_methods, cors_headers;
-    struct sv cors_exposed, backend_protocol, forwarded_prefix;
+    struct sv cors_exposed, backend_protocol, forwarded_prefix, denylist, server_alias;
+    struct sv auth_url, auth_type, auth_tls_secret, auth_tls_verify;
+    struct sv ssl_verify, ssl_name, ssl_secret;
 };
 struct ingress_canary {
     bool is_canary;
@@ -57,6 +59,11 @@ struct ingress;
 struct ingress_notes read_notes(struct reader *r, struct node *root);
 void read_note_actions(struct catalog *c, struct reader *r, struct node *root,
                        const struct ingress_notes *notes, struct ingress *to);
+/* The part of them that is about endpoints. */
+void read_upstream_notes(struct reader *r, struct node *root, const struct ingress_notes *notes,
+                         struct route_actions *to);
+/* The annotation's node, for a finding; the object when it has none. */
+struct node *note_node(struct reader *r, struct node *root, const char *name);
 /* Only the limits, with the prefix tulle.io; false when there are none. */
 bool read_limits(struct reader *r, struct node *root, struct sv kind, struct sv namespace,
                  struct sv name, const struct ingress_notes *notes, struct route_actions *to);

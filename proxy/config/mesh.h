@@ -159,6 +159,8 @@ struct route {
     const struct origin *origin;         /* the rule; NULL: the Service as it is */
 };
 
+/* Of a Sidecar: where may callers go that no host is known for? */
+enum outbound_policy { OUTBOUND_UNSAID, OUTBOUND_ALLOW_ANY, OUTBOUND_REGISTRY_ONLY };
 enum mtls_mode { MTLS_PERMISSIVE, MTLS_STRICT, MTLS_DISABLE };
 
 /* What host names mean now; asked while a mesh is loaded, which is made anew when the answers change. */
@@ -254,6 +256,10 @@ const struct endpoint *mesh_endpoint_meant(const struct mesh *m, const struct cl
                                            struct sv ip, uint16_t port);
 /* FQDN of the service an inbound request asked for (authority), empty when it is none. */
 struct sv mesh_service_fqdn(const struct mesh *m, struct sv authority);
+/* May what was taken over leave for addresses nobody knows? otherwise: when no Sidecar says. */
+bool mesh_allows_any(const struct mesh *m, bool otherwise);
+/* Is there a ServiceEntry for hosts like this one ("a.b" or "a.b:80", any case) at this port? */
+bool mesh_knows_host(const struct mesh *m, struct sv host, uint16_t port);
 /* What PeerAuthentication asks of this workload's port: mesh < namespace < workload < port. */
 enum mtls_mode mesh_inbound_mtls(const struct mesh *m, uint16_t port);
 /* The PeerAuthentication that said so; NULL: none did. */

@@ -30,6 +30,11 @@ struct tcp_address {
     bool is_endpoint;
     const struct tcp_service *service;
 };
+/* Of a ServiceEntry: "*.suffix" at a port. */
+struct wild_port {
+    struct sv host;
+    uint16_t port;
+};
 struct own_port {
     struct sv host;
     uint16_t port;
@@ -47,6 +52,9 @@ struct mesh {
     const struct endpoint **by_ip; /* one an address, sorted by it */
     size_t by_ip_len;
     struct identity self; /* of the workload's own Pod; workload empty without one */
+    enum outbound_policy outbound;
+    const struct wild_port *wild_ports;
+    size_t wild_ports_len;
     enum mtls_mode mtls;
     const struct origin *mtls_by, *mtls_ports_by; /* NULL: nobody */
     const struct port_mtls *mtls_ports;

@@ -8,26 +8,30 @@
 
 typedef void read_fn(struct catalog *c, struct node *root, const struct meta *meta);
 enum life { SCRATCH, MESH };
+/* What becomes of unknown fields beside spec: of others' kinds they are none of our business. */
+enum strictness { LOOSE, WARNS, REFUSES };
 /* clang-format off */
 static const struct kind {
     const char *group, *name;
     enum life life;
+    enum strictness strictness;
     read_fn *read;
 } kinds[] = {
-    { "",                    "Service",             SCRATCH, read_service },
-    { "discovery.k8s.io",    "EndpointSlice",       SCRATCH, read_endpoint_slice },
-    { "",                    "Endpoints",           SCRATCH, read_endpoints },
-    { "",                    "Pod",                 SCRATCH, read_pod },
-    { "networking.istio.io", "VirtualService",      MESH,    read_virtual_service },
-    { "networking.istio.io", "ServiceEntry",        SCRATCH, read_service_entry },
-    { "networking.istio.io", "DestinationRule",     MESH,    read_destination_rule },
-    { "networking.istio.io", "Gateway",             MESH,    read_gateway },
-    { "gateway.networking.k8s.io", "Gateway",       MESH,    read_k8s_gateway },
-    { "gateway.networking.k8s.io", "HTTPRoute",     MESH,    read_http_route },
-    { "networking.k8s.io",   "Ingress",             MESH,    read_ingress },
-    { "",                    "Secret",              MESH,    read_secret },
-    { "security.istio.io",   "PeerAuthentication",  MESH,    read_peer_authentication },
-    { "security.istio.io",   "AuthorizationPolicy", SCRATCH, read_authorization_policy },
+    { "",                    "Service",             SCRATCH, LOOSE,   read_service },
+    { "discovery.k8s.io",    "EndpointSlice",       SCRATCH, LOOSE,   read_endpoint_slice },
+    { "",                    "Endpoints",           SCRATCH, LOOSE,   read_endpoints },
+    { "",                    "Pod",                 SCRATCH, LOOSE,   read_pod },
+    { "networking.istio.io", "VirtualService",      MESH,    WARNS,   read_virtual_service },
+    { "networking.istio.io", "ServiceEntry",        SCRATCH, WARNS,   read_service_entry },
+    { "networking.istio.io", "DestinationRule",     MESH,    WARNS,   read_destination_rule },
+    { "networking.istio.io", "Sidecar",             SCRATCH, WARNS,   read_sidecar },
+    { "networking.istio.io", "Gateway",             MESH,    WARNS,   read_gateway },
+    { "gateway.networking.k8s.io", "Gateway",       MESH,    WARNS,   read_k8s_gateway },
+    { "gateway.networking.k8s.io", "HTTPRoute",     MESH,    WARNS,   read_http_route },
+    { "networking.k8s.io",   "Ingress",             MESH,    WARNS,   read_ingress },
+    { "",                    "Secret",              MESH,    LOOSE,   read_secret },
+    { "security.istio.io",   "PeerAuthentication",  MESH,    REFUSES, read_peer_authentication },
+    { "security.istio.io",   "AuthorizationPolicy", SCRATCH, REFUSES, read_authorization_policy },
 };
 /* clang-format on */
 
@@ -92,6 +96,17 @@ static void read_items(struct catalog *c, struct reader *r, struct node *root)
             read_object(c, n);
 }
 
+static void check_root(struct reader *r, struct node *root, const struct kind *kind)
+{
+    static const char *const usual[] = { "apiVersion", "kind", "metadata", "spec", "status" };
+    for (size_t i = 0; i < NELEMS(usual); i++)
+        (void)field_any(r, root, usual[i]);
+    if (kind->strictness == REFUSES)
+        fields_refuse(r, root);
+    else if (kind->strictness == WARNS)
+        fields_finish(r, root, NULL);
+}
+
 static void read_object(struct catalog *c, struct node *root)
 {
     struct findings *f = &c->findings;
@@ -118,6 +133,7 @@ static void read_object(struct catalog *c, struct node *root)
         read_meta(c, &r, root, &meta);
         if (meta.name.len)
             kind->read(c, root, &meta);
+        check_root(&r, root, kind);
     }
     f->object = outer.object;
     f->kind = outer.kind;

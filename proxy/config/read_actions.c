@@ -215,7 +215,9 @@ static void read_redirect(struct reader *r, struct node *rule, struct route_acti
     to->rewrite.authority = read_host_text(r, n, "authority");
     to->scheme = field_text(r, n, "scheme");
     to->port = field_port(r, n, "port");
-    (void)field_choice(r, n, "derivePort", derive_ports, NELEMS(derive_ports), 0);
+    to->keeps_port = field_choice(r, n, "derivePort", derive_ports, NELEMS(derive_ports), 0) == 1;
+    if (to->port && field_any(r, n, "derivePort"))
+        finding_error(r->to, n, "expected one of port, derivePort, found both");
     to->status = (uint16_t)code;
     if (!is_redirect_code(code))
         finding_error(r->to, field_any(r, n, "redirectCode"),

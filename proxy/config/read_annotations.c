@@ -37,6 +37,11 @@ static const struct note {
     { "limit-per",                       NOTE_TEXT, OFF(limit_per) },
     { "whitelist-source-range",          NOTE_TEXT, OFF(whitelist) },
     { "allowlist-source-range",          NOTE_TEXT, OFF(whitelist) },
+    { "denylist-source-range",           NOTE_TEXT, OFF(denylist) },
+    { "auth-url",                        NOTE_TEXT, OFF(auth_url) },
+    { "auth-type",                       NOTE_TEXT, OFF(auth_type) },
+    { "auth-tls-secret",                 NOTE_TEXT, OFF(auth_tls_secret) },
+    { "auth-tls-verify-client",          NOTE_TEXT, OFF(auth_tls_verify) },
     { "proxy-body-size",                 NOTE_TEXT, OFF(body_size) },
     { "proxy-connect-timeout",           NOTE_UINT, OFF(connect_s) },
     { "proxy-read-timeout",              NOTE_UINT, OFF(read_s) },
@@ -67,7 +72,19 @@ static const struct note {
     { "cors-allow-credentials",          NOTE_BOOL, OFF(cors_credentials) },
     { "cors-max-age",                    NOTE_UINT, OFF(cors_max_age) },
     { "backend-protocol",                NOTE_TEXT, OFF(backend_protocol) },
+    { "proxy-ssl-verify",                NOTE_TEXT, OFF(ssl_verify) },
+    { "proxy-ssl-name",                  NOTE_TEXT, OFF(ssl_name) },
+    { "proxy-ssl-secret",                NOTE_TEXT, OFF(ssl_secret) },
+    { "server-alias",                    NOTE_TEXT, OFF(server_alias) },
     { "x-forwarded-prefix",              NOTE_TEXT, OFF(forwarded_prefix) },
+};
+/* Of nginx' own buffers, files and versions: answers and bodies are streamed here, and each endpoint is
+ * asked in the version that it speaks. */
+static const char *const notes_moot[] = {
+    "proxy-buffering", "proxy-buffer-size", "proxy-buffers-number", "proxy-busy-buffers-size",
+    "proxy-max-temp-file-size", "proxy-request-buffering", "client-body-buffer-size", "proxy-http-version",
+    "service-upstream", "ssl-prefer-server-ciphers", "http2-push-preload", "enable-rewrite-log",
+    "auth-secret", "auth-realm", "auth-secret-type", "auth-tls-verify-depth",
 };
 /* clang-format on */
 
@@ -133,6 +150,14 @@ static const struct note *find_note(struct sv name)
     return NULL;
 }
 
+static bool is_moot(struct sv name)
+{
+    for (size_t i = 0; i < NELEMS(notes_moot); i++)
+        if (sv_eq(sv_z(notes_moot[i]), name))
+            return true;
+    return false;
+}
+
 struct ingress_notes read_notes(struct reader *r, struct node *root)
 {
     struct ingress_notes to = defaults;
@@ -143,7 +168,9 @@ struct ingress_notes read_notes(struct reader *r, struct node *root)
             continue;
         struct sv name = sv_from(n->key, is_nginx ? NGINX.len : OURS.len);
         const struct note *row = find_note(name);
-        if (!row)
+        if (!row && is_nginx && is_moot(name))
+            n->is_read = true; /* nothing is missing without it */
+        else if (!row)
             finding_warn_key(r->to, n, "is not supported, ignored");
         else
             read_note(r, row, n, &to);
@@ -155,8 +182,7 @@ struct ingress_notes read_notes(struct reader *r, struct node *root)
     return to;
 }
 
-/* The annotation's node, for a finding. */
-static struct node *note_node(struct reader *r, struct node *root, const char *name)
+struct node *note_node(struct reader *r, struct node *root, const char *name)
 {
     struct node *list = field_map(r, field_map(r, root, "metadata"), "annotations");
     for (struct node *n = list ? list->first : NULL; n; n = n->next)
@@ -276,7 +302,28 @@ static uint64_t body_size(struct reader *r, struct node *root, struct sv text)
     return 0;
 }
 
-static void add_cors(struct reader *r, const struct ingress_notes *n, struct route_actions *a)
+/* A star in the host ("*.shop.test") stands for one label, as in ingress-nginx. */
+static struct text_match origin_match(struct catalog *cat, struct reader *r, struct node *root,
+                                      struct sv text)
+{
+    struct text_match m = { .kind = TEXT_MATCH_EXACT, .text = text };
+    size_t star = sv_index(text, '*');
+    AUTO_DONE(buf) pattern = { 0 };
+    if (sv_eq(text, SV("*")))
+        m.kind = TEXT_MATCH_PRESENT;
+    if (star == text.len || m.kind == TEXT_MATCH_PRESENT)
+        return m;
+    buf_printf(&pattern, "\\Q%.*s\\E[A-Za-z0-9-]+\\Q%.*s\\E", SV_ARG(sv_sub(text, 0, star)),
+               SV_ARG(sv_from(text, star + 1)));
+    r->to->is_nomem = r->to->is_nomem || pattern.failed;
+    m.regex = read_regex(cat, r, note_node(r, root, "cors-allow-origin"), buf_sv(&pattern),
+                         REGEX_WHOLE);
+    m.kind = TEXT_MATCH_REGEX;
+    return m;
+}
+
+static void add_cors(struct catalog *cat, struct reader *r, struct node *root,
+                     const struct ingress_notes *n, struct route_actions *a)
 {
     struct cors *c = n->has_cors ? read_array(r, 1, sizeof(*c)) : NULL;
     size_t max = 1;
@@ -288,11 +335,8 @@ static void add_cors(struct reader *r, const struct ingress_notes *n, struct rou
     struct sv rest = n->cors_origin;
     for (struct sv part; sv_cut(&rest, ',', &part);) {
         part = sv_trim(part);
-        bool is_any = sv_eq(part, SV("*"));
         if (part.len)
-            origins[c->origins_len++] = (struct text_match){ .kind = is_any ? TEXT_MATCH_PRESENT
-                                                                            : TEXT_MATCH_EXACT,
-                                                             .text = part };
+            origins[c->origins_len++] = origin_match(cat, r, root, part);
     }
     c->origins = origins;
     c->methods = n->cors_methods;
@@ -321,52 +365,6 @@ static void add_redirect(struct reader *r, struct node *root, const struct ingre
             note_node(r, root, is_permanent ? "permanent-redirect-code" : "temporal-redirect-code"),
             "expected a status from 300 to 308");
     a->redirect = to;
-}
-
-/* What follows name and value in Set-Cookie. */
-static struct sv cookie_tail(struct reader *r, const struct ingress_notes *n)
-{
-    AUTO_DONE(buf) text = { 0 };
-    buf_printf(&text, "; Path=%.*s", SV_ARG(n->cookie_path));
-    if (n->cookie_max_age)
-        buf_printf(&text, "; Max-Age=%llu", (unsigned long long)n->cookie_max_age);
-    if (n->cookie_domain.len)
-        buf_printf(&text, "; Domain=%.*s", SV_ARG(n->cookie_domain));
-    if (n->cookie_same_site.len)
-        buf_printf(&text, "; SameSite=%.*s", SV_ARG(n->cookie_same_site));
-    buf_put(&text, n->cookie_secure ? SV("; Secure; HttpOnly") : SV("; HttpOnly"));
-    struct sv copy = text.failed ? SV_NONE : arena_copy(r->mem, buf_sv(&text));
-    if (!copy.p)
-        r->to->is_nomem = true;
-    return copy;
-}
-
-static void add_affinity(struct reader *r, struct node *root, const struct ingress_notes *n,
-                         struct route_actions *a)
-{
-    struct hash_policy *h = n->affinity.len || n->hash_by.len ? read_array(r, 1, sizeof(*h)) : NULL;
-    if (!h)
-        return;
-    if (sv_eq(n->affinity, SV("cookie"))) {
-        *h = (struct hash_policy){ .kind = HASH_COOKIE,
-                                   .name = n->cookie_name,
-                                   .makes_cookie = true,
-                                   .cookie_tail = cookie_tail(r, n) };
-        if (!read_is_token(n->cookie_name))
-            finding_error(r->to, note_node(r, root, "session-cookie-name"), "is no cookie's name");
-    } else if (n->affinity.len) {
-        finding_error(r->to, note_node(r, root, "affinity"), "expected cookie");
-    } else if (sv_eq(n->hash_by, SV("$remote_addr")) ||
-               sv_eq(n->hash_by, SV("$binary_remote_addr"))) {
-        *h = (struct hash_policy){ .kind = HASH_SOURCE_IP };
-    } else if (sv_starts(n->hash_by, SV("$arg_"))) {
-        *h = (struct hash_policy){ .kind = HASH_QUERY, .name = sv_from(n->hash_by, 5) };
-    } else {
-        finding_warn(r->to, note_node(r, root, "upstream-hash-by"),
-                     "only $remote_addr and $arg_NAME are supported, ignored");
-        return;
-    }
-    a->hash = h;
 }
 
 /* The cookie's value as a pattern over the whole Cookie field. */
@@ -423,6 +421,29 @@ static void check_target(struct reader *r, struct node *root, const char *name, 
         }
 }
 
+/* Checks that are not made here: without them anybody would be let in, so nobody is. */
+static void close_unprotected(struct reader *r, struct node *root, const struct ingress_notes *n,
+                              struct route_actions *a)
+{
+    bool asks_all = !n->auth_tls_verify.len || sv_eq(n->auth_tls_verify, SV("on"));
+    const struct {
+        const char *name;
+        bool is_asked;
+    } rows[] = {
+        { "auth-url", n->auth_url.len > 0 },
+        { "auth-type", n->auth_type.len > 0 },
+        { "auth-tls-secret", n->auth_tls_secret.len && asks_all },
+    };
+    for (size_t i = 0; i < NELEMS(rows); i++) {
+        if (!rows[i].is_asked)
+            continue;
+        a->closed_by = sv_z(rows[i].name);
+        finding_warn_key(r->to, note_node(r, root, rows[i].name),
+                         "is a check that this proxy cannot make: every request is answered with 503, "
+                         "because without it anybody would be let in");
+    }
+}
+
 void read_note_actions(struct catalog *c, struct reader *r, struct node *root,
                        const struct ingress_notes *n, struct ingress *to)
 {
@@ -433,9 +454,11 @@ void read_note_actions(struct catalog *c, struct reader *r, struct node *root,
     a->body_max = body_size(r, root, n->body_size);
     a->connect_ns = (int64_t)n->connect_s * NS_PER_S;
     a->idle_ns = (int64_t)MAX(n->read_s, n->send_s) * NS_PER_S;
-    add_cors(r, n, a);
+    read_blocks(r, root, "denylist-source-range", n->denylist, &a->denied, &a->denied_len);
+    add_cors(c, r, root, n, a);
     add_redirect(r, root, n, a);
-    add_affinity(r, root, n, a);
+    read_upstream_notes(r, root, n, a);
+    close_unprotected(r, root, n, a);
     add_canary(c, r, root, n, &to->canary);
     add_prefix(r, n, a);
     check_target(r, root, "rewrite-target", n->rewrite_target);
@@ -445,7 +468,4 @@ void read_note_actions(struct catalog *c, struct reader *r, struct node *root,
         a->rewrite.authority = n->upstream_vhost;
     else if (n->upstream_vhost.len)
         finding_error(r->to, note_node(r, root, "upstream-vhost"), "expected a host");
-    if (n->backend_protocol.len && !sv_eq(n->backend_protocol, SV("HTTP")))
-        finding_warn(r->to, note_node(r, root, "backend-protocol"),
-                     "only HTTP is spoken to backends of an Ingress yet");
 }

@@ -61,15 +61,6 @@ struct policy_reader {
     enum authz_action action;
 };
 
-static void no_unknown_fields(struct policy_reader *p, const struct node *map)
-{
-    for (const struct node *n = map ? map->first : NULL; n; n = n->next)
-        if (!n->is_read && n->kind != NODE_NULL)
-            finding_error(p->r.to, n,
-                          "is an unknown field: the policy may mean something else "
-                          "without it");
-}
-
 /* A list that is there must have something in it. */
 static struct node *full_list(struct policy_reader *p, struct node *map, const char *name)
 {
@@ -157,7 +148,7 @@ static void read_block(struct policy_reader *p, struct node *item, const char *n
     if (!conds || !node_is_map(&p->r, item))
         return;
     struct node *map = field_map(&p->r, item, name);
-    no_unknown_fields(p, item);
+    fields_refuse(&p->r, item);
     if (!map || !map->len) {
         finding_error(p->r.to, map ? map : item, "%s is missing or empty", name);
         return;
@@ -170,7 +161,7 @@ static void read_block(struct policy_reader *p, struct node *item, const char *n
     }
     if (has_any(map, accounts) && has_any(map, others))
         finding_error(p->r.to, map, "serviceAccounts cannot stand beside principals or namespaces");
-    no_unknown_fields(p, map);
+    fields_refuse(&p->r, map);
     to->conds = conds;
 }
 
@@ -217,7 +208,7 @@ static void read_condition(struct policy_reader *p, struct node *n, struct authz
     bool is_known = find_key(key, &c);
     c.any = read_values(p, n, "values", c.attr);
     c.none = read_values(p, n, "notValues", c.attr);
-    no_unknown_fields(p, n);
+    fields_refuse(&p->r, n);
     if (!key.len)
         finding_error(p->r.to, n, "key is missing");
     else if (!c.any.len && !c.none.len)
@@ -248,7 +239,7 @@ static void read_rule(struct policy_reader *p, struct node *n, struct authz_writ
     for (struct node *w = conds ? when->first : NULL; w; w = w->next)
         read_condition(p, w, to, conds);
     to->when.conds = conds;
-    no_unknown_fields(p, n);
+    fields_refuse(&p->r, n);
 }
 
 static enum authz_action read_action(struct policy_reader *p, struct node *root, struct node *spec)
@@ -256,7 +247,7 @@ static enum authz_action read_action(struct policy_reader *p, struct node *root,
     int action = field_choice(&p->r, spec, "action", actions, NELEMS(actions), AUTHZ_ALLOW);
     struct node *provider = field_map(&p->r, spec, "provider");
     (void)field_any(&p->r, provider, "name");
-    no_unknown_fields(p, provider);
+    fields_refuse(&p->r, provider);
     if (action != ACTION_CUSTOM)
         return (enum authz_action)action;
     finding_warn(p->r.to, spec ? spec : root,
@@ -354,8 +345,8 @@ void read_authorization_policy(struct catalog *c, struct node *root, const struc
     p.action = read_action(&p, root, spec);
     for (struct node *n = list ? list->first : NULL; n; n = n->next)
         read_rule(&p, n, &rules[a->written.rules_len++]);
-    no_unknown_fields(&p, selector);
-    no_unknown_fields(&p, spec);
+    fields_refuse(&p.r, selector);
+    fields_refuse(&p.r, spec);
     a->written.namespace = meta->namespace;
     a->written.name = meta->name;
     a->written.action = p.action;

@@ -60,6 +60,21 @@ static struct text_list one_text(struct reader *r, struct sv text)
     return (struct text_list){ one, 1 };
 }
 
+/* "a, b" of an annotation. */
+static struct text_list split_texts(struct reader *r, struct sv text)
+{
+    struct text_list t = { 0 };
+    size_t max = 1;
+    for (size_t i = 0; i < text.len; i++)
+        max += text.p[i] == ',';
+    struct sv *list = text.len ? read_array(r, max, sizeof(*list)) : NULL;
+    for (struct sv part; list && sv_cut(&text, ',', &part);)
+        if (sv_trim(part).len)
+            list[t.len++] = sv_trim(part);
+    t.list = list;
+    return t;
+}
+
 void read_service(struct catalog *c, struct node *root, const struct meta *meta)
 {
     struct reader r = reader_of(c);
@@ -75,6 +90,7 @@ void read_service(struct catalog *c, struct node *root, const struct meta *meta)
     s->addresses = read_texts(&r, spec, "clusterIPs");
     if (!s->addresses.len)
         s->addresses = one_text(&r, field_text(&r, spec, "clusterIP"));
+    s->export_to = split_texts(&r, labels_get(&meta->annotations, SV("networking.istio.io/exportTo")));
     struct sv type = field_text(&r, spec, "type");
     if (sv_eq(type, SV("ExternalName")))
         finding_warn(r.to, field_any(&r, spec, "type"),

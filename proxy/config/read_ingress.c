@@ -71,6 +71,14 @@ static bool is_host_pattern(struct sv host)
     return rest.len && http_is_authority(rest) && sv_index(rest, ':') == rest.len;
 }
 
+static struct sv lower(struct reader *r, struct sv host)
+{
+    char *p = host.len ? read_array(r, host.len, 1) : NULL;
+    for (size_t i = 0; p && i < host.len; i++)
+        p[i] = (char)tolower((unsigned char)host.p[i]);
+    return sv_of(p, p ? host.len : 0);
+}
+
 static size_t read_rule(struct catalog *c, struct reader *r, struct node *n,
                         const struct ingress *in, struct ingress_path *to)
 {
@@ -79,16 +87,14 @@ static size_t read_rule(struct catalog *c, struct reader *r, struct node *n,
     struct node *http = field_map(r, n, "http"), *paths = field_list(r, http, "paths");
     struct node *at = field_any(r, n, "host");
     struct sv host = field_text(r, n, "host");
+    struct sv lowered = lower(r, host);
     size_t len = 0;
-    char *lower = host.len ? read_array(r, host.len, 1) : NULL;
-    for (size_t i = 0; lower && i < host.len; i++)
-        lower[i] = (char)tolower((unsigned char)host.p[i]);
     if (host.len && !is_host_pattern(host))
         finding_error(r->to, at, "expected a host name or '*.suffix'");
     for (struct node *p = paths ? paths->first : NULL; p; p = p->next) {
         if (!node_is_map(r, p))
             continue;
-        to[len].host = sv_of(lower, lower ? host.len : 0);
+        to[len].host = lowered;
         read_path(c, r, p, in, &to[len++]);
     }
     if (!paths)
@@ -96,6 +102,33 @@ static size_t read_rule(struct catalog *c, struct reader *r, struct node *n,
     fields_finish(r, http, NULL);
     fields_finish(r, n, NULL);
     return len;
+}
+
+/* server-alias: more hosts for the paths of every rule that has one. */
+static void add_aliases(struct reader *r, struct node *root, struct ingress *in)
+{
+    struct sv text = in->notes.server_alias;
+    size_t max = in->paths_len, own = in->paths_len;
+    for (size_t i = 0; i <= text.len; i++)
+        max += i == text.len || text.p[i] == ',' ? own : 0;
+    struct ingress_path *list = text.len ? read_array(r, max + 1, sizeof(*list)) : NULL;
+    if (!list)
+        return;
+    if (own)
+        memcpy(list, in->paths, own * sizeof(*list));
+    for (struct sv part; sv_cut(&text, ',', &part);) {
+        struct sv host = sv_trim(part);
+        if (host.len && !is_host_pattern(host))
+            finding_warn(r->to, note_node(r, root, "server-alias"),
+                         "'%.*s' is no host or '*.suffix', ignored", SV_ARG(sv_sub(host, 0, 60)));
+        for (size_t i = 0; i < own && host.len && is_host_pattern(host); i++) {
+            if (!in->paths[i].host.len)
+                continue;
+            list[in->paths_len] = list[i];
+            list[in->paths_len++].host = lower(r, host);
+        }
+    }
+    in->paths = list;
 }
 
 static void read_rules(struct catalog *c, struct reader *r, struct node *spec, struct ingress *in)
@@ -146,6 +179,7 @@ void read_ingress(struct catalog *c, struct node *root, const struct meta *meta)
     if (fallback)
         read_backend(&r, fallback, &in->fallback);
     read_rules(c, &r, spec, in);
+    add_aliases(&r, root, in);
     read_tls(&r, spec, in);
     read_note_actions(c, &r, root, &in->notes, in);
     if (!in->paths_len && !in->fallback.service.len)

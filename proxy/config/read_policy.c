@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * read_policy.c - DestinationRule and PeerAuthentication.
  *
- * What is read here is in force; every other field of Istio's is named in a later_* list and gets a
- * warning that it is not, because an operator who wrote a loadBalancer must know. */
+ * Of a DestinationRule every field that is not in force gets a warning. An unknown field of a PeerAuthentication
+ * is an error: a misspelt mtls would leave the mesh PERMISSIVE. */
 #include "proxy/config/catalog.h"
-
-static const char *const later_rule[] = { "workloadSelector", NULL };
 
 static const struct choice mtls_modes[] = {
     { "UNSET", MTLS_UNSET },
@@ -30,6 +28,7 @@ void read_destination_rule(struct catalog *c, struct node *root, const struct me
 {
     struct reader r = { .to = &c->findings, .mem = c->mem };
     struct node *spec = field_map(&r, root, "spec"), *list = field_list(&r, spec, "subsets");
+    struct node *clients = field_map(&r, spec, "workloadSelector");
     struct destination_rule *d = read_array(&r, 1, sizeof(*d));
     struct subset *subsets = read_array(&r, (list ? list->len : 0) + 1, sizeof(*subsets));
     if (!d || !subsets)
@@ -41,12 +40,14 @@ void read_destination_rule(struct catalog *c, struct node *root, const struct me
         return;
     }
     d->export_to = read_texts(&r, spec, "exportTo");
+    d->for_clients = field_labels(&r, clients, "matchLabels");
+    fields_finish(&r, clients, NULL);
     d->check = read_health_check(c, root);
     read_traffic_policy(&r, spec, &d->policy);
     for (struct node *n = list ? list->first : NULL; n; n = n->next)
         read_subset(&r, n, &subsets[d->subsets_len++]);
     d->subsets = subsets;
-    fields_finish(&r, spec, later_rule);
+    fields_finish(&r, spec, NULL);
     CATALOG_ADD(&c->destination_rules, d);
 }
 
@@ -64,7 +65,7 @@ static void read_port_modes(struct reader *r, struct node *map, struct peer_auth
         ports[p->ports_len].port = (uint16_t)port;
         ports[p->ports_len++].mode = field_choice(r, n, "mode", mtls_modes, NELEMS(mtls_modes),
                                                   MTLS_UNSET);
-        fields_finish(r, n, NULL);
+        fields_refuse(r, n);
     }
     p->ports = ports;
 }
@@ -86,8 +87,8 @@ void read_peer_authentication(struct catalog *c, struct node *root, const struct
         finding_warn_key(r.to, ports, "needs a selector, ignored");
     else
         read_port_modes(&r, ports, p);
-    fields_finish(&r, mtls, NULL);
-    fields_finish(&r, selector, NULL);
-    fields_finish(&r, spec, NULL);
+    fields_refuse(&r, mtls);
+    fields_refuse(&r, selector);
+    fields_refuse(&r, spec);
     CATALOG_ADD(&c->peer_authentications, p);
 }

@@ -172,6 +172,29 @@ static void add_host(struct catalog *c, struct reader *r, struct node *spec, str
     CATALOG_ADD(&c->services, s);
 }
 
+/* "*.wikipedia.org" has no addresses of its own: callers that were taken over go on to theirs. */
+static void add_wild_host(struct catalog *c, struct reader *r, struct node *n, struct sv host,
+                          const struct service *like, enum resolution how)
+{
+    struct wild_host *h = read_array(r, 1, sizeof(*h));
+    if (!h)
+        return;
+    if (how != RESOLVE_NONE)
+        finding_warn(r->to, n,
+                     "hosts with a star are not looked up: callers go where they were going");
+    *h = (struct wild_host){ .meta = like->meta,
+                             .host = host,
+                             .ports = like->ports,
+                             .ports_len = like->ports_len,
+                             .export_to = like->export_to };
+    CATALOG_ADD(&c->wild_hosts, h);
+}
+
+static bool is_plain(struct sv host)
+{
+    return http_is_authority(host) && !sv_contains(host, SV(":")) && !sv_contains(host, SV("*"));
+}
+
 /* Blocks of addresses stand for no one port's endpoints: only single ones are understood. */
 static void read_addresses(struct reader *r, struct node *spec, struct service *to)
 {
@@ -193,16 +216,17 @@ void read_service_entry(struct catalog *c, struct node *root, const struct meta 
     read_addresses(&r, spec, &like);
     int how = field_choice(&r, spec, "resolution", resolutions, NELEMS(resolutions), RESOLVE_NONE);
     (void)field_choice(&r, spec, "location", locations, NELEMS(locations), 0);
-    (void)read_texts(&r, spec, "exportTo");
+    like.export_to = read_texts(&r, spec, "exportTo");
     like.is_looked_up = how != RESOLVE_STATIC && !like.selector.len;
     for (struct node *n = list ? list->first : NULL; n; n = n->next) {
         struct sv host = node_text(&r, n);
-        bool is_plain = http_is_authority(host) && !sv_contains(host, SV(":")) &&
-                        !sv_contains(host, SV("*"));
-        if (!is_plain)
-            finding_warn(r.to, n, "only plain host names are supported, ignored");
-        else
+        bool is_wild = sv_starts(host, SV("*.")) && is_plain(sv_from(host, 2));
+        if (is_plain(host))
             add_host(c, &r, spec, host, &like);
+        else if (is_wild)
+            add_wild_host(c, &r, n, host, &like, (enum resolution)how);
+        else
+            finding_warn(r.to, n, "expected a host or '*.suffix', ignored");
     }
     if (!list)
         finding_error(r.to, spec ? spec : root, "hosts is missing");

@@ -84,14 +84,31 @@ static bool is_pseudo(struct sv name)
            sv_eq(name, SV("authority"));
 }
 
+/* Claims of JSON web tokens ("@request.auth.claims.group") stand among headers. No token is verified here,
+ * so no request has any: what asks for one never fits, what asks for its absence always does. */
+static bool is_claim(struct reader *r, struct node *n, bool is_negated)
+{
+    if (!sv_starts(n->key, SV("@")))
+        return false;
+    finding_warn_key(r->to, n,
+                     is_negated ? "asks for claims of tokens, which are not verified yet: always so"
+                                : "asks for claims of tokens, which are not verified yet: this match "
+                                  "never fits");
+    return true;
+}
+
 static size_t read_named(struct catalog *c, struct reader *r, struct node *map, bool is_negated,
-                         bool is_header, struct named_match *to)
+                         bool is_header, struct named_match *to, bool *ret_claims)
 {
     size_t len = 0;
     for (struct node *n = map ? map->first : NULL; n; n = n->next) {
         n->is_read = true;
-        if (is_header && (is_pseudo(n->key) || sv_starts(n->key, SV("@")))) {
+        if (is_header && is_pseudo(n->key)) {
             finding_warn_key(r->to, n, "is not a header's name, ignored");
+            continue;
+        }
+        if (is_header && is_claim(r, n, is_negated)) {
+            *ret_claims = true;
             continue;
         }
         struct named_match m = { .is_negated = is_negated };
@@ -107,8 +124,11 @@ static size_t read_named(struct catalog *c, struct reader *r, struct node *map, 
     return len;
 }
 
-static void read_named_all(struct catalog *c, struct reader *r, struct node *n, struct match *m)
+static void read_named_all(struct catalog *c, struct reader *r, struct node *n,
+                           struct http_match *to)
 {
+    struct match *m = &to->match;
+    bool unused;
     struct node *with = field_map(r, n, "headers"), *without = field_map(r, n, "withoutHeaders");
     struct node *params = field_map(r, n, "queryParams");
     size_t headers_max = (with ? with->len : 0) + (without ? without->len : 0);
@@ -116,9 +136,9 @@ static void read_named_all(struct catalog *c, struct reader *r, struct node *n, 
     struct named_match *query = read_array(r, (params ? params->len : 0) + 1, sizeof(*query));
     if (!headers || !query)
         return;
-    m->headers_len = read_named(c, r, with, false, true, headers);
-    m->headers_len += read_named(c, r, without, true, true, headers + m->headers_len);
-    m->params_len = read_named(c, r, params, false, false, query);
+    m->headers_len = read_named(c, r, with, false, true, headers, &to->is_never);
+    m->headers_len += read_named(c, r, without, true, true, headers + m->headers_len, &unused);
+    m->params_len = read_named(c, r, params, false, false, query, &unused);
     m->headers = headers;
     m->params = query;
 }
@@ -138,9 +158,9 @@ static void read_match(struct catalog *c, struct reader *r, struct node *n, stru
     m->method = read_own_match(c, r, n, "method");
     m->authority = read_own_match(c, r, n, "authority");
     m->port = field_port(r, n, "port");
-    read_named_all(c, r, n, m);
+    read_named_all(c, r, n, to);
     fields_finish(r, n, later_match);
-    to->is_everything = !m->uri.kind && !m->scheme.kind && !m->method.kind && !m->authority.kind &&
+    to->is_everything = !to->is_never && !m->uri.kind && !m->scheme.kind && !m->method.kind && !m->authority.kind &&
                         !m->port && !m->headers_len && !m->params_len;
 }
 

@@ -1,6 +1,6 @@
 /* resolve.h - from objects to a mesh: the steps of mesh_load() after reading.
  *
- * Order: resolve_pods, resolve_services (endpoints), resolve_rules (DestinationRules by host),
+ * Order: resolve_pods, resolve_services (endpoints), resolve_scope (what this proxy sees), resolve_rules (DestinationRules by host),
  * resolve_doors (ports of a gateway), resolve_routes (virtual hosts; makes clusters on demand),
  * resolve_tcp (connections), resolve_ingresses, resolve_security, resolve_authorization, resolve_publish.
  * Running out of memory is latched in the findings; everything else becomes a warning. */
@@ -38,6 +38,7 @@ struct service_entry {
     struct port_backends *ports; /* one for each of object->ports */
     const struct rule_link *rules;
     bool has_rules; /* rules was looked up */
+    bool is_hidden; /* callers do not see it; routes may lead there */
     struct cluster_entry *clusters;
     struct service_entry *next;
 };
@@ -67,6 +68,7 @@ struct resolve {
 void resolve_done(struct resolve *r);
 void resolve_pods(struct resolve *r);
 void resolve_services(struct resolve *r);
+void resolve_scope(struct resolve *r);
 void resolve_rules(struct resolve *r);
 void resolve_doors(struct resolve *r);
 void resolve_routes(struct resolve *r);
@@ -100,6 +102,10 @@ bool resolve_has_port(const struct service_entry *e, uint16_t port);
  * for warnings; may be NULL. */
 const struct cluster *resolve_cluster(struct resolve *r, struct service_entry *e, uint16_t port,
                                       struct sv subset, const struct place *at);
+/* Is an object of that namespace exported to this proxy's? */
+bool resolve_is_exported(const struct resolve *r, const struct text_list *to, struct sv namespace);
+/* Is the host the pattern, or one of "*.suffix" or "*"? */
+bool resolve_covers(struct sv pattern, struct sv host);
 /* Does this proxy play the part of one of these gateways ("mesh" for sidecars)? */
 bool resolve_is_bound(struct resolve *r, const struct text_list *gateways, struct sv namespace);
 /* Is g among them? */

@@ -85,18 +85,11 @@ static void add_rules(struct resolve *r, struct listing *to, const struct virtua
     }
 }
 
-static bool covers(struct sv pattern, struct sv host)
-{
-    if (sv_eq(pattern, SV("*")) || sv_eq(pattern, host))
-        return true;
-    return sv_starts(pattern, SV("*.")) && host.len > pattern.len - 1 &&
-           sv_ends(host, sv_from(pattern, 1));
-}
-
 static bool speaks_for(struct resolve *r, const struct virtual_service *v, struct sv fqdn)
 {
     for (size_t i = 0; i < v->hosts.len; i++)
-        if (covers(resolve_host(r, resolve_lower(r, v->hosts.list[i]), v->meta.namespace), fqdn))
+        if (resolve_covers(resolve_host(r, resolve_lower(r, v->hosts.list[i]), v->meta.namespace),
+                           fqdn))
             return true;
     return false;
 }
@@ -190,14 +183,14 @@ static void add_services(struct resolve *r)
     struct mesh *m = r->mesh;
     size_t max = 0;
     for (const struct service_entry *e = r->entries.first; e; e = e->next)
-        max += e->object ? e->object->ports_len : 0;
+        max += e->object && !e->is_hidden ? e->object->ports_len : 0;
     m->tcp = arena_array(&m->mem, max + 1, sizeof(*m->tcp));
     if (!m->tcp) {
         resolve_nomem(r);
         return;
     }
     for (struct service_entry *e = r->entries.first; e; e = e->next)
-        for (size_t i = 0; e->object && i < e->object->ports_len && m->tcp_len < max; i++)
+        for (size_t i = 0; e->object && !e->is_hidden && i < e->object->ports_len; i++)
             add_service_port(r, e, &e->object->ports[i], &m->tcp[m->tcp_len++]);
     qsort(m->tcp, m->tcp_len, sizeof(*m->tcp), by_name);
     index_addresses(r);

@@ -24,6 +24,8 @@ static bool is_match_ours(struct resolve *r, const struct reading *to,
                           const struct virtual_service *v, const struct http_match *m)
 {
     const struct text_list *gateways = m->gateways.len ? &m->gateways : &to->root->gateways;
+    if (m->is_never)
+        return false;
     if (r->role == ROLE_CHECK)
         return true;
     if (to->gateway)
@@ -507,6 +509,6 @@ void resolve_routes(struct resolve *r)
     for (size_t i = 0; i < r->mesh->doors_len; i++)
         resolve_precedence(r, &r->mesh->doors[i].hosts);
     for (struct service_entry *e = r->entries.first; e; e = e->next)
-        if (e->object && !hosts_get(&r->mesh->hosts, e->fqdn))
+        if (e->object && !e->is_hidden && !hosts_get(&r->mesh->hosts, e->fqdn))
             add_service(r, e);
 }

@@ -10,6 +10,7 @@
 #include "proxy/route/match.h"
 
 struct cluster;
+struct client_tls; /* proxy/config/mesh.h */
 
 #define SHARE_ALL 1000000u
 
@@ -45,6 +46,7 @@ struct redirect {
     struct sv location;     /* the whole answer; empty: made of what follows */
     struct sv scheme;       /* empty: as the request came */
     uint16_t port;          /* 0: the one of the scheme when that changes, else as asked */
+    bool keeps_port;        /* the one that the request came to, whatever the scheme becomes */
     uint16_t status;        /* 301, 302, 303, 307, 308 */
 };
 struct direct_response {
@@ -70,7 +72,7 @@ struct cors {
     bool refuses_unmatched; /* preflights of other origins get 403 instead of going on */
 };
 
-enum hash_kind { HASH_HEADER, HASH_COOKIE, HASH_SOURCE_IP, HASH_QUERY };
+enum hash_kind { HASH_HEADER, HASH_COOKIE, HASH_SOURCE_IP, HASH_QUERY, HASH_URI };
 /* By what requests that belong together are known. */
 struct hash_policy {
     enum hash_kind kind;
@@ -105,10 +107,15 @@ struct route_actions {
     size_t unlimited_len;
     const struct ip_block *allowed; /* everybody else gets 403; none: everybody may */
     size_t allowed_len;
+    const struct ip_block *denied; /* these get 403 */
+    size_t denied_len;
+    struct sv closed_by; /* what asks for a check that nobody makes here: 503; empty: nothing does */
     uint64_t body_max;    /* 0: any size; beyond it 413 */
     int64_t connect_ns;   /* to connect; 0: the cluster's */
     int64_t idle_ns;      /* nothing moves for this long: 504; 0: the proxy's own */
     bool tells_forwarded; /* X-Forwarded-Host, -Port and X-Real-IP, as ingress-nginx does */
+    bool speaks_h2;       /* HTTP/2 to the endpoint, whatever its port is called */
+    const struct client_tls *backend_tls; /* where neither a rule nor the mesh has another; NULL: none */
     uint16_t onward_port; /* the request goes on to the Gateway of this port, in this process */
 };
 
