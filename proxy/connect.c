@@ -112,8 +112,9 @@ static int use_tls(struct stream *s, struct target *t, struct err *err)
     case TLS_MODE_AUTO:
         if (s->endpoint->has_sidecar && s->worker->certs)
             return use_mesh_tls(s, t, err);
-        return a && a->backend_tls ? use_own_tls(s, t, a->backend_tls, a->backend_tls->secret.len > 0, err)
-                                   : 0;
+        return a && a->backend_tls
+                   ? use_own_tls(s, t, a->backend_tls, a->backend_tls->secret.len > 0, err)
+                   : 0;
     case TLS_MODE_ISTIO_MUTUAL: return use_mesh_tls(s, t, err);
     case TLS_MODE_SIMPLE:
     case TLS_MODE_MUTUAL: return use_own_tls(s, t, s->cluster->client_tls, is_mutual, err);

@@ -137,7 +137,8 @@ struct stream {
     char failure[sizeof(((struct err *)0)->why)]; /* of the upstream transport */
     struct sv own_body; /* of our own answer, when it is not to be made of why */
     char why[256];      /* for the body of our own answer */
-    bool is_why_inside; /* why names endpoints, clusters or policies: nothing for callers of a gateway */
+    bool
+        is_why_inside; /* why names endpoints, clusters or policies: nothing for callers of a gateway */
 };
 
 /* Begins with the first byte of a head. NULL when memory is out. */

@@ -427,6 +427,35 @@ static void publish_site(struct ingress_work *w, struct site *s)
         resolve_nomem(w->r);
 }
 
+/* "www.a" for "a" and the other way round, unless somebody has rules for it: 308 to where the rules are. */
+static void put_www(struct ingress_work *w, const struct ingress *in, struct sv host)
+{
+    struct resolve *r = w->r;
+    AUTO_DONE(buf) other = { 0 };
+    bool has_www = sv_starts(host, SV("www."));
+    buf_printf(&other, "%s%.*s", has_www ? "" : "www.", SV_ARG(has_www ? sv_from(host, 4) : host));
+    if (!host.len || host.p[0] == '*' || map_get(&w->by_host, buf_sv(&other)) ||
+        hosts_get(&r->mesh->ingress, buf_sv(&other)))
+        return;
+    struct redirect *to = arena_zalloc(&r->mesh->mem, sizeof(*to));
+    struct route_actions *a = arena_zalloc(&r->mesh->mem, sizeof(*a));
+    struct http_rule *rule = make_rule(w, in, NULL, NULL, 0, 0);
+    struct entries one = { .list = arena_zalloc(&r->mesh->mem, sizeof(*one.list)) };
+    struct vhost *v = arena_zalloc(&r->mesh->mem, sizeof(*v));
+    struct sv name = resolve_name(r, buf_sv(&other));
+    if (!to || !a || !rule || !one.list || !v || other.failed || !name.p) {
+        resolve_nomem(r);
+        return;
+    }
+    *to = (struct redirect){ .rewrite = { .authority = host }, .keeps_port = true, .status = 308 };
+    a->redirect = to;
+    rule->actions = a;
+    put_rule(w, in, rule, NULL, NULL, &one);
+    *v = (struct vhost){ .entries = one.list, .entries_len = one.len, .is_one_label = true };
+    if (hosts_put(&r->mesh->ingress, name, v) < 0)
+        resolve_nomem(r);
+}
+
 static void warn_of_lone_canary(struct ingress_work *w, const struct ingress *in)
 {
     for (size_t i = 0; i < in->paths_len; i++) {
@@ -510,8 +539,14 @@ void resolve_ingresses(struct resolve *r)
         open_doors(&w);
     for (struct site *s = w.first; s; s = s->next)
         publish_site(&w, s);
-    for (const struct ingress *in = r->catalog->ingresses.first; in; in = in->next)
-        if (in->canary.is_canary && is_ours(&w, in))
+    for (const struct ingress *in = r->catalog->ingresses.first; in; in = in->next) {
+        bool is_canary = in->canary.is_canary;
+        if (!is_ours(&w, in))
+            continue;
+        if (is_canary)
             warn_of_lone_canary(&w, in);
+        for (size_t i = 0; in->notes.joins_www && !is_canary && i < in->paths_len; i++)
+            put_www(&w, in, in->paths[i].host);
+    }
     map_done(&w.by_host);
 }

@@ -33,7 +33,7 @@ struct ingress_tls {
 /* What the annotations say, in their own terms; see read_annotations.c for the table. */
 struct ingress_notes {
     bool is_canary, uses_regex, redirects_plain, forces_https, has_cors, cors_credentials;
-    bool cookie_secure;
+    bool cookie_secure, joins_www;
     uint64_t canary_weight, canary_total, rate_limit, limit_rps, limit_rpm, limit_connections;
     uint64_t limit_burst, burst_multiplier, limit_status, connect_s, read_s, send_s;
     uint64_t permanent_status, temporal_status, cookie_max_age, cors_max_age;

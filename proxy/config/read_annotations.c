@@ -75,6 +75,7 @@ static const struct note {
     { "proxy-ssl-verify",                NOTE_TEXT, OFF(ssl_verify) },
     { "proxy-ssl-name",                  NOTE_TEXT, OFF(ssl_name) },
     { "proxy-ssl-secret",                NOTE_TEXT, OFF(ssl_secret) },
+    { "from-to-www-redirect",            NOTE_BOOL, OFF(joins_www) },
     { "server-alias",                    NOTE_TEXT, OFF(server_alias) },
     { "x-forwarded-prefix",              NOTE_TEXT, OFF(forwarded_prefix) },
 };
@@ -438,9 +439,10 @@ static void close_unprotected(struct reader *r, struct node *root, const struct 
         if (!rows[i].is_asked)
             continue;
         a->closed_by = sv_z(rows[i].name);
-        finding_warn_key(r->to, note_node(r, root, rows[i].name),
-                         "is a check that this proxy cannot make: every request is answered with 503, "
-                         "because without it anybody would be let in");
+        finding_warn_key(
+            r->to, note_node(r, root, rows[i].name),
+            "is a check that this proxy cannot make: every request is answered with 503, "
+            "because without it anybody would be let in");
     }
 }
 

@@ -90,7 +90,8 @@ void read_service(struct catalog *c, struct node *root, const struct meta *meta)
     s->addresses = read_texts(&r, spec, "clusterIPs");
     if (!s->addresses.len)
         s->addresses = one_text(&r, field_text(&r, spec, "clusterIP"));
-    s->export_to = split_texts(&r, labels_get(&meta->annotations, SV("networking.istio.io/exportTo")));
+    s->export_to = split_texts(&r,
+                               labels_get(&meta->annotations, SV("networking.istio.io/exportTo")));
     struct sv type = field_text(&r, spec, "type");
     if (sv_eq(type, SV("ExternalName")))
         finding_warn(r.to, field_any(&r, spec, "type"),

@@ -22,7 +22,8 @@ static void read_host(struct reader *r, struct node *n, struct sidecar_host *to)
     to->namespace = sv_sub(text, 0, slash);
     to->host = sv_from(text, slash + 1);
     if (!to->namespace.len || !to->host.len)
-        finding_error(r->to, n, "expected NAMESPACE/HOST such as ./* or istio-system/*, found '%.*s'",
+        finding_error(r->to, n,
+                      "expected NAMESPACE/HOST such as ./* or istio-system/*, found '%.*s'",
                       SV_ARG(sv_sub(text, 0, 60)));
 }
 

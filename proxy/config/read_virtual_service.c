@@ -91,9 +91,10 @@ static bool is_claim(struct reader *r, struct node *n, bool is_negated)
     if (!sv_starts(n->key, SV("@")))
         return false;
     finding_warn_key(r->to, n,
-                     is_negated ? "asks for claims of tokens, which are not verified yet: always so"
-                                : "asks for claims of tokens, which are not verified yet: this match "
-                                  "never fits");
+                     is_negated
+                         ? "asks for claims of tokens, which are not verified yet: always so"
+                         : "asks for claims of tokens, which are not verified yet: this match "
+                           "never fits");
     return true;
 }
 
@@ -160,8 +161,8 @@ static void read_match(struct catalog *c, struct reader *r, struct node *n, stru
     m->port = field_port(r, n, "port");
     read_named_all(c, r, n, to);
     fields_finish(r, n, later_match);
-    to->is_everything = !to->is_never && !m->uri.kind && !m->scheme.kind && !m->method.kind && !m->authority.kind &&
-                        !m->port && !m->headers_len && !m->params_len;
+    to->is_everything = !to->is_never && !m->uri.kind && !m->scheme.kind && !m->method.kind &&
+                        !m->authority.kind && !m->port && !m->headers_len && !m->params_len;
 }
 
 void read_destination(struct reader *r, struct node *d, struct destination *to)

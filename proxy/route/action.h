@@ -109,13 +109,15 @@ struct route_actions {
     size_t allowed_len;
     const struct ip_block *denied; /* these get 403 */
     size_t denied_len;
-    struct sv closed_by; /* what asks for a check that nobody makes here: 503; empty: nothing does */
-    uint64_t body_max;    /* 0: any size; beyond it 413 */
-    int64_t connect_ns;   /* to connect; 0: the cluster's */
-    int64_t idle_ns;      /* nothing moves for this long: 504; 0: the proxy's own */
+    struct sv
+        closed_by;      /* what asks for a check that nobody makes here: 503; empty: nothing does */
+    uint64_t body_max;  /* 0: any size; beyond it 413 */
+    int64_t connect_ns; /* to connect; 0: the cluster's */
+    int64_t idle_ns;    /* nothing moves for this long: 504; 0: the proxy's own */
     bool tells_forwarded; /* X-Forwarded-Host, -Port and X-Real-IP, as ingress-nginx does */
     bool speaks_h2;       /* HTTP/2 to the endpoint, whatever its port is called */
-    const struct client_tls *backend_tls; /* where neither a rule nor the mesh has another; NULL: none */
+    const struct client_tls
+        *backend_tls;     /* where neither a rule nor the mesh has another; NULL: none */
     uint16_t onward_port; /* the request goes on to the Gateway of this port, in this process */
 };
 

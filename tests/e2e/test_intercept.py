@@ -285,6 +285,33 @@ def test_unknown_destinations():
     client.restart()
 
 
+SCOPE = """apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: strict, namespace: default }
+spec: { workloadSelector: { labels: { app: client } }, outboundTrafficPolicy: { mode: REGISTRY_ONLY } }
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: wild, namespace: default }
+spec: { hosts: ["*.wild.test"], resolution: NONE, ports: [{ number: 8081, name: http, protocol: HTTP }] }
+"""
+
+
+def test_hosts_with_a_star():
+    """A Sidecar closes the way to who is unknown; a ServiceEntry with a star opens it for its hosts."""
+    path = f"{config}/scope.yaml"
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(SCOPE)
+    os.chmod(path, 0o644)
+    client.restart()
+    for host, want in (("a.wild.test", 200), ("wild.test", 502), ("other.test", 502)):
+        status, body = get(CLIENT, "http://10.77.0.2:8081/wild", "-H", f"Host: {host}")
+        check(status == want, f"{host}: {status} {body}")
+    check(speak(CLIENT, "10.77.0.2", 9999, "ping", 4) == "", "closed")
+    os.unlink(path)
+    client.restart()
+
+
 def test_exclusions():
     init(CLIENT, "--backend=nftables", "--exclude-outbound-ports=8080")
     status, body = get(CLIENT, "http://10.77.0.2:8080/excluded")

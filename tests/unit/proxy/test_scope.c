@@ -40,6 +40,7 @@ static void ask(const struct mesh *m, const char *host, const char *want)
 
 static void test_exports(void **state)
 {
+    /* clang-format off */
     static const struct {
         const char *yaml, *namespace, *host, *want;
     } cases[] = {
@@ -65,6 +66,7 @@ static void test_exports(void **state)
         { OBJECT("ServiceEntry", "e", "x", "{exportTo: ['.'], hosts: [e.test], resolution: STATIC, ports: [{number: 80, "
           "name: http, protocol: HTTP}], endpoints: [{address: 10.0.0.1}]}"), "y", "e.test", "" },
     };
+    /* clang-format on */
     (void)state;
     for (size_t i = 0; i < NELEMS(cases); i++) {
         struct err err = { 0 };
@@ -96,6 +98,7 @@ static void test_addresses(void **state)
 
 static void test_workload_selector(void **state)
 {
+    /* clang-format off */
     static const struct {
         const char *rule, *namespace;
         enum lb_kind want;
@@ -106,6 +109,7 @@ static void test_workload_selector(void **state)
         { RULE("workloadSelector: {matchLabels: {app: me}}, "), "y", LB_LEAST_REQUEST },
         { RULE("workloadSelector: {matchLabels: {app: you}}, "), "x", LB_LEAST_REQUEST },
     };
+    /* clang-format on */
     (void)state;
     for (size_t i = 0; i < NELEMS(cases); i++) {
         char yaml[2048];
@@ -132,6 +136,7 @@ static void test_workload_selector(void **state)
 static void test_sidecar(void **state)
 {
     /* seen: which of a.x b.x c.y w.test and *.wild.test */
+    /* clang-format off */
     static const struct {
         const char *yaml, *seen;
         bool allows_any; /* when the option says no */
@@ -157,6 +162,7 @@ static void test_sidecar(void **state)
         { WORLD SIDECAR("s", "x", "{outboundTrafficPolicy: {mode: ALLOW_ANY}}"), "abcw*", true },
         { WORLD SIDECAR("s", "x", "{outboundTrafficPolicy: {}}"), "abcw*", false },
     };
+    /* clang-format on */
     (void)state;
     for (size_t i = 0; i < NELEMS(cases); i++) {
         struct err err = { 0 };
@@ -177,7 +183,8 @@ static void test_sidecar(void **state)
 static void test_policy(void **state)
 {
     struct err err = { 0 };
-    struct mesh *m = load(SIDECAR("s", "x", "{outboundTrafficPolicy: {mode: REGISTRY_ONLY}}"), "x", &err);
+    struct mesh *m = load(SIDECAR("s", "x", "{outboundTrafficPolicy: {mode: REGISTRY_ONLY}}"), "x",
+                          &err);
     (void)state;
     assert_false(mesh_allows_any(m, true));
     mesh_unref(m);
@@ -193,6 +200,7 @@ static void test_policy(void **state)
 
 static void test_findings(void **state)
 {
+    /* clang-format off */
     static const struct {
         const char *yaml, *part;
         bool is_error;
@@ -211,13 +219,15 @@ static void test_findings(void **state)
         { SERVICE("a", "x", "") OBJECT("VirtualService", "v", "x", LEADS("a", "a")) "http: []\n",
           "http is an unknown field, ignored", false },
     };
+    /* clang-format on */
     (void)state;
     for (size_t i = 0; i < NELEMS(cases); i++) {
         struct err err = { 0 };
         struct mesh *m = load(cases[i].yaml, "x", &err);
         print_message("case: %s (%s)\n", cases[i].part, err.why);
         assert_int_equal(m == NULL, cases[i].is_error);
-        assert_true(m ? mesh_fixture_warns(m, cases[i].part) : strstr(err.why, cases[i].part) != NULL);
+        assert_true(m ? mesh_fixture_warns(m, cases[i].part)
+                      : strstr(err.why, cases[i].part) != NULL);
         mesh_unref(m);
     }
 }
@@ -225,6 +235,7 @@ static void test_findings(void **state)
 /* What asks for claims of tokens fits no request; what asks for their absence fits every one. */
 static void test_claims(void **state)
 {
+    /* clang-format off */
     static const struct {
         const char *match, *want;
     } cases[] = {
@@ -233,14 +244,18 @@ static void test_claims(void **state)
         { "{withoutHeaders: {'@request.auth.claims.group': {exact: admin}}}", "first" },
         { "{headers: {'@request.auth.claims.group': {}}}, {uri: {prefix: /}}", "first" },
     };
+    /* clang-format on */
     (void)state;
     for (size_t i = 0; i < NELEMS(cases); i++) {
         char yaml[2048];
         struct err err = { 0 };
         snprintf(yaml, sizeof(yaml), "%s%s%s%s", SERVICE("a", "x", ""),
-                 "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: "
-                 "x}\nspec: {hosts: [a], http: [{name: first, match: [", cases[i].match,
-                 "], route: [{destination: {host: a}}]}, {name: rest, route: [{destination: {host: a}}]}]}\n");
+                 "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: "
+                 "v, namespace: "
+                 "x}\nspec: {hosts: [a], http: [{name: first, match: [",
+                 cases[i].match,
+                 "], route: [{destination: {host: a}}]}, {name: rest, route: [{destination: {host: "
+                 "a}}]}]}\n");
         struct mesh *m = load(yaml, "x", &err);
         print_message("case: %s (%s)\n", cases[i].match, err.why);
         assert_non_null(m);
@@ -257,9 +272,11 @@ static void test_allocations(void **state)
     for (uint64_t nth = 1;; nth++) {
         struct err err = { 0 };
         mem_fail_nth(nth);
-        struct mesh *m = load(WORLD SIDECAR("s", "x", "{egress: [{hosts: ['./*', 'y/*.wild.test']}]}")
-                                  SERVICE("d", "x", EXPORT("'z, x'")) RULE("workloadSelector: {matchLabels: {app: me}}, "),
-                              "x", &err);
+        struct mesh *m = load(
+            WORLD SIDECAR("s", "x", "{egress: [{hosts: ['./*', 'y/*.wild.test']}]}")
+                SERVICE("d", "x", EXPORT("'z, x'"))
+                    RULE("workloadSelector: {matchLabels: {app: me}}, "),
+            "x", &err);
         bool was_reached = mem_count() >= nth;
         mem_fail_nth(0);
         assert_true(m || err.code == ERR_NOMEM);
@@ -272,10 +289,14 @@ static void test_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exports),   cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_workload_selector), cmocka_unit_test(test_sidecar),
-        cmocka_unit_test(test_policy),    cmocka_unit_test(test_findings),
-        cmocka_unit_test(test_claims),    cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_exports),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_workload_selector),
+        cmocka_unit_test(test_sidecar),
+        cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_findings),
+        cmocka_unit_test(test_claims),
+        cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
