@@ -100,8 +100,7 @@ const struct route *original_route(const struct down *d, const struct mesh *m,
     }
     if (r)
         return r;
-    bool is_open = mesh_allows_any(m, d->worker->opt->allows_any) ||
-                   mesh_knows_host(m, req->authority, port);
+    bool is_open = mesh_lets_out(m, req->authority, port, d->worker->opt->allows_any);
     return is_open ? &passthrough_route : &block_all;
 }
 

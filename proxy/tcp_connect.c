@@ -34,8 +34,8 @@ static bool find_own(struct tcp *t)
 
 static bool find_passthrough(struct tcp *t)
 {
-    bool is_open = mesh_allows_any(t->mesh, t->worker->opt->allows_any) ||
-                   mesh_knows_host(t->mesh, sv_z(t->sni), addr_port(&t->down->original));
+    bool is_open = mesh_lets_out(t->mesh, sv_z(t->sni), addr_port(&t->down->original),
+                                 t->worker->opt->allows_any);
     t->cluster = is_open ? &passthrough_cluster : &black_hole_cluster;
     t->cluster_name = t->cluster->name;
     t->target = t->down->original;

@@ -256,10 +256,9 @@ const struct endpoint *mesh_endpoint_meant(const struct mesh *m, const struct cl
                                            struct sv ip, uint16_t port);
 /* FQDN of the service an inbound request asked for (authority), empty when it is none. */
 struct sv mesh_service_fqdn(const struct mesh *m, struct sv authority);
-/* May what was taken over leave for addresses nobody knows? otherwise: when no Sidecar says. */
-bool mesh_allows_any(const struct mesh *m, bool otherwise);
-/* Is there a ServiceEntry for hosts like this one ("a.b" or "a.b:80", any case) at this port? */
-bool mesh_knows_host(const struct mesh *m, struct sv host, uint16_t port);
+/* May what was taken over leave for an address nobody has? host: its authority or server name, in any case;
+ * otherwise: --outbound-traffic-policy, when no Sidecar says. */
+bool mesh_lets_out(const struct mesh *m, struct sv host, uint16_t port, bool otherwise);
 /* What PeerAuthentication asks of this workload's port: mesh < namespace < workload < port. */
 enum mtls_mode mesh_inbound_mtls(const struct mesh *m, uint16_t port);
 /* The PeerAuthentication that said so; NULL: none did. */

@@ -281,7 +281,7 @@ static void read_target(struct policy_reader *p, struct node *n, struct authoriz
     size_t i = 0;
     to->name = field_text(&p->r, n, "name");
     to->place = place_of(p->r.to, n);
-    no_unknown_fields(p, n);
+    fields_refuse(&p->r, n);
     while (i < NELEMS(target_kinds) &&
            !(sv_eq(group, sv_z(target_kinds[i].group)) && sv_eq(kind, sv_z(target_kinds[i].kind))))
         i++;

@@ -136,12 +136,8 @@ void resolve_scope(struct resolve *r)
     r->mesh->outbound = s ? s->outbound : OUTBOUND_UNSAID;
 }
 
-bool mesh_allows_any(const struct mesh *m, bool otherwise)
-{
-    return m->outbound == OUTBOUND_UNSAID ? otherwise : m->outbound == OUTBOUND_ALLOW_ANY;
-}
-
-bool mesh_knows_host(const struct mesh *m, struct sv host, uint16_t port)
+/* Is there a ServiceEntry for hosts like this one ("a.b" or "a.b:80") at this port? */
+static bool is_wild(const struct mesh *m, struct sv host, uint16_t port)
 {
     struct sv name = host.len && host.p[0] == '[' ? host : sv_sub(host, 0, sv_rindex(host, ':'));
     for (size_t i = 0; i < m->wild_ports_len; i++) {
@@ -151,4 +147,10 @@ bool mesh_knows_host(const struct mesh *m, struct sv host, uint16_t port)
             return true;
     }
     return false;
+}
+
+bool mesh_lets_out(const struct mesh *m, struct sv host, uint16_t port, bool otherwise)
+{
+    bool lets_any = m->outbound == OUTBOUND_UNSAID ? otherwise : m->outbound == OUTBOUND_ALLOW_ANY;
+    return lets_any || is_wild(m, host, port);
 }

@@ -137,9 +137,10 @@ static void tell_declared(struct telling *t, enum port_protocol p)
 
 static void to_nobody(const struct explain_ask *q, struct telling *t, struct explain_outcome *ret)
 {
-    tell_str(t, "cluster", q->allows_any ? SV("PassthroughCluster") : SV("BlackHoleCluster"));
-    ret->is_passed_on = q->allows_any;
-    if (q->allows_any)
+    bool is_open = mesh_lets_out(q->mesh, q->sni, q->port, q->allows_any);
+    tell_str(t, "cluster", is_open ? SV("PassthroughCluster") : SV("BlackHoleCluster"));
+    ret->is_passed_on = is_open;
+    if (is_open)
         tell_str(t, "passed_on_to", SV("the address it was made to: no Service has it"));
     else
         refuse(ret,

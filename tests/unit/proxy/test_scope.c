@@ -173,9 +173,9 @@ static void test_sidecar(void **state)
         ask(m, "b.x", strchr(cases[i].seen, 'b') ? "default" : "");
         ask(m, "c.y", strchr(cases[i].seen, 'c') ? "default" : "");
         ask(m, "w.test", strchr(cases[i].seen, 'w') ? "ruled" : "");
-        assert_int_equal(mesh_knows_host(m, SV("q.Wild.test:443"), 443),
+        assert_int_equal(mesh_lets_out(m, SV("q.Wild.test:443"), 443, false),
                          strchr(cases[i].seen, '*') != NULL);
-        assert_int_equal(mesh_allows_any(m, false), cases[i].allows_any);
+        assert_int_equal(mesh_lets_out(m, SV("any"), 1, false), cases[i].allows_any);
         mesh_unref(m);
     }
 }
@@ -186,15 +186,15 @@ static void test_policy(void **state)
     struct mesh *m = load(SIDECAR("s", "x", "{outboundTrafficPolicy: {mode: REGISTRY_ONLY}}"), "x",
                           &err);
     (void)state;
-    assert_false(mesh_allows_any(m, true));
+    assert_false(mesh_lets_out(m, SV("any"), 1, true));
     mesh_unref(m);
     m = load(WORLD, "x", &err);
-    assert_true(mesh_allows_any(m, true));
-    assert_true(mesh_knows_host(m, SV("q.wild.test"), 443));
-    assert_false(mesh_knows_host(m, SV("wild.test"), 443));
-    assert_false(mesh_knows_host(m, SV("q.wild.test"), 80));
-    assert_false(mesh_knows_host(m, SV("q.wild.test.evil"), 443));
-    assert_false(mesh_knows_host(m, SV(""), 443));
+    assert_true(mesh_lets_out(m, SV("any"), 1, true));
+    assert_true(mesh_lets_out(m, SV("q.wild.test"), 443, false));
+    assert_false(mesh_lets_out(m, SV("wild.test"), 443, false));
+    assert_false(mesh_lets_out(m, SV("q.wild.test"), 80, false));
+    assert_false(mesh_lets_out(m, SV("q.wild.test.evil"), 443, false));
+    assert_false(mesh_lets_out(m, SV(""), 443, false));
     mesh_unref(m);
 }
 
