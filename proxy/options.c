@@ -44,7 +44,7 @@ static const struct flag rows[] = {
     { "trace-sampling",    FLAG_DOUBLE, OFF(trace_sampling),       "100",           "percent of the traces begun here that send spans; records are always sent", NULL },
     { "metrics-series",    FLAG_UINT,   OFF(metrics_series),       "300",           "label sets of Istio's metrics; what comes beyond them counts as one named other; 0: no such metrics", NULL },
     { "metrics-expiry",    FLAG_NSEC,   OFF(metrics_expiry_ns),    "1h",            "a label set not used for this long goes; 0s: never", NULL },
-    { "tcp-report-interval", FLAG_NSEC, OFF(tcp_report_ns),        "15s",           "how often a connection that is no HTTP is told of while it lives, if bytes moved; 0s: when it ends", NULL },
+    { "tcp-report-interval", FLAG_NSEC, OFF(tcp_report_ns),        "15s",           "how often a connection that is no HTTP, and messages of a call of gRPC, are told of while it lives, if any moved; 0s: when it ends", NULL },
     { "xff-trusted-hops",  FLAG_UINT,   OFF(xff_hops),             "0",             "gateway: proxies in front whose X-Forwarded-For is believed; 0: the peer is the caller", NULL },
     { "dns-refresh",       FLAG_NSEC,   OFF(dns_refresh_ns),       "30s",           "how often host names of ServiceEntries are looked up anew", NULL },
     { "connect-timeout",   FLAG_NSEC,   OFF(connect_timeout_ns),   "10s",           "to connect upstream, TLS included, when the configuration names none", NULL },

@@ -35,6 +35,16 @@ static void put_request(const struct stream *s, struct exchange *x)
     x->downstream_local_address = s->down->local_addr;
     x->downstream_remote_address = s->down->peer_addr;
     x->upstream_service_time_ns = -1;
+    x->request_messages = s->req_messages.messages - s->req_messages_told;
+    x->response_messages = s->resp_messages.messages - s->resp_messages_told;
+}
+
+static void tell(const struct stream *s, const struct exchange *x, bool is_over)
+{
+    if (is_over)
+        telemetry_record(s->worker->telemetry, x);
+    else
+        telemetry_count_messages(s->worker->telemetry, x);
 }
 
 static void put_tls(const struct tls_info *tls, bool is_known, struct call *c)
@@ -82,7 +92,7 @@ static struct sv service_called(const struct stream *s)
 }
 
 /* The hop that ends here: somebody called our application, or the gateway. */
-static void record_caller_hop(struct stream *s)
+static void record_caller_hop(struct stream *s, bool is_over)
 {
     struct exchange x = { .parent_id = s->trace.parent_id };
     const struct tls_info *tls = conn_tls(s->down->conn);
@@ -112,11 +122,11 @@ static void record_caller_hop(struct stream *s)
         x.call.destination_service = service_called(s);
         put_upstream(s, &x);
     }
-    telemetry_record(w->telemetry, &x);
+    tell(s, &x, is_over);
 }
 
 /* The hop that begins here. */
-static void record_upstream_hop(struct stream *s)
+static void record_upstream_hop(struct stream *s, bool is_over)
 {
     struct exchange x = { 0 };
     const struct tls_info *tls = s->up ? conn_tls(s->up->conn) : NULL;
@@ -136,7 +146,7 @@ static void record_upstream_hop(struct stream *s)
     x.call.destination_service = s->cluster ? s->cluster->host : s->req->authority;
     put_upstream(s, &x);
     x.resends = s->attempts > 1 ? s->attempts - 1 : 0;
-    telemetry_record(w->telemetry, &x);
+    tell(s, &x, is_over);
 }
 
 /* Another proxy of the mesh asks whether our application is well: no request of anybody. From a caller
@@ -149,14 +159,25 @@ static bool is_health_check(const struct stream *s)
            sv_eq(s->seen[FIELD_USER_AGENT], HEALTH_USER_AGENT);
 }
 
+static void record_hops(struct stream *s, bool is_over)
+{
+    if (s->side != SIDE_OUTBOUND)
+        record_caller_hop(s, is_over);
+    if (s->side == SIDE_OUTBOUND || (s->side == SIDE_GATEWAY && s->cluster))
+        record_upstream_hop(s, is_over);
+}
+
+void stream_record_messages(struct stream *s)
+{
+    record_hops(s, false);
+    s->req_messages_told = s->req_messages.messages;
+    s->resp_messages_told = s->resp_messages.messages;
+}
+
 void stream_record(struct stream *s)
 {
-    if (is_health_check(s)) {
+    if (is_health_check(s))
         tally(TALLY_HEALTH_ANSWERED);
-        return;
-    }
-    if (s->side != SIDE_OUTBOUND)
-        record_caller_hop(s);
-    if (s->side == SIDE_OUTBOUND || (s->side == SIDE_GATEWAY && s->cluster))
-        record_upstream_hop(s);
+    else
+        record_hops(s, true);
 }

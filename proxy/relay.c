@@ -19,6 +19,7 @@ static enum step_result take_request_h1(struct stream *s, struct sv *in, struct 
         switch (h1_next(h, in)) {
         case H1_BODY:
             s->req_bytes += h->body.len;
+            messages_of_request(s, h->body);
             if (traffic_is_too_large(s))
                 return traffic_refuse_size(s);
             sink_body(o, h->body);
@@ -46,6 +47,7 @@ static enum step_result take_request_h2(struct stream *s, struct sink *o)
     struct sv body = h2_body(st);
     if (body.len) {
         s->req_bytes += body.len;
+        messages_of_request(s, body);
         if (traffic_is_too_large(s))
             return traffic_refuse_size(s);
         sink_body(o, body);
@@ -248,6 +250,7 @@ static void begin_response(struct stream *s, struct sink *o)
     s->status = h->status;
     s->flag = s->is_exhausted ? "URX" : NULL;
     s->answered_ns = clock_mono_ns();
+    s->is_resp_grpc = s->is_grpc && grpc_is_content_type(http_get(h, SV("content-type")));
     s->is_resp_chunked = has_body && req->minor > 0 && (h->is_chunked || is_open_ended);
     bool ends_by_close = !s->down_h2 && req->minor == 0 && (is_open_ended || h->is_chunked);
     s->is_down_reusable = req->is_keep_alive && !ends_by_close &&
@@ -336,6 +339,7 @@ static enum step_result take_response(struct stream *s, struct sv *in, struct si
             break;
         case H1_BODY:
             s->resp_bytes += h->body.len;
+            messages_of_response(s, h->body);
             sink_body(o, h->body);
             break;
         case H1_END: end_response(s, in, o); break;
@@ -412,6 +416,7 @@ static enum step_result read_response_h2(struct stream *s, struct sink *o)
     struct sv body = h2_body(st);
     if (body.len) {
         s->resp_bytes += body.len;
+        messages_of_response(s, body);
         sink_body(o, body);
     }
     sink_flush(o);

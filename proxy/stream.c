@@ -72,6 +72,7 @@ static struct stream *stream_alloc(struct down *d)
     s->started_wall_ns = clock_wall_ns();
     timer_init(&s->timer, w->loop, on_timer);
     again_init(s);
+    messages_init(s);
     w->streams_len++;
     tally(TALLY_STREAMS);
     return s;
@@ -447,6 +448,7 @@ static void stream_end(struct stream *s)
     timer_stop(&s->timer);
     timer_stop(&s->try_timer);
     timer_stop(&s->idle_timer);
+    timer_stop(&s->messages_timer);
     breaker_end(&s->seat, w->loop, connect_turn);
     buf_done(&s->kept);
     traffic_done(s);

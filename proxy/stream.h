@@ -17,6 +17,7 @@
 #include "proxy/upstream/breaker.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/retry.h"
+#include "wire/grpc.h"
 #include "wire/trace_ctx.h"
 
 #define HEADERS_MAX  100 /* fields of a head, as Envoy's default */
@@ -96,6 +97,12 @@ struct stream {
     struct sv grpc_status;
     uint64_t resp_bytes;
     uint16_t status;
+
+    /* messages of gRPC; those that metrics were told of */
+    struct grpc_count req_messages, resp_messages;
+    uint64_t req_messages_told, resp_messages_told;
+    bool is_resp_grpc;
+    struct timer messages_timer;
 
     /* route */
     struct mesh *mesh; /* a reference */
@@ -247,5 +254,12 @@ void who_has_answered(struct stream *s, const struct http_head *response);
 
 /* record.c */
 void stream_record(struct stream *s);
+/* The messages since this was called before, of a call that goes on. */
+void stream_record_messages(struct stream *s);
+
+/* messages.c: a piece of a body passes. */
+void messages_init(struct stream *s);
+void messages_of_request(struct stream *s, struct sv part);
+void messages_of_response(struct stream *s, struct sv part);
 
 #endif

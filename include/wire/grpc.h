@@ -41,6 +41,15 @@ bool grpc_status_parse(struct sv text, enum grpc_status *ret);
 enum grpc_status grpc_status_of_http(unsigned status);
 /* The HTTP status that says the same, as Envoy counts it; above 16: 500. */
 unsigned grpc_status_as_http(uint64_t status);
+/* Messages of one direction, counted where they begin, whatever pieces their bytes come in. All-zero: none yet. */
+struct grpc_count {
+    uint64_t messages;
+    uint32_t left; /* bytes of the message under way that are still to come */
+    uint8_t
+        head_len; /* of a frame's five first bytes, those that have come; 0: none is under way */
+    bool is_over; /* what came is no frame of gRPC: nothing more is counted */
+};
+void grpc_count(struct grpc_count *c, struct sv part);
 /* grpc-message: percent-encoded UTF-8. Decoding leaves what is no encoding as it is. */
 void grpc_message_put(struct buf *to, struct sv text);
 void grpc_message_decode(struct buf *to, struct sv field);

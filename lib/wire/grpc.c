@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * grpc.c - gRPC's fields.
  *
- * A proxy does not look into messages. What concerns it stands in fields: how long the caller waits, how it ended
- * (in the trailers, or in the head when there is nothing else), and why, which is text that has to pass
+ * A proxy does not look into messages, it counts them. What concerns it stands in fields: how long the caller waits,
+ * how it ended (in the trailers, or in the head when there is nothing else), and why, which is text that has to pass
  * through a field's narrow alphabet. */
 #include "wire/grpc.h"
 #include <stdio.h>
@@ -116,6 +116,36 @@ unsigned grpc_status_as_http(uint64_t status)
     static const uint16_t https[] = { 200, 499, 500, 400, 504, 404, 409, 403, 429,
                                       400, 409, 400, 501, 500, 503, 500, 401 };
     return status < NELEMS(https) ? https[status] : 500;
+}
+
+#define FRAME_HEAD 5 /* is it compressed, and its length in four bytes */
+
+/* One byte of a frame's head. */
+static void take_head(struct grpc_count *c, uint8_t byte)
+{
+    if (c->head_len == 0) {
+        c->is_over = byte > 1;
+        c->messages += !c->is_over;
+        c->left = 0;
+    } else {
+        c->left = c->left << 8 | byte;
+    }
+    c->head_len++;
+}
+
+void grpc_count(struct grpc_count *c, struct sv part)
+{
+    for (size_t i = 0; i < part.len && !c->is_over;) {
+        if (c->head_len < FRAME_HEAD) {
+            take_head(c, (uint8_t)part.p[i++]);
+        } else {
+            size_t skipped = MIN(part.len - i, (size_t)c->left);
+            c->left -= (uint32_t)skipped;
+            i += skipped;
+        }
+        if (c->head_len == FRAME_HEAD && c->left == 0)
+            c->head_len = 0;
+    }
 }
 
 void grpc_message_put(struct buf *to, struct sv text)

@@ -23,8 +23,9 @@ struct exchange {
     struct sv connection_termination_details, upstream_transport_failure_reason;
     struct sv reason;                /* of an answer of the proxy's own, for people; empty: none */
     const struct http_head *request; /* NULL: fields that are not named above are not known */
-    const struct authz_decision *authz; /* NULL: nobody was asked */
-    unsigned resends;                   /* how often it was sent again upstream */
+    const struct authz_decision *authz;           /* NULL: nobody was asked */
+    unsigned resends;                             /* how often it was sent again upstream */
+    uint64_t request_messages, response_messages; /* of gRPC; not those that were told before */
     bool is_front; /* a gateway's caller side: destination is the gateway itself */
     bool has_back; /* of is_front: an exchange for the way to the upstream is told as well */
     int64_t upstream_service_time_ns; /* request sent .. response head; -1 when none */

@@ -6,7 +6,8 @@
  *   - connection_security_policy is known to the side that ends TLS only; a source says "unknown";
  *   - HTTP/2 is "http", and "grpc" what has gRPC's content type;
  *   - a request that nobody answered has response_code 0;
- *   - bytes of TCP are told from the server's side by both reporters.
+ *   - bytes of TCP are told from the server's side by both reporters;
+ *   - messages of gRPC have only the labels of who calls whom, because they are told while the call goes on.
  * request_bytes and response_bytes are bodies, as the documentation has it (the filter counts heads too).
  * A gateway tells of the request it passes on as its source, as Istio's does, and so once. */
 #include "proxy/telemetry/istio_metrics.h"
@@ -33,18 +34,21 @@ struct histogram {
 };
 enum { HTTP_DURATION, HTTP_REQUEST_BYTES, HTTP_RESPONSE_BYTES, HTTP_HISTOGRAMS };
 enum { TCP_OPENED, TCP_CLOSED, TCP_SENT, TCP_RECEIVED, TCP_COUNTERS };
+enum { MESSAGES_ASKED, MESSAGES_TOLD, MESSAGES_COUNTERS };
+enum row_kind { ROW_HTTP, ROW_TCP, ROW_MESSAGES };
 
 struct istio_row {
     struct list node;
     int64_t used_ns;
     struct buf labels; /* 'reporter="source",...', without braces */
-    bool is_tcp;
+    enum row_kind kind;
     union {
         struct {
             uint64_t requests;
             struct histogram histograms[HTTP_HISTOGRAMS];
         } http;
         uint64_t tcp[TCP_COUNTERS];
+        uint64_t messages[MESSAGES_COUNTERS];
     } u;
 };
 
@@ -59,6 +63,9 @@ static const struct {
     [TCP_CLOSED] = { "istio_tcp_connections_closed_total", "connections that ended" },
     [TCP_SENT] = { "istio_tcp_sent_bytes_total", "bytes that the server sent" },
     [TCP_RECEIVED] = { "istio_tcp_received_bytes_total", "bytes that the server received" },
+}, message_names[MESSAGES_COUNTERS] = {
+    [MESSAGES_ASKED] = { "istio_request_messages_total", "messages of gRPC that clients sent" },
+    [MESSAGES_TOLD] = { "istio_response_messages_total", "messages of gRPC that servers sent" },
 };
 
 void istio_metrics_init(struct istio_metrics *m, uint64_t max, int64_t expiry_ns)
@@ -81,7 +88,7 @@ void istio_metrics_done(struct istio_metrics *m)
         row_free(value);
     map_done(&m->rows);
     for (size_t r = 0; r < ISTIO_REPORTERS; r++)
-        for (size_t p = 0; p < PROTOCOLS_LEN; p++)
+        for (size_t p = 0; p < ISTIO_OTHERS; p++)
             m->other[r][p] = row_free(m->other[r][p]);
     buf_done(&m->key);
 }
@@ -121,7 +128,7 @@ struct told {
     struct sv host, name, namespace; /* destination_service, its short name, its namespace */
 };
 
-static void put_labels(struct buf *to, const struct told *t, bool is_tcp)
+static void put_labels(struct buf *to, const struct told *t, enum row_kind kind)
 {
     const struct {
         const char *name;
@@ -147,13 +154,15 @@ static void put_labels(struct buf *to, const struct told *t, bool is_tcp)
         { "destination_service_name", t->name },
         { "destination_service_namespace", t->namespace },
         { "destination_cluster", t->to->cluster },
-        { "request_protocol", t->protocol },
-        { "response_flags", t->flags },
-        { "connection_security_policy", t->policy },
     };
     for (size_t i = 0; i < NELEMS(rows); i++)
         put_label(to, rows[i].name, rows[i].value);
-    if (is_tcp)
+    if (kind == ROW_MESSAGES)
+        return; /* told before the call is over, so nothing of how it ended */
+    put_label(to, "request_protocol", t->protocol);
+    put_label(to, "response_flags", t->flags);
+    put_label(to, "connection_security_policy", t->policy);
+    if (kind == ROW_TCP)
         return;
     put_label(to, "response_code", t->code);
     put_label(to, "grpc_response_status", t->grpc);
@@ -210,12 +219,17 @@ static void look(const struct exchange *x, struct seen *s)
 
 /* Everything the labels come from but what is always this proxy itself: short, because it is made for
  * each request. */
-static void make_key(struct buf *key, const struct seen *s)
+static void make_key(struct buf *key, const struct seen *s, enum row_kind kind)
 {
     const struct call *c = s->call;
     const struct identity *peer = s->reporter == REPORTER_SOURCE ? &s->to : &s->from;
     uint16_t numbers[] = { (uint16_t)s->reporter, c->tls == TLS_MUTUAL, (uint16_t)c->protocol,
                            c->response_code, (uint16_t)c->grpc_status };
+    if (kind == ROW_MESSAGES) {
+        memset(numbers, 0, sizeof(numbers));
+        numbers[0] = (uint16_t)s->reporter;
+        numbers[2] = PROTOCOLS_LEN;
+    }
     const struct sv parts[] = {
         peer->workload,
         peer->namespace,
@@ -225,7 +239,7 @@ static void make_key(struct buf *key, const struct seen *s)
         s->host,
         c->source_principal_seen,
         c->destination_principal_seen,
-        c->response_flags,
+        kind == ROW_MESSAGES ? SV_NONE : c->response_flags,
     };
     size_t bytes = sizeof(numbers) + NELEMS(parts);
     for (size_t i = 0; i < NELEMS(parts); i++)
@@ -245,13 +259,13 @@ static void make_key(struct buf *key, const struct seen *s)
     buf_commit(key, bytes);
 }
 
-static struct istio_row *row_new(const struct told *t, bool is_tcp)
+static struct istio_row *row_new(const struct told *t, enum row_kind kind)
 {
     struct istio_row *row = mem_zalloc(sizeof(*row));
     if (!row)
         return NULL;
-    row->is_tcp = is_tcp;
-    put_labels(&row->labels, t, is_tcp);
+    row->kind = kind;
+    put_labels(&row->labels, t, kind);
     return row->labels.failed ? row_free(row) : row;
 }
 
@@ -270,7 +284,7 @@ static void drop_expired(struct istio_metrics *m, int64_t now_ns)
     }
 }
 
-static struct istio_row *make_row(struct istio_metrics *m, const struct seen *s)
+static struct istio_row *make_row(struct istio_metrics *m, const struct seen *s, enum row_kind kind)
 {
     const struct call *c = s->call;
     char code[8], grpc[8] = "";
@@ -289,7 +303,7 @@ static struct istio_row *make_row(struct istio_metrics *m, const struct seen *s)
                       .to_principal = or_unknown(c->destination_principal_seen),
                       .host = or_unknown(s->host) };
     name_service(&t);
-    struct istio_row *row = row_new(&t, c->protocol == PROTOCOL_TCP);
+    struct istio_row *row = row_new(&t, kind);
     if (row && map_put(&m->rows, buf_sv(&m->key), row, NULL) < 0)
         row = row_free(row);
     if (row)
@@ -297,12 +311,15 @@ static struct istio_row *make_row(struct istio_metrics *m, const struct seen *s)
     return row;
 }
 
-static struct istio_row *other_row(struct istio_metrics *m, const struct seen *s)
+static struct istio_row *other_row(struct istio_metrics *m, const struct seen *s,
+                                   enum row_kind kind)
 {
     static const struct sv other = { "other", 5 };
     const struct identity who = { other, other, other, other, other, other };
     enum protocol protocol = s->call->protocol;
     size_t side = s->reporter == REPORTER_SOURCE ? 0 : 1;
+    struct istio_row **at =
+        &m->other[side][kind == ROW_MESSAGES ? PROTOCOLS_LEN : (size_t)protocol];
     struct told t = { .reporter = sv_z(reporter_name(s->reporter)),
                       .protocol = sv_z(protocol_name(protocol)),
                       .flags = other,
@@ -316,15 +333,16 @@ static struct istio_row *other_row(struct istio_metrics *m, const struct seen *s
                       .host = other,
                       .name = other,
                       .namespace = other };
-    m->overflowed++;
-    if (!m->other[side][protocol])
-        m->other[side][protocol] = row_new(&t, protocol == PROTOCOL_TCP);
-    return m->other[side][protocol];
+    m->overflowed += kind != ROW_MESSAGES; /* their call is counted */
+    if (!*at)
+        *at = row_new(&t, kind);
+    return *at;
 }
 
-static struct istio_row *find_row(struct istio_metrics *m, const struct seen *s, int64_t now_ns)
+static struct istio_row *find_row(struct istio_metrics *m, const struct seen *s, enum row_kind kind,
+                                  int64_t now_ns)
 {
-    make_key(&m->key, s);
+    make_key(&m->key, s, kind);
     if (m->key.failed)
         return NULL;
     struct istio_row *row = map_get(&m->rows, buf_sv(&m->key));
@@ -332,7 +350,7 @@ static struct istio_row *find_row(struct istio_metrics *m, const struct seen *s,
         return row;
     if (m->rows.len >= m->max && now_ns - m->swept_ns >= SWEEP_NS)
         drop_expired(m, now_ns);
-    return m->rows.len < m->max ? make_row(m, s) : other_row(m, s);
+    return m->rows.len < m->max ? make_row(m, s, kind) : other_row(m, s, kind);
 }
 
 static void observe(struct histogram *h, double value)
@@ -344,20 +362,42 @@ static void observe(struct histogram *h, double value)
     h->sum += value;
 }
 
+/* What is told by another exchange, of the same request's way on. */
+static bool is_told_elsewhere(const struct istio_metrics *m, const struct exchange *x)
+{
+    return !m->max || (x->is_front && x->has_back);
+}
+
+void istio_metrics_add_messages(struct istio_metrics *m, const struct exchange *x, int64_t now_ns)
+{
+    struct seen s;
+    if (is_told_elsewhere(m, x) || !(x->request_messages || x->response_messages))
+        return;
+    look(x, &s);
+    struct istio_row *row = find_row(m, &s, ROW_MESSAGES, now_ns);
+    if (!row)
+        return; /* its call is lost too, and counted */
+    row->used_ns = now_ns;
+    row->u.messages[MESSAGES_ASKED] += x->request_messages;
+    row->u.messages[MESSAGES_TOLD] += x->response_messages;
+}
+
 void istio_metrics_add(struct istio_metrics *m, const struct exchange *x, int64_t now_ns)
 {
     struct seen s;
     const struct call *c = &x->call;
-    if (!m->max || (x->is_front && x->has_back))
+    enum row_kind kind = c->protocol == PROTOCOL_TCP ? ROW_TCP : ROW_HTTP;
+    if (is_told_elsewhere(m, x))
         return;
     look(x, &s);
-    struct istio_row *row = find_row(m, &s, now_ns);
+    struct istio_row *row = find_row(m, &s, kind, now_ns);
     if (!row) {
         m->lost++;
         return;
     }
+    istio_metrics_add_messages(m, x, now_ns);
     row->used_ns = now_ns;
-    if (row->is_tcp) {
+    if (kind == ROW_TCP) {
         row->u.tcp[TCP_OPENED] += call_has_begin(c);
         row->u.tcp[TCP_CLOSED] += call_has_end(c);
         row->u.tcp[TCP_SENT] += c->bytes_sent - c->bytes_sent_before;
@@ -376,17 +416,17 @@ void istio_metrics_add(struct istio_metrics *m, const struct exchange *x, int64_
 /* Calls put for each row, those of "other" last. */
 typedef void row_fn(const struct istio_row *row, size_t which, struct buf *to);
 
-static void each_row(const struct istio_metrics *m, bool is_tcp, row_fn *put, size_t which,
+static void each_row(const struct istio_metrics *m, enum row_kind kind, row_fn *put, size_t which,
                      struct buf *to)
 {
     for (const struct list *it = m->list.next; it != &m->list; it = it->next) {
         const struct istio_row *row = CONTAINER_OF(it, const struct istio_row, node);
-        if (row->is_tcp == is_tcp)
+        if (row->kind == kind)
             put(row, which, to);
     }
     for (size_t r = 0; r < ISTIO_REPORTERS; r++)
-        for (size_t p = 0; p < PROTOCOLS_LEN; p++)
-            if (m->other[r][p] && m->other[r][p]->is_tcp == is_tcp)
+        for (size_t p = 0; p < ISTIO_OTHERS; p++)
+            if (m->other[r][p] && m->other[r][p]->kind == kind)
                 put(m->other[r][p], which, to);
 }
 
@@ -439,6 +479,13 @@ static void put_tcp(const struct istio_row *row, size_t which, struct buf *to)
     buf_putc(to, '\n');
 }
 
+static void put_messages(const struct istio_row *row, size_t which, struct buf *to)
+{
+    put_sample(to, message_names[which].name, "", row, NULL);
+    buf_put_u64(to, row->u.messages[which]);
+    buf_putc(to, '\n');
+}
+
 static void put_type(struct buf *to, const char *name, const char *type, const char *help)
 {
     buf_printf(to, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -452,13 +499,17 @@ void istio_metrics_write(struct istio_metrics *m, int64_t now_ns, struct buf *to
     put_type(to, "istio_build", "gauge", "the program that counts");
     buf_put(to, SV("istio_build{component=\"proxy\",tag=\"" TULLE_VERSION "\"} 1\n"));
     put_type(to, "istio_requests_total", "counter", "requests");
-    each_row(m, false, put_requests, 0, to);
+    each_row(m, ROW_HTTP, put_requests, 0, to);
     for (size_t i = 0; i < HTTP_HISTOGRAMS; i++) {
         put_type(to, histogram_names[i].name, "histogram", histogram_names[i].help);
-        each_row(m, false, put_histogram, i, to);
+        each_row(m, ROW_HTTP, put_histogram, i, to);
+    }
+    for (size_t i = 0; i < MESSAGES_COUNTERS; i++) {
+        put_type(to, message_names[i].name, "counter", message_names[i].help);
+        each_row(m, ROW_MESSAGES, put_messages, i, to);
     }
     for (size_t i = 0; i < TCP_COUNTERS; i++) {
         put_type(to, tcp_names[i].name, "counter", tcp_names[i].help);
-        each_row(m, true, put_tcp, i, to);
+        each_row(m, ROW_TCP, put_tcp, i, to);
     }
 }

@@ -167,6 +167,11 @@ void telemetry_count(struct telemetry *t, const struct exchange *x)
     istio_metrics_add(&t->metrics, x, loop_now_ns(t->loop));
 }
 
+void telemetry_count_messages(struct telemetry *t, const struct exchange *x)
+{
+    istio_metrics_add_messages(&t->metrics, x, loop_now_ns(t->loop));
+}
+
 void telemetry_tell(struct telemetry *t, const struct exchange *x)
 {
     t->stats.records++;

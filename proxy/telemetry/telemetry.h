@@ -44,6 +44,8 @@ void telemetry_record(struct telemetry *t, const struct exchange *x);
  * record with, at the end, the line. */
 void telemetry_count(struct telemetry *t, const struct exchange *x);
 void telemetry_tell(struct telemetry *t, const struct exchange *x);
+/* Messages of a call of gRPC that goes on: Istio's metrics of them, nothing else. */
+void telemetry_count_messages(struct telemetry *t, const struct exchange *x);
 /* Sends what is pending now instead of at the next tick. */
 void telemetry_flush(struct telemetry *t);
 

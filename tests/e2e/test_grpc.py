@@ -130,7 +130,8 @@ collector = support.Collector(sys.argv[2])
 
 def proxy(name, role="sidecar", wait=OUT):
     return Proxy(PROXY, net, name, [OBJECTS], role=role, labels=f"app={name},istio=ingressgateway",
-                 options=[f"--certs={folder}/certs/{name}", f"--service-account={name}", f"--collector={collector.otlp}"])
+                 options=[f"--certs={folder}/certs/{name}", f"--service-account={name}", f"--collector={collector.otlp}",
+                          "--tcp-report-interval=200ms"])
 
 
 client_side, shop_side = proxy("client"), proxy("shop")
@@ -183,6 +184,43 @@ def test_many_on_one_connection():
     check([c.result() for c in calls] == [b"%d" % i for i in range(300)], "300 at once")
     opened = tally(client_side, "upstream_connections_total") - before[0]
     check(opened <= 3, f"{opened} connections for 300 calls at once")
+
+
+def messages(p, reporter, of):
+    text = http(f"http://{p.ip}:{PROM}/stats/prometheus")[1].decode()
+    lines = [line for line in text.splitlines() if line.startswith(f'istio_{of}_messages_total{{reporter="{reporter}"')]
+    check(all("response_code" not in line and 'destination_workload="shop' in line for line in lines), f"{lines}")
+    return sum(int(line.split()[-1]) for line in lines)
+
+
+def counted():
+    """(asked, told) as both sidecars have counted."""
+    return [(messages(p, who, "request"), messages(p, who, "response"))
+            for p, who in ((client_side, "source"), (shop_side, "destination"))]
+
+
+def test_messages_are_counted():
+    def since():
+        return [(a - c, b - d) for (a, b), (c, d) in zip(counted(), before)]
+    wait_until("calls to end", lambda: tally(client_side, "requests_active") == 0 == tally(shop_side, "requests_active"))
+    before = counted()
+    check(client.Echo(b"x" * 200_000) and client.Echo(b"") == b"", "two calls")
+    fails(lambda: client.Fail(b""), grpc.StatusCode.FAILED_PRECONDITION)
+    check(len(list(client.Count(b"700"))) == 700, "server streaming")
+    check(client.Sum(b"%d" % i for i in range(40)), "client streaming")
+    wait_until("the calls' ends", lambda: since() == [(1 + 1 + 1 + 1 + 40, 1 + 1 + 700 + 1)] * 2)
+    before, over = counted(), threading.Event()
+
+    def questions():
+        yield from (b"1", b"2", b"3")
+        over.wait(30)
+        yield b"4"
+    chat = client.Chat(questions())
+    check([next(chat) for _ in range(3)] == [b"re: 1", b"re: 2", b"re: 3"], "a call that goes on")
+    wait_until("its messages", lambda: since() == [(3, 3)] * 2)  # --tcp-report-interval
+    over.set()
+    check(list(chat) == [b"re: 4"], "its end")
+    wait_until("each once", lambda: since() == [(4, 4)] * 2)
 
 
 def test_metadata():

@@ -165,6 +165,52 @@ static void test_tcp_in_parts(void **state)
     istio_metrics_done(&m);
 }
 
+/* Told while a call goes on and at its end, each once; without labels of how it ended. */
+static void test_messages(void **state)
+{
+    (void)state;
+    struct istio_metrics m;
+    AUTO_DONE(buf) text = { 0 };
+    struct exchange x = exchange_fixture();
+    x.call.protocol = PROTOCOL_GRPC;
+    istio_metrics_init(&m, 10, 0);
+    x.request_messages = 3;
+    istio_metrics_add_messages(&m, &x, 1);
+    x.response_messages = 4;
+    istio_metrics_add_messages(&m, &x, 1);
+    assert_true(sum_of(&m, 1, "istio_requests_total", "") == 0);
+    x.request_messages = 0;
+    x.response_messages = 2;
+    x.call.grpc_status = 14;
+    x.call.response_flags = SV("UC");
+    istio_metrics_add(&m, &x, 1);
+    x.call.grpc_status = 0;
+    x.response_messages = 0; /* the call without messages makes no series of them */
+    x.call.reporter = REPORTER_DESTINATION;
+    istio_metrics_add(&m, &x, 1);
+    assert_true(sum_of(&m, 1, "istio_requests_total", "") == 2);
+    assert_true(sum_of(&m, 1, "istio_request_messages_total", "") == 6);
+    written(&m, 1, &text);
+    assert_has(
+        &text,
+        "# TYPE istio_response_messages_total counter\n"
+        "istio_response_messages_total{reporter=\"source\",source_workload=\"productpage-v1\"");
+    assert_has(&text,
+               "destination_service_namespace=\"default\",destination_cluster=\"demo\"} 6\n");
+    assert_int_equal(m.rows.len, 3);
+    istio_metrics_done(&m);
+    /* Beyond the budget, and of a gateway's way to the caller. */
+    istio_metrics_init(&m, 1, 0);
+    x.request_messages = 5;
+    istio_metrics_add(&m, &x, 1);
+    assert_int_equal(m.overflowed, 0);
+    assert_true(sum_of(&m, 1, "istio_request_messages_total", "source_workload=\"other\"") == 5);
+    x.is_front = x.has_back = true;
+    istio_metrics_add(&m, &x, 1);
+    assert_true(sum_of(&m, 1, "istio_request_messages_total", "") == 5);
+    istio_metrics_done(&m);
+}
+
 /* Passed on: told by the way to the upstream. Answered by the gateway itself: as a source. */
 static void test_gateway(void **state)
 {
@@ -237,9 +283,10 @@ static void test_nomem(void **state)
 {
     (void)state;
     struct exchange x = exchange_fixture();
+    x.request_messages = 1;
     for (uint64_t n = 1, made = 1; n <= made; n++) {
         struct istio_metrics m;
-        istio_metrics_init(&m, 1, 0);
+        istio_metrics_init(&m, 2, 0);
         mem_fail_nth(n);
         istio_metrics_add(&m, &x, 1);
         made = MAX(made, mem_count());
@@ -256,7 +303,8 @@ int main(void)
         cmocka_unit_test(test_labels),       cmocka_unit_test(test_histograms),
         cmocka_unit_test(test_tcp),          cmocka_unit_test(test_gateway),
         cmocka_unit_test(test_tcp_in_parts), cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_off),          cmocka_unit_test(test_nomem),
+        cmocka_unit_test(test_messages),     cmocka_unit_test(test_off),
+        cmocka_unit_test(test_nomem),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,12 +122,50 @@ static void test_messages(void **state)
     assert_true(sv_eq(buf_sv(&back), SV("100% %4 %zz A")));
 }
 
+/* Whatever pieces the bytes come in, also one by one. */
+static void test_count(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        uint64_t messages;
+        bool is_over;
+    } cases[] = {
+        { "", 0, 0, false },
+        { "\0", 1, 1, false },
+        { "\0\0\0\0\0", 5, 1, false },
+        { "\0\0\0\0\0\1\0\0\0\0", 10, 2, false },
+        { "\0\0\0\0\3abc\0\0\0\0\1x", 14, 2, false },
+        { "\1\0\0\1\1" /* 257 bytes, of which ten came */ "\0\0\0\0\0\0\0\0\0\0", 15, 1, false },
+        { "\0\0\0\0\0\2\0\0\0\0", 10, 1, true },
+        { "<html>\0\0\0\0\0\0\0\0", 14, 0, true },
+        { "\0\xff\xff\xff\xff\0\0\0\0\0\0\0", 12, 1, false },
+    };
+    (void)state;
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        struct sv all = sv_of(cases[i].bytes, cases[i].len);
+        print_message("case: %zu\n", i);
+        for (size_t first = 0; first <= all.len; first++) {
+            struct grpc_count halves = { 0 };
+            grpc_count(&halves, sv_sub(all, 0, first));
+            grpc_count(&halves, sv_from(all, first));
+            assert_int_equal(halves.messages, cases[i].messages);
+            assert_int_equal(halves.is_over, cases[i].is_over);
+        }
+        struct grpc_count singly = { 0 };
+        for (size_t k = 0; k < all.len; k++)
+            grpc_count(&singly, sv_sub(all, k, 1));
+        assert_int_equal(singly.messages, cases[i].messages);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_content_types), cmocka_unit_test(test_timeouts),
         cmocka_unit_test(test_timeouts_back), cmocka_unit_test(test_statuses),
         cmocka_unit_test(test_status_names),  cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
