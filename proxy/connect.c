@@ -124,12 +124,11 @@ static int use_tls(struct stream *s, struct target *t, struct err *err)
 
 /* What the port is declared to speak, or the DestinationRule says of it; what nobody says is as the caller does.
  * A protocol that is upgraded to begins with HTTP/1. */
-static bool wants_h2(const struct stream *s)
+bool connect_wants_h2(const struct stream *s, const struct cluster *c)
 {
-    const struct pool_limits *l = s->cluster ? s->cluster->limits : NULL;
-    enum port_protocol p = s->cluster ? s->cluster->protocol
-                                      : mesh_own_protocol(s->mesh, down_app_port(s->down));
-    const struct route_actions *a = actions_of(s);
+    const struct pool_limits *l = c ? c->limits : NULL;
+    enum port_protocol p = c ? c->protocol : mesh_own_protocol(s->mesh, down_app_port(s->down));
+    const struct route_actions *a = c == s->cluster ? actions_of(s) : NULL;
     if (s->upgrade.len)
         return false;
     if ((a && a->speaks_h2) || p == PORT_HTTP2 || p == PORT_GRPC || (l && l->upgrades_h2))
@@ -204,7 +203,7 @@ static enum step_result begin_connect(struct stream *s)
 {
     struct target t;
     struct err err = { 0 };
-    s->wants_h2 = wants_h2(s);
+    s->wants_h2 = connect_wants_h2(s, s->cluster);
     enum breaker_answer place = take_place(s);
     if (place == BREAKER_WAIT)
         return STEP_WAIT;

@@ -4,11 +4,12 @@
  *
  * A copy must never slow down the request it is made of: what its connection does not take is kept up
  * to COPY_BYTES_MAX, then the copy is cut. Its trace is not sampled, so that it is no second story of
- * the same request. Answers are read and dropped; "connection: close" ends them, COPY_NS at the
- * latest. Copies in flight are bounded; beyond that they are lost and counted. */
+ * the same request. Answers are read and dropped; "connection: close" ends them, or the end of the
+ * stream of HTTP/2, COPY_NS at the latest. Copies in flight are bounded; beyond that they are lost and counted. */
 #include "proxy/mirror.h"
 #include "base/mem.h"
 #include "proxy/stream.h"
+#include "wire/h2.h"
 
 #define COPY_BYTES_MAX ((size_t)1024 * 1024)
 #define COPIES_MAX     1024
@@ -19,16 +20,20 @@ struct mirror_copy {
     struct worker *worker;
     struct stream *stream; /* NULL: it has left */
     struct conn *conn;
-    struct buf waiting; /* until the connection is open */
+    struct buf waiting; /* of HTTP/1: until the connection is open */
+    struct h2 *h2;      /* it speaks HTTP/2 */
+    struct h2_stream *h2_stream;
     struct timer timer;
     struct defer later;
-    bool is_open;
+    struct defer flush; /* of HTTP/2: what was written leaves at the end of the turn */
+    bool is_open, is_tls;
 };
 
 static void copy_gone(struct defer *d)
 {
     struct mirror_copy *c = CONTAINER_OF(d, struct mirror_copy, later);
     buf_done(&c->waiting);
+    h2_free(c->h2);
     mem_free(c);
 }
 
@@ -50,6 +55,7 @@ static void copy_close(struct mirror_copy *c)
     list_remove(&c->node);
     c->worker->copies_len--;
     conn_close(TAKE(c->conn));
+    defer_cancel(&c->flush);
     loop_defer(c->worker->loop, &c->later, copy_gone);
 }
 
@@ -60,15 +66,68 @@ static void on_timer(struct timer *t)
 
 static void lose(struct mirror_copy *c)
 {
-    tally(TALLY_MIRRORS_LOST);
+    if (c->conn)
+        tally(TALLY_MIRRORS_LOST);
     copy_close(c);
+}
+
+/* What the engine has to say, as far as the connection takes it. Once it says no more, the copy is over. */
+static void flush(struct defer *d)
+{
+    struct mirror_copy *c = CONTAINER_OF(d, struct mirror_copy, flush);
+    struct buf *out = &c->worker->h2_out;
+    while (c->conn && c->is_open && !conn_is_congested(c->conn)) {
+        buf_clear(out);
+        if (!h2_pull(c->h2, out, BODY_BYTES)) {
+            if (h2_is_over(c->h2))
+                copy_close(c);
+            return;
+        }
+        struct sv part = buf_sv(out);
+        if (out->failed || (c->conn && conn_write(c->conn, &part, 1) < 0))
+            lose(c);
+    }
+}
+
+static void push(struct mirror_copy *c)
+{
+    if (c->conn)
+        loop_defer(c->worker->loop, &c->flush, flush);
+}
+
+/* Of the answer only its end matters. */
+static void on_h2(void *owner, struct h2_stream *st, enum h2_event ev)
+{
+    struct mirror_copy *c = owner;
+    if (!st || !c->conn)
+        return;
+    if (ev == H2_BODY)
+        h2_consume(st, h2_body(st).len);
+    else if (ev == H2_END)
+        copy_close(c);
+    else if (ev == H2_RESET)
+        lose(c);
+}
+
+static void drop_answer_h2(struct mirror_copy *c)
+{
+    struct err err = { 0 };
+    ssize_t n = conn_read(c->conn, c->worker->body, BODY_BYTES);
+    if (n == 0)
+        return;
+    if (n < 0 ||
+        h2_feed(c->h2, sv_of(c->worker->body, (size_t)n), loop_now_ns(c->worker->loop), &err) < 0)
+        lose(c);
+    push(c);
 }
 
 static void send_waiting(struct mirror_copy *c)
 {
     struct sv part = buf_sv(&c->waiting);
     c->is_open = true;
-    if (conn_write(c->conn, &part, 1) < 0)
+    if (c->h2)
+        push(c);
+    else if (conn_write(c->conn, &part, 1) < 0)
         lose(c);
     else
         buf_done(&c->waiting);
@@ -90,9 +149,17 @@ static void on_event(void *owner, struct conn *conn, enum conn_event ev)
     (void)conn;
     switch (ev) {
     case CONN_OPEN: send_waiting(c); return;
-    case CONN_READABLE: drop_answer(c); return;
+    case CONN_READABLE:
+        if (c->h2)
+            drop_answer_h2(c);
+        else
+            drop_answer(c);
+        return;
     case CONN_FAILED: lose(c); return;
     case CONN_DRAINED:
+        if (c->h2)
+            push(c);
+        return;
     case CONN_IDLE: return;
     }
 }
@@ -122,7 +189,18 @@ static bool start_tls(struct mirror_copy *c, const struct cluster *cluster,
         return true;
     struct tls_client want = { .sni = cluster->sni,
                                .spiffe = is_named ? e->identity.principal : SV_NONE };
-    return conn_start_tls(c->conn, certs->client, &want, 0, NULL) == 0;
+    c->is_tls = true;
+    return conn_start_tls(c->conn, c->h2 ? certs->client_h2 : certs->client, &want, 0, NULL) == 0;
+}
+
+static struct h2 *session_new(struct mirror_copy *c)
+{
+    const struct h2_conf conf = { .side = H2_CLIENT,
+                                  .fields_max = HEADERS_MAX,
+                                  .head_bytes_max = c->worker->opt->max_head,
+                                  .stream_window = H2_STREAM_WINDOW,
+                                  .connection_window = H2_CONNECTION_WINDOW };
+    return h2_new(&conf, on_h2, c, NULL);
 }
 
 static struct mirror_copy *copy_new(struct stream *s, const struct cluster *cluster)
@@ -136,9 +214,15 @@ static struct mirror_copy *copy_new(struct stream *s, const struct cluster *clus
     if (!c)
         return NULL;
     c->worker = w;
-    c->conn = conn_connect(w->loop, &a, cluster->connect_timeout_ns, on_event, c, NULL);
-    if (!c->conn)
+    bool is_h2 = connect_wants_h2(s, cluster);
+    c->h2 = is_h2 ? session_new(c) : NULL;
+    c->conn = is_h2 && !c->h2
+                  ? NULL
+                  : conn_connect(w->loop, &a, cluster->connect_timeout_ns, on_event, c, NULL);
+    if (!c->conn) {
+        h2_free(c->h2);
         return mem_free(c);
+    }
     c->stream = s;
     timer_init(&c->timer, w->loop, on_timer);
     timer_after(&c->timer, COPY_NS);
@@ -166,6 +250,17 @@ static void put_head(struct buf *to, struct sv head)
         }
 }
 
+/* The request on HTTP/2's own stream, from the head that waits. */
+static bool open_stream(struct mirror_copy *c)
+{
+    const struct stream *s = c->stream;
+    if (!c->waiting.failed)
+        c->h2_stream = h2_open(c->h2, buf_sv(&c->waiting), c->is_tls ? SV("https") : SV("http"),
+                               s->is_req_read, c);
+    buf_done(&c->waiting);
+    return c->h2_stream != NULL;
+}
+
 void mirror_begin(struct stream *s, struct sv head)
 {
     const struct route_actions *a = s->route ? s->route->actions : NULL;
@@ -184,46 +279,72 @@ void mirror_begin(struct stream *s, struct sv head)
             continue;
         }
         tally(TALLY_MIRRORS_SENT);
-        put_head(&c->waiting, head);
         t->copies[t->copies_len++] = c;
+        put_head(&c->waiting, head);
+        if (c->h2 && !open_stream(c))
+            lose(c);
     }
 }
 
-static void send_part(struct stream *s, struct sv part)
+/* False: the copy is broken, or too much waits. */
+static bool send_part_h2(struct mirror_copy *c, struct sv part)
 {
-    for (size_t i = 0; i < s->traffic.copies_len; i++) {
-        struct mirror_copy *c = s->traffic.copies[i];
-        if (!c)
-            continue;
-        bool is_full = c->is_open ? conn_unsent(c->conn) + part.len > COPY_BYTES_MAX
-                                  : c->waiting.len + part.len > COPY_BYTES_MAX;
-        if (is_full || (c->is_open && conn_write(c->conn, &part, 1) < 0)) {
-            lose(c);
-            continue;
-        }
-        if (!c->is_open)
-            buf_put(&c->waiting, part);
-        if (c->waiting.failed)
-            lose(c);
-    }
+    return h2_unsent(c->h2_stream) + part.len <= COPY_BYTES_MAX &&
+           h2_write(c->h2_stream, part) == 0;
+}
+
+/* The same. */
+static bool send_part_h1(struct mirror_copy *c, struct sv part)
+{
+    size_t unsent = c->is_open ? conn_unsent(c->conn) : c->waiting.len;
+    if (unsent + part.len > COPY_BYTES_MAX)
+        return false;
+    if (c->is_open)
+        return conn_write(c->conn, &part, 1) == 0;
+    buf_put(&c->waiting, part);
+    return !c->waiting.failed;
+}
+
+static void body_h1(struct mirror_copy *c, struct sv body, bool is_chunked)
+{
+    char frame[H1_CHUNK_HEAD_SIZE];
+    bool is_sent = (!is_chunked || send_part_h1(c, h1_chunk_head(frame, body.len))) &&
+                   send_part_h1(c, body) && (!is_chunked || send_part_h1(c, SV("\r\n")));
+    if (!is_sent)
+        lose(c);
+}
+
+static void body_h2(struct mirror_copy *c, struct sv body)
+{
+    if (send_part_h2(c, body))
+        push(c);
+    else
+        lose(c);
 }
 
 void mirror_body(struct stream *s, struct sv body)
 {
-    char frame[H1_CHUNK_HEAD_SIZE];
-    if (!s->traffic.copies_len)
-        return;
-    if (s->is_req_chunked)
-        send_part(s, h1_chunk_head(frame, body.len));
-    send_part(s, body);
-    if (s->is_req_chunked)
-        send_part(s, SV("\r\n"));
+    for (size_t i = 0; i < s->traffic.copies_len; i++) {
+        struct mirror_copy *c = s->traffic.copies[i];
+        if (c && c->h2)
+            body_h2(c, body);
+        else if (c)
+            body_h1(c, body, s->is_req_chunked);
+    }
 }
 
 void mirror_end(struct stream *s)
 {
-    if (s->is_req_chunked)
-        send_part(s, SV("0\r\n\r\n"));
+    for (size_t i = 0; i < s->traffic.copies_len; i++) {
+        struct mirror_copy *c = s->traffic.copies[i];
+        if (c && c->h2) {
+            if (h2_end(c->h2_stream, NULL, 0) < 0)
+                lose(c);
+            push(c);
+        } else if (c && s->is_req_chunked && !send_part_h1(c, SV("0\r\n\r\n"))) {
+            lose(c);
+        }
+    }
 }
 
 void mirror_leave(struct stream *s)

@@ -13,9 +13,10 @@ struct mirror_copy;
 struct stream;
 struct worker;
 
-/* head: the request's head as it goes upstream. Once a stream, whatever its retries. */
+/* head: the request's head as it goes upstream. Once a stream, whatever its retries. A copy speaks what its
+ * endpoint does, whatever the request is. */
 void mirror_begin(struct stream *s, struct sv head);
-/* A piece of the body; its end. A copy is HTTP/1 whatever the request is. */
+/* A piece of the body; its end. */
 void mirror_body(struct stream *s, struct sv body);
 void mirror_end(struct stream *s);
 /* The stream lets its copies go: whole ones are answered to nobody, half ones are cut. */

@@ -206,7 +206,9 @@ void traffic_put_response(struct stream *s, struct buf *to);
 
 /* connect.c */
 enum step_result connect_run(struct stream *s); /* ST_CONNECT */
-void connect_turn(struct defer *d);             /* a wait for a connection is over */
+/* Is HTTP/2 spoken to endpoints of c? NULL: to our own application. */
+bool connect_wants_h2(const struct stream *s, const struct cluster *c);
+void connect_turn(struct defer *d); /* a wait for a connection is over */
 
 /* relay.c */
 enum step_result relay_send(struct stream *s); /* ST_SEND */

@@ -128,7 +128,8 @@ struct h2_stream *h2_open(struct h2 *h, struct sv head, struct sv scheme, bool i
 int h2_respond(struct h2_stream *st, struct sv head, bool is_end) MUST_USE;
 /* A piece of the body; copied. <0: memory, or the stream is closed. */
 int h2_write(struct h2_stream *st, struct sv part) MUST_USE;
-bool h2_is_congested(struct h2_stream *st); /* true: H2_DRAINED will come */
+bool h2_is_congested(struct h2_stream *st);   /* true: H2_DRAINED will come */
+size_t h2_unsent(const struct h2_stream *st); /* body bytes that wait */
 /* Our side is over. */
 int h2_end(struct h2_stream *st, const struct http_header *trailers, size_t trailers_len) MUST_USE;
 

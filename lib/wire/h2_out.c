@@ -222,6 +222,11 @@ bool h2_is_congested(struct h2_stream *st)
     return st->is_congested;
 }
 
+size_t h2_unsent(const struct h2_stream *st)
+{
+    return st->out.len;
+}
+
 int h2_end(struct h2_stream *st, const struct http_header *trailers, size_t trailers_len)
 {
     if (st->is_out_over)

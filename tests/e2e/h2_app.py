@@ -124,7 +124,7 @@ class Connection(threading.Thread):
                         self.most = max(self.most, len(self.open))
             elif kind == DATA:
                 self.requests[of].body += payload
-                if payload:
+                if payload and self.app.takes_bodies:
                     more = len(payload).to_bytes(4, "big")
                     self.send(frame(WINDOW_UPDATE, 0, 0, more) + frame(WINDOW_UPDATE, 0, of, more))
             if kind in (HEADERS, DATA) and flags & END_STREAM:
@@ -136,6 +136,7 @@ class App:
 
     def __init__(self, ip, port, streams=None):
         self.streams, self.plans, self.seen, self.refused, self.connections = streams, {}, [], [], []
+        self.takes_bodies = True
         self.settings = MAX_STREAMS.to_bytes(2, "big") + streams.to_bytes(4, "big") if streams else b""
         self.door = socket.create_server((ip, port), backlog=100)
         threading.Thread(target=self.accept, daemon=True).start()

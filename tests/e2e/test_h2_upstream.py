@@ -10,9 +10,9 @@ except ImportError:
     print("python3-grpcio is missing")
     sys.exit(77)
 
-from gateway_support import ADMIN, APP, IN, OUT, POD, PROM, Net, Proxy, run
+from gateway_support import ADMIN, APP, IN, OUT, POD, PROM, Net, Proxy, make_ca, mesh_cert, run
 from h2_app import CANCEL, INTERNAL, REFUSED, App, Request
-from support import check, http as get, wait_until
+from support import check, folder, http as get, wait_until
 
 PROXY = sys.argv[1]
 net = Net("127.1.63")
@@ -41,7 +41,7 @@ STATUSES = {"cancelled": 1, "deadline-exceeded": 4, "resource-exhausted": 8, "in
 EJECT = "outlierDetection: { consecutive5xxErrors: 3, baseEjectionTime: 60s, maxEjectionPercent: 100 }"
 
 PAIRS = ("head", "trailers", "codes", "resets", "well")  # two endpoints each, of which one can be ejected
-ips = {name: net.address() for name in ("app", "few", "cold", "inside", *(p + v for p in PAIRS for v in ("v1", "v2")))}
+ips = {name: net.address() for name in ("app", "few", "cold", "inside", "spy", "deaf", *(p + v for p in PAIRS for v in ("v1", "v2")))}
 apps = {name: App(ip, APP, 2 if name in ("few", "cold") else None) for name, ip in ips.items()}
 app, few, inside = apps["app"], apps["few"], apps["inside"]
 objects = "".join(POD.format(name=name, version="v1", ip=ips[name]) for name in ("app", "few", "cold", "inside"))
@@ -57,10 +57,33 @@ for name in PAIRS:
 objects += POLICY.format(name="few", policy="connectionPool: { http: { maxConcurrentStreams: 100 } }")
 objects += SERVICE.format(name="narrow", pods="app", kind="http2", port=APP) + POLICY.format(
     name="narrow", policy="connectionPool: { http: { maxConcurrentStreams: 3 } }")
+MIRROR = """apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{ name: {name}, namespace: default }}
+spec:
+  hosts: [{name}]
+  http: [{{ route: [{{ destination: {{ host: {name} }} }}], mirrors: [{{ destination: {{ host: {to} }} }}] }}]
+---
+"""
+for name, kind, to in (("copied", "http2", "spy"), ("copied-safely", "http2", "behind"), ("copied-to-deaf", "http2", "deaf"),
+                       ("copied-from-h1", "http", "spy")):
+    objects += SERVICE.format(name=name, pods="plain" if kind == "http" else "app", kind=kind, port=APP)
+    objects += MIRROR.format(name=name, to=to)
+objects += "".join(SERVICE.format(name=n, pods=n, kind="http2", port=APP) for n in ("spy", "deaf"))
+objects += "".join(POD.format(name=n, version="v1", ip=ips[n]) for n in ("spy", "deaf"))
+objects += net.service("plain")
+server_ip = f"{net.net}.{net.next + 1}"
+objects += SERVICE.format(name="behind", pods="behind", kind="http2", port=IN) + POD.format(
+    name="behind", version="v1", ip=server_ip).replace("app: behind,", "app: behind, security.istio.io/tlsMode: istio,")
 objects += SERVICE.format(name="inside", pods="inside", kind="http2", port=APP)
-client = Proxy(PROXY, net, "client", [objects], role="sidecar", labels="app=client").wait(OUT)
+ca = make_ca()
+for name in ("client", "behind"):
+    mesh_cert(ca, f"{folder}/certs/{name}", name)
+client = Proxy(PROXY, net, "client", [objects], role="sidecar", labels="app=client",
+               options=[f"--certs={folder}/certs/client"]).wait(OUT)
 server = Proxy(PROXY, net, "server", [objects], role="sidecar", labels="app=inside",
-               options=[f"--app={ips['inside']}:{APP}"]).wait(IN)
+               options=[f"--app={ips['inside']}:{APP}", f"--certs={folder}/certs/behind"]).wait(IN)
+check(server.ip == server_ip, "address as said")
 
 
 def ask(path, method="GET", body=None, host="app", at=None):
@@ -324,6 +347,46 @@ def test_an_application_of_ours():
             check(len(inside.of(path)) == 2 and inside.of(path)[1].body == (body or b""), path)
     inside.plans["/in/reset"] = [lambda r: r.reset()]
     check(ask("/in/reset", "POST", BODY, "inside", at)[0] == 503 and len(inside.of("/in/reset")) == 1, "once")
+
+
+def copy_of(where, path):
+    came = wait_until(f"the copy of {path}", lambda: where.of(path))[0]
+    check(came.fields["traceparent"].endswith("-00"), f"a copy is no part of the trace: {came.fields}")
+    return came
+
+
+def test_mirrors():
+    """A copy to an endpoint that speaks only HTTP/2, in plaintext and in the mesh's TLS, of requests of either version."""
+    spy, pieces = apps["spy"], [b"p" * 70_000] * 4
+    for host, where in (("copied", spy), ("copied-from-h1", spy), ("copied-safely", inside)):
+        for n, (method, body) in enumerate(BODIES):
+            path = f"/{host}/{n}"
+            check(ask(path, method, body, host)[0] == 200, f"{path}: the caller's own answer")
+            copy = copy_of(where, path)
+            check((copy.method, copy.body) == (method, body or b""), f"{path}: {copy.method} {len(copy.body)}")
+        path = f"/{host}/pieces"
+        check(ask(path, "POST", iter(pieces), host)[0] == 200, f"{path}: of unknown length")
+        check(copy_of(where, path).body == b"".join(pieces), "every byte of it")
+        if host != "copied-from-h1":
+            app.plans[f"/{host}/Call"] = [lambda r: r.grpc(0, b"well")]
+            check(call(f"/{host}/Call", host, b"q" * 1000) == (0, b"well"), "gRPC")
+            check(copy_of(where, f"/{host}/Call").body == b"\0\0\0\3\xe8" + b"q" * 1000, "and its copy")
+    xfcc = copy_of(inside, "/copied-safely/0").fields["x-forwarded-client-cert"]
+    check("URI=spiffe://cluster.local/ns/default/sa/client" in xfcc, f"by mutual TLS: {xfcc}")
+    check(tally('mirrored_requests_total{outcome="lost"}') == 0, "none is lost")
+    wait_until("copies to end", lambda: not any(c.is_alive() for c in spy.connections))
+
+
+def test_mirrors_that_do_not_listen():
+    """What the copy's endpoint does, the request does not feel."""
+    deaf, before = apps["deaf"], tally('mirrored_requests_total{outcome="lost"}')
+    deaf.takes_bodies = False  # no window ever opens
+    check(ask("/deaf/long", "POST", b"d" * 3_000_000, "copied-to-deaf")[0] == 200, "the request")
+    wait_until("the copy is cut", lambda: tally('mirrored_requests_total{outcome="lost"}') == before + 1)
+    deaf.plans["/deaf/reset"] = [refuse]
+    check(ask("/deaf/reset", "GET", None, "copied-to-deaf")[0] == 200, "the request")
+    wait_until("the copy is lost", lambda: tally('mirrored_requests_total{outcome="lost"}') == before + 2)
+    check(len(deaf.of("/deaf/reset")) == 1, "and not tried again")
 
 
 run(globals(), sys.argv[2:])
