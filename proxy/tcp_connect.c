@@ -5,7 +5,9 @@
  * Service's routes decide. A connection that was taken over and is for nobody we know goes where it
  * was going (PassthroughCluster), unless only what is registered may be reached (BlackHoleCluster). */
 #include "base/clock.h"
+#include "base/hash.h"
 #include "proxy/original.h"
+#include "proxy/route/action.h"
 #include "proxy/sniff.h"
 #include "proxy/stream.h"
 #include "proxy/tcp.h"
@@ -99,11 +101,17 @@ bool tcp_is_allowed(struct tcp *t)
     return false;
 }
 
+/* A connection has nothing to go by but where it comes from. By any other key one endpoint is as good as
+ * another, as in Envoy: no hash, so at random. */
 static const struct endpoint *pick(struct tcp *t)
 {
     struct worker *w = t->worker;
+    const struct hash_policy *by = t->cluster->hash;
+    struct ip source = ip_of_addr(conn_peer(t->down->conn));
+    uint64_t key = hash_bytes(source.b, sizeof(source.b), 0);
     struct balance_ask ask = {
-        .active = worker_loads(w, t->mesh),
+        .active = by ? NULL : worker_loads(w, t->mesh),
+        .hash = by && by->kind == HASH_SOURCE_IP ? &key : NULL,
         .outlier = &w->outlier,
         .health = &w->health,
         .now_ns = loop_now_ns(w->loop),

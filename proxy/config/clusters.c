@@ -288,6 +288,17 @@ static void choose_check(struct resolve *r, struct service_entry *e, struct clus
         resolve_nomem(r);
 }
 
+/* A connection has no header, cookie or parameter. */
+static void warn_of_hash(struct resolve *r, const struct policy *p, const struct cluster *c)
+{
+    bool is_tcp = c->protocol == PORT_TCP || c->protocol == PORT_TLS;
+    if (is_tcp && c->hash && c->hash->kind != HASH_SOURCE_IP && p->by_len)
+        finding_place(&r->catalog->findings, false, &p->by[0]->meta.place,
+                      "port %u of %.*s carries connections, of which consistentHash only knows "
+                      "useSourceIp: they go to any endpoint, at random",
+                      c->port, SV_ARG(c->host));
+}
+
 static struct cluster_entry *make(struct resolve *r, struct service_entry *e, uint16_t port,
                                   struct sv subset, const struct place *at)
 {
@@ -310,6 +321,7 @@ static struct cluster_entry *make(struct resolve *r, struct service_entry *e, ui
     c->client_tls = t->client ? resolve_client_tls(r, t->client) : NULL;
     c->lb = t->lb >= 0 ? (enum lb_kind)t->lb : LB_LEAST_REQUEST;
     c->hash = t->hash;
+    warn_of_hash(r, &p, c);
     c->limits = t->pool;
     c->connect_timeout_ns = t->pool && t->pool->connect_timeout_ns ? t->pool->connect_timeout_ns
                                                                    : CONNECT_TIMEOUT_NS;

@@ -192,18 +192,35 @@ static void tell_outlier(const struct outlier_policy *o, struct telling *t)
     tell_close(t);
 }
 
-void explain_cluster(struct telling *t, const struct cluster *c, double share)
+static void tell_balancing(struct telling *t, const struct cluster *c)
 {
     static const struct sv names[] = {
         [LB_LEAST_REQUEST] = { "least request", 13 },
         [LB_ROUND_ROBIN] = { "round robin", 11 },
         [LB_RANDOM] = { "random", 6 },
     };
+    const struct hash_policy *h = c->hash;
+    if (!h)
+        tell_str(t, "load_balancing", names[c->lb]);
+    else if (h->kind == HASH_SOURCE_IP)
+        tell_str(t, "load_balancing", SV("consistent hash of the caller's address"));
+    else if (c->protocol == PORT_TCP || c->protocol == PORT_TLS)
+        tell_str(t, "load_balancing", SV("random: a connection has not what the hash goes by"));
+    else
+        tell_printf(t, "load_balancing", "consistent hash of %s %.*s",
+                    h->kind == HASH_HEADER   ? "header"
+                    : h->kind == HASH_COOKIE ? "cookie"
+                                             : "parameter",
+                    SV_ARG(h->name));
+}
+
+void explain_cluster(struct telling *t, const struct cluster *c, double share)
+{
     tell_open(t, NULL, '{');
     tell_str(t, "cluster", c->name);
     if (share >= 0)
         tell_double(t, "percent", share);
-    tell_str(t, "load_balancing", c->hash ? SV("consistent hash") : names[c->lb]);
+    tell_balancing(t, c);
     tell_ns(t, "connect_timeout", c->connect_timeout_ns);
     if (c->outlier)
         tell_outlier(c->outlier, t);

@@ -71,6 +71,16 @@ kind: DestinationRule
 metadata: {{ name: empty, namespace: default }}
 spec: {{ host: empty, trafficPolicy: {{ connectionPool: {{ tcp: {{ maxConnections: 1 }} }} }} }}
 ---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{ name: sticky, namespace: default }}
+spec: {{ host: sticky, trafficPolicy: {{ loadBalancer: {{ consistentHash: {{ useSourceIp: true }} }} }} }}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{ name: headers, namespace: default }}
+spec: {{ host: headers, trafficPolicy: {{ loadBalancer: {{ consistentHash: {{ httpHeaderName: x-user }} }} }} }}
+---
 """
 GATEWAY = """apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -166,6 +176,11 @@ for name, app, ip in (("plain-a", "a", a_ip), ("plain-b", "b", b_ip), ("routed",
     objects += SERVICE.format(name=name, app=app, port_name="tcp", port=ROUTED, target=APP)
 objects += POD.format(name="tls", app="tls", version="v1", mesh="", account="tls", ip=tls_ip)
 objects += SERVICE.format(name="tls-app", app="tls", port_name="tls", port=443, target=APP)
+many = [f"{net.net}.{60 + i}" for i in range(4)]
+for ip in many:
+    objects += POD.format(name=f"many{ip[-2:]}", app="many", version="v1", mesh="", account="many", ip=ip)
+for name in ("sticky", "headers"):
+    objects += SERVICE.format(name=name, app="many", port_name="tcp", port=ROUTED, target=APP)
 objects += SERVICE.format(name="empty", app="nobody", port_name="tcp", port=EMPTY, target=APP)
 for name in ("client", "gateway"):
     objects += POD.format(name=name, app=name, version="v1", mesh=MESH, account=name, ip=ips[name])
@@ -179,13 +194,14 @@ apps = {"db": Talker(ips["db"], APP, BANNER), "strict": Talker(ips["strict"], AP
         "open": Talker(ips["open"], APP, BANNER), "locked": Talker(ips["locked"], APP),
         "shut": Talker(ips["shut"], APP), "a": Talker(a_ip, APP), "b": Talker(b_ip, APP),
         "tls": Talker(tls_ip, APP, tls=server_side)}
+apps.update((ip, Talker(ip, APP, ip.encode())) for ip in many)
 start("redis", "redis-server", "--bind", ips["cache"], "--port", APP, "--save", "", "--appendonly", "no",
       "--dir", folder)
 collector = Collector(COLLECTOR)
 listen = {"db": 3301, "cache": 3302, "strict": 3303, "open": 3304, "locked": 3305, "shut": 3306, "routed": 3307,
-          "dead": 3308, "empty": 3309, "ghost": 3310, "db-short": 3311}
+          "dead": 3308, "empty": 3309, "ghost": 3310, "db-short": 3311, "sticky": 3312, "headers": 3313}
 ports_of = {"db": DB, "cache": CACHE, "strict": DB, "open": DB, "locked": DB, "shut": DB, "routed": ROUTED,
-            "dead": ROUTED, "empty": EMPTY, "ghost": GHOST, "db-short": DB}
+            "dead": ROUTED, "empty": EMPTY, "ghost": GHOST, "db-short": DB, "sticky": ROUTED, "headers": ROUTED}
 
 
 def sidecar(name, *more):
@@ -324,6 +340,25 @@ def test_authorization_fails_safe():
         line = proxies[name].access(connection_termination_details=f"rbac_access_denied_matched_policy[{why}]")
         check(line["response_flags"] == "-" and line["bytes_received"] == 0, line)
         check(not apps[name].peers, "the application was not called")
+
+
+def who_greets(name, source):
+    with socket.create_connection((client.ip, listen[name]), 20, source_address=(source, 0)) as s:
+        s.settimeout(20)
+        return receive(s, len(many[0])).decode()
+
+
+def test_consistent_hash():
+    """By the caller's address: the same one has the same endpoint, others have others; by a header, which no
+    connection has: any endpoint."""
+    callers = [f"{net.net}.{n}" for n in range(100, 140)]
+    first = {c: who_greets("sticky", c) for c in callers}
+    check(set(first.values()) == set(many), f"every endpoint has callers: {first}")
+    for _ in range(3):
+        again = {c: who_greets("sticky", c) for c in callers}
+        check(again == first, f"each its own: {[(c, first[c], again[c]) for c in callers if again[c] != first[c]]}")
+    check({who_greets("headers", callers[0]) for _ in range(100)} == set(many), "at random")
+    check("consistentHash only knows useSourceIp" in client.log(), "and it is said")
 
 
 def test_nobody_there():

@@ -231,6 +231,37 @@ static void test_disabled_endpoints(void **state)
     }
 }
 
+/* Only the caller's address is a key that connections have. */
+static void test_hash(void **state)
+{
+#define RULE(host, key)                                                                            \
+    "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: h}\nspec: "       \
+    "{host: " host ", trafficPolicy: {loadBalancer: {consistentHash: {" key "}}}}\n"
+    static const struct {
+        const char *yaml;
+        bool warns;
+    } cases[] = {
+        { RULE("other", "useSourceIp: true"), false },
+        { RULE("other", "httpHeaderName: x"), true },
+        { RULE("other", "httpQueryParameterName: x"), true },
+        { RULE("other", "httpCookie: {name: x}"), true },
+        { RULE("web", "httpHeaderName: x"), false },
+        { "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{name: http, port: "
+          "80}]}\n---\n" RULE("web", "httpHeaderName: x"),
+          false },
+    };
+#undef RULE
+    (void)state;
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        struct mesh *m = load(cases[i].yaml, true, NULL);
+        print_message("case: %s", cases[i].yaml);
+        assert_non_null(m);
+        assert_int_equal(mesh_fixture_warns(m, "consistentHash only knows useSourceIp"),
+                         cases[i].warns);
+        mesh_unref(m);
+    }
+}
+
 static void test_mistakes(void **state)
 {
 #define VS(spec)                                                                                   \
@@ -283,7 +314,7 @@ int main(void)
         cmocka_unit_test(test_addresses),          cmocka_unit_test(test_routes),
         cmocka_unit_test(test_only_when_wanted),   cmocka_unit_test(test_gateway),
         cmocka_unit_test(test_disabled_endpoints), cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_allocations),        cmocka_unit_test(test_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
