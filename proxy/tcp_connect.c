@@ -44,6 +44,13 @@ static bool find_passthrough(struct tcp *t)
     return is_open || refuse(t, "UH", "no_healthy_upstream");
 }
 
+/* Does the connection go where it was going, instead of to an endpoint? */
+static bool goes_on(const struct tcp *t)
+{
+    return t->cluster == &passthrough_cluster ||
+           (t->cluster && t->cluster->is_as_meant && t->down->has_original);
+}
+
 bool tcp_find(struct tcp *t)
 {
     const struct down *d = t->down;
@@ -55,6 +62,10 @@ bool tcp_find(struct tcp *t)
                            .sni = sv_z(t->sni),
                            .destination = ip_of_addr(meant),
                            .port = s ? s->port : 0 };
+    if (!s && d->has_original && t->is_tls) {
+        s = mesh_tcp_by_sni(t->mesh, &ask.destination, addr_port(meant), ask.sni);
+        ask.port = s ? s->port : 0;
+    }
     if (!s && d->has_original)
         return find_passthrough(t);
     t->route = s ? tcp_route(s, &ask) : NULL;
@@ -62,6 +73,8 @@ bool tcp_find(struct tcp *t)
         return refuse(t, "NR", s ? "route_not_found" : "filter_chain_not_found");
     t->cluster = route_pick(t->route, random_u64())->cluster;
     t->cluster_name = t->cluster->name;
+    if (goes_on(t))
+        t->target = d->original;
     return true;
 }
 
@@ -136,12 +149,13 @@ static int choose_tls(struct tcp *t, struct tls_ctx **ret_ctx, struct tls_client
     const struct cluster *c = t->cluster;
     const struct client_tls *own = c->client_tls;
     const struct endpoint *e = t->endpoint;
-    bool is_named = e->identity.principal.len && !sv_eq(e->identity.principal, IDENTITY_UNKNOWN);
+    bool is_named = e && e->identity.principal.len &&
+                    !sv_eq(e->identity.principal, IDENTITY_UNKNOWN);
     *ret_ctx = NULL;
     switch (c->tls) {
     case TLS_MODE_DISABLE: return 0;
     case TLS_MODE_AUTO:
-        if (!e->has_sidecar || !w->certs)
+        if (!e || !e->has_sidecar || !w->certs)
             return 0;
         break;
     case TLS_MODE_ISTIO_MUTUAL: break;
@@ -179,7 +193,7 @@ static bool open_up(struct tcp *t, conn_fn *on_up, int64_t timeout_ns, struct er
     struct tls_client want = { .session = NULL };
     struct tls_ctx *ctx = NULL;
     struct addr from;
-    if (t->endpoint && choose_tls(t, &ctx, &want, err) < 0)
+    if (t->cluster && choose_tls(t, &ctx, &want, err) < 0)
         return false;
     bool is_marked = t->side == SIDE_INBOUND && down_app_source(t->down, &from);
     t->up = conn_connect_from(w->loop, &t->target, is_marked ? &from : NULL, timeout_ns, on_up, t,
@@ -197,7 +211,7 @@ static bool open_up(struct tcp *t, conn_fn *on_up, int64_t timeout_ns, struct er
 /* The next endpoint as t->target; false when there is none, or no try is left. */
 static bool next_target(struct tcp *t, struct err *err)
 {
-    bool is_by_endpoint = t->side != SIDE_INBOUND && t->cluster != &passthrough_cluster;
+    bool is_by_endpoint = t->side != SIDE_INBOUND && !goes_on(t);
     size_t tries = is_by_endpoint ? MIN((size_t)TCP_TRIES, t->cluster->endpoints_len) : 1;
     if (t->tried_len && t->tried_len >= tries)
         return false;

@@ -42,6 +42,7 @@ struct service { /* or a host of a ServiceEntry */
     struct sv host;       /* of a ServiceEntry: its whole name; else empty */
     struct backends *own; /* a ServiceEntry's endpoints */
     bool is_looked_up;    /* some of them are host names */
+    bool is_as_meant;     /* none: where the caller meant */
     struct labels selector;
     struct text_list addresses; /* the Service's own: cluster IPs, or a ServiceEntry's */
     struct text_list export_to; /* namespaces, "." (its own), "*"; none: all of them */

@@ -328,6 +328,7 @@ static struct cluster_entry *make(struct resolve *r, struct service_entry *e, ui
     c->outlier = t->outlier;
     choose_check(r, e, c);
     c->is_looked_up = e->object && e->object->is_looked_up;
+    c->is_as_meant = e->object && e->object->is_as_meant;
     c->id = (uint32_t)r->clusters.len;
     keep_rules(r, &p, c);
     if (subset.len && !p.is_defined)

@@ -139,6 +139,8 @@ struct cluster {
     size_t endpoints_len;
     uint32_t id;       /* dense within the mesh: round-robin cursors live in a worker's array */
     bool is_looked_up; /* its endpoints are what host names mean (ServiceEntry, resolution DNS) */
+    bool
+        is_as_meant; /* a connection goes to the address it was made to, if known (resolution NONE) */
     const struct origin *const *rules; /* DestinationRules that had a say, strongest first */
     size_t rules_len;
 };
@@ -232,12 +234,15 @@ void mesh_each_host(const struct mesh *m, mesh_host_fn *each, void *to);
 /* Weighted choice; random is uniform over all 64 bits. The route must have targets. */
 const struct route_target *route_pick(const struct route *r, uint64_t random);
 
-/* Connections to a Service's port, by its name in any spelling, or by an address: the Service's own or
- * an endpoint's. NULL when there is none, or it was not wanted. */
+/* Connections to a Service's port, by its name in any spelling, or by an address: the Service's own,
+ * an endpoint's, or one in a ServiceEntry's block. NULL when there is none, or it was not wanted. */
 const struct tcp_service *mesh_tcp_by_host(const struct mesh *m, struct sv host, uint16_t port);
 const struct tcp_service *mesh_tcp_by_name(const struct mesh *m, struct sv fqdn, uint16_t port);
 const struct tcp_service *mesh_tcp_by_address(const struct mesh *m, const struct ip *ip,
                                               uint16_t port);
+/* Where mesh_tcp_by_address() has none: by the server name of a ClientHello (lower case) as well. */
+const struct tcp_service *mesh_tcp_by_sni(const struct mesh *m, const struct ip *ip, uint16_t port,
+                                          struct sv sni);
 /* The address of a Service's own that the mesh knows first; not known: it has none. */
 struct ip mesh_tcp_address(const struct mesh *m, const struct tcp_service *s);
 /* A gateway's, of the port it listens on; without entries there are no such routes. */

@@ -35,6 +35,12 @@ struct wild_port {
     struct sv host;
     uint16_t port;
 };
+/* A port of a ServiceEntry that stands for a block of addresses. */
+struct tcp_net {
+    struct ip_block block; /* bits behind its length are 0 */
+    uint16_t port;
+    const struct tcp_service *service;
+};
 struct own_port {
     struct sv host;
     uint16_t port;
@@ -68,6 +74,8 @@ struct mesh {
     size_t tcp_len;
     struct tcp_address *tcp_addresses; /* by address and port */
     size_t tcp_addresses_len;
+    struct tcp_net *tcp_nets; /* by port, the longest blocks first */
+    size_t tcp_nets_len;
     const struct own_port *own_ports;
     size_t own_ports_len;
     struct hosts ingress;        /* hosts of Ingresses, behind each door that has them */
@@ -78,5 +86,9 @@ struct mesh {
     size_t warnings_len;
     struct owned_regex *regexes;
 };
+
+/* tcp_nets.c: who takes connections to an address that is nobody's own, whatever their first bytes; NULL:
+ * nobody, or their server name has a say. */
+const struct tcp_service *tcp_net_service(const struct mesh *m, const struct ip *ip, uint16_t port);
 
 #endif

@@ -4,8 +4,8 @@
  * Each host becomes a service of its full name, with the endpoints that the entry lists (resolution
  * STATIC), the Pods that its workloadSelector chooses, or what names mean (DNS): those of its endpoints, or
  * the host itself when it lists none. A name that is not known yet has no address; the mesh is made anew when
- * it is. NONE means the address that the caller asked for, which a proxy that is asked by HTTP does not
- * know: there the host is looked up as well. */
+ * it is. NONE means the address that the caller asked for. Of a connection that was taken over that is
+ * known; a proxy that is asked by HTTP does not know it: there the host is looked up as well. */
 #include "proxy/config/catalog.h"
 #include <ctype.h>
 
@@ -195,14 +195,16 @@ static bool is_plain(struct sv host)
     return http_is_authority(host) && !sv_contains(host, SV(":")) && !sv_contains(host, SV("*"));
 }
 
-/* Blocks of addresses stand for no one port's endpoints: only single ones are understood. */
 static void read_addresses(struct reader *r, struct node *spec, struct service *to)
 {
     struct node *list = field_list(r, spec, "addresses");
     to->addresses = read_texts(r, spec, "addresses");
-    for (struct node *n = list ? list->first : NULL; n; n = n->next)
-        if (!ip_of_text(n->text).is_known)
-            finding_warn(r->to, n, "only single addresses are supported, ignored");
+    for (struct node *n = list ? list->first : NULL; n; n = n->next) {
+        struct ip_block block;
+        struct err why = { 0 };
+        if (ip_block_parse(n->text, &block, &why) < 0)
+            finding_error(r->to, n, "%s", why.why);
+    }
 }
 
 void read_service_entry(struct catalog *c, struct node *root, const struct meta *meta)
@@ -218,6 +220,8 @@ void read_service_entry(struct catalog *c, struct node *root, const struct meta 
     (void)field_choice(&r, spec, "location", locations, NELEMS(locations), 0);
     like.export_to = read_texts(&r, spec, "exportTo");
     like.is_looked_up = how != RESOLVE_STATIC && !like.selector.len;
+    like.is_as_meant = how == RESOLVE_NONE && !like.selector.len &&
+                       !field_any(&r, spec, "endpoints");
     for (struct node *n = list ? list->first : NULL; n; n = n->next) {
         struct sv host = node_text(&r, n);
         bool is_wild = sv_starts(host, SV("*.")) && is_plain(sv_from(host, 2));

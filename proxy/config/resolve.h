@@ -129,6 +129,8 @@ bool resolve_rule(struct resolve *r, const struct virtual_service *v, const stru
  * memory is out. */
 const struct route *resolve_route(struct resolve *r, const struct virtual_service *v,
                                   const struct http_rule *rule, struct sv name, uint16_t port);
+/* Of mesh->tcp, ServiceEntries by their blocks of addresses. */
+void resolve_tcp_nets(struct resolve *r);
 /* Sorts the entries of hosts that go by precedence (HTTPRoute). */
 void resolve_precedence(struct resolve *r, struct hosts *h);
 /* Is the Service one through which others reach this very workload? */

@@ -5,7 +5,7 @@
  * A sidecar that takes connections over has an entry for every port of every Service, found by the
  * Service's addresses, by those of its endpoints (a headless Service's clients call these), and by
  * name. Its last route is the Service itself, so that it always has one. Other sidecars do not pay for
- * this. A gateway has an entry for each port whose VirtualServices have tls[] or tcp[] routes. */
+ * this. ServiceEntries for blocks of addresses are in tcp_nets.c. A gateway has an entry for each port whose VirtualServices have tls[] or tcp[] routes. */
 #include "proxy/config/resolve.h"
 #include <stdlib.h>
 
@@ -275,8 +275,10 @@ void resolve_tcp(struct resolve *r)
         add_door(r, &r->mesh->doors[i]);
     if (r->role == ROLE_SIDECAR)
         add_own_ports(r);
-    if (r->wants_tcp || r->role == ROLE_CHECK)
+    if (r->wants_tcp || r->role == ROLE_CHECK) {
         add_services(r);
+        resolve_tcp_nets(r);
+    }
 }
 
 const struct tcp_service *mesh_tcp_by_name(const struct mesh *m, struct sv fqdn, uint16_t port)
@@ -304,7 +306,7 @@ const struct tcp_service *mesh_tcp_by_address(const struct mesh *m, const struct
     }
     bool is_found = ip->is_known && from < m->tcp_addresses_len &&
                     compare_address(&m->tcp_addresses[from], ip, port) == 0;
-    return is_found ? m->tcp_addresses[from].service : NULL;
+    return is_found ? m->tcp_addresses[from].service : tcp_net_service(m, ip, port);
 }
 
 struct ip mesh_tcp_address(const struct mesh *m, const struct tcp_service *s)

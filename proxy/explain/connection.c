@@ -167,6 +167,8 @@ static void leaves(const struct explain_ask *q, struct telling *t, struct explai
     const struct tcp_service *s = q->destination_ip.is_known
                                       ? mesh_tcp_by_address(q->mesh, &q->destination_ip, q->port)
                                       : mesh_tcp_by_host(q->mesh, q->host, q->port);
+    if (!s && q->destination_ip.is_known && q->is_tls)
+        s = mesh_tcp_by_sni(q->mesh, &q->destination_ip, q->port, q->sni);
     if (!s) {
         to_nobody(q, t, ret);
         return;

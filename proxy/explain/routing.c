@@ -143,7 +143,12 @@ static void tell_actions(const struct route_actions *a, struct telling *t)
 
 static void tell_endpoints(const struct cluster *c, struct telling *t)
 {
-    if (c->is_looked_up)
+    if (c->is_as_meant)
+        tell_str(
+            t, "addresses",
+            SV("the one that a connection was made to; for requests, looked up while the proxy "
+               "runs"));
+    else if (c->is_looked_up)
         tell_str(t, "addresses", SV("looked up while the proxy runs"));
     tell_u64(t, "endpoints_total", c->endpoints_len);
     tell_open(t, "endpoints", '[');

@@ -1,5 +1,5 @@
 """intercept_app.py - the application of test_intercept.py, in its network namespace: HTTP at 8080 and 8081 that tells who called, a
-server that speaks first at 2525 and 2526, echo at 9999. Both families."""
+server that speaks first at 2525 and 2526, echo at 9997 to 9999. Both families."""
 import http.server
 import json
 import socket
@@ -36,7 +36,7 @@ def serve(port, greeting):
         threading.Thread(target=one, args=(listener.accept()[0],), daemon=True).start()
 
 
-for port, greeting in ((2525, b"220 ready\r\n"), (2526, b"220 odd\r\n"), (9999, b"")):
+for port, greeting in ((2525, b"220 ready\r\n"), (2526, b"220 odd\r\n"), (9997, b""), (9998, b""), (9999, b"")):
     threading.Thread(target=serve, args=(port, greeting), daemon=True).start()
 threading.Thread(target=Web(("::", 8081), App).serve_forever, daemon=True).start()
 Web(("::", 8080), App).serve_forever()

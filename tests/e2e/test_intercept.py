@@ -93,6 +93,20 @@ for app, net in (("web", "10.96.0."), ("web6", "fd96::")):
     for name, n, port_name, port, target in (("web", 10, "http", 80, 8080), ("mail", 11, "smtp", 25, 2525),
                                              ("odd", 12, "odd", 26, 2526)):
         objects += SERVICE.format(name=name + six, ip=net + str(n), app=app, port_name=port_name, port=port, target=target)
+ENTRY = """apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: {host}, namespace: default }}
+spec: {{ hosts: [{host}], {addresses} ports: [{{ number: {port}, name: p, protocol: {protocol} }}], {endpoints} }}
+---
+"""
+THERE = "resolution: STATIC, endpoints: [{{ address: 10.77.0.2, ports: {{ p: {} }} }}]"
+for host, nets, port, protocol, endpoints in (
+        ("wide.test", '"10.98.0.0/16", "fd98::/64"', 7777, "TCP", THERE.format(2525)),
+        ("narrow.test", "10.98.7.0/24", 7777, "TCP", THERE.format(2526)),
+        ("meant.test", "10.77.0.0/24", 9998, "TCP", "resolution: NONE"),
+        ("tls.test", "", 9443, "TLS", THERE.format(9997))):
+    objects += ENTRY.format(host=host, addresses=f"addresses: [{nets}]," if nets else "", port=port, protocol=protocol,
+                            endpoints=endpoints)
 config = f"{folder}/config"
 os.makedirs(config)
 with open(f"{config}/objects.yaml", "w", encoding="utf-8") as f:
@@ -310,6 +324,49 @@ def test_hosts_with_a_star():
     check(speak(CLIENT, "10.77.0.2", 9999, "ping", 4) == "", "closed")
     os.unlink(path)
     client.restart()
+
+
+HELLO = """import socket, ssl, sys
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 20)
+s.settimeout(20)
+into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+try:
+    ssl.create_default_context().wrap_bio(into, out, server_hostname=sys.argv[3]).do_handshake()
+except ssl.SSLWantReadError:
+    pass
+hello = out.read()
+s.sendall(hello)
+got = b""
+try:
+    while len(got) < len(hello) and (piece := s.recv(4096)):
+        got += piece
+except ConnectionResetError:
+    pass
+print(got == hello)
+"""
+
+
+def echoes_hello(host, port, name):
+    done = call(CLIENT, sys.executable, "-c", HELLO, host, port, name)
+    check(done.returncode == 0, f"{host}:{port} {name}: {done.stderr}")
+    return done.stdout.strip() == "True"
+
+
+def test_blocks_of_addresses():
+    """ServiceEntries with CIDRs: the longest block has the connection; NONE goes where it was going; without addresses
+    TLS goes by the name it asks for."""
+    for host, want, cluster in (("10.98.1.1", "220 ready\r\n", "wide.test"), ("10.98.7.1", "220 odd\r\n", "narrow.test"),
+                                ("fd98::9", "220 ready\r\n", "wide.test"))[:3 if has_v6 else 2]:
+        check(speak(CLIENT, host, 7777, "", len(want)) == want, host)
+        line = client.access(upstream_cluster=f"outbound|7777||{cluster}")
+        check(line["upstream_host"].startswith("10.77.0.2:"), line)
+    check(speak(CLIENT, "10.77.0.2", 9998, "ping", 4) == "ping", "NONE")
+    line = client.access(upstream_cluster="outbound|9998||meant.test")
+    check(line["upstream_host"] == "10.77.0.2:9998" and line["response_flags"] == "-", line)
+    check(echoes_hello("192.0.2.1", 9443, "tls.test"), "an address of nobody's, by the server name")
+    client.access(upstream_cluster="outbound|9443||tls.test", requested_server_name="tls.test")
+    check(not echoes_hello("10.77.0.2", 9443, "other.test"), "another name is nobody's")
+    client.access(upstream_cluster="PassthroughCluster", requested_server_name="other.test")
 
 
 def test_exclusions():

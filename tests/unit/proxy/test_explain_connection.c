@@ -26,6 +26,11 @@ static const char objects[] =
     "    route: [{destination: {host: other, port: {number: 3306}}}]\n  tcp:\n"
     "  - match: [{port: 3306, destinationSubnets: [10.97.0.0/16, 'fd00::/8']}]\n"
     "    route: [{destination: {host: other}, weight: 1}, {destination: {host: db}, weight: 3}]\n"
+    "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e}\nspec: "
+    "{hosts: "
+    "[pay.test], resolution: NONE, addresses: [192.0.2.0/24], ports: [{number: 8443, name: t, "
+    "protocol: "
+    "TLS}]}\n"
     "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec:\n"
     "  selector: {app: page}\n  servers:\n"
     "  - {port: {number: 9001, name: t, protocol: MYSQL}, hosts: ['*']}\n"
@@ -143,6 +148,13 @@ static const struct {
     { { .url = "tcp://10.0.0.9:13306", .side = EXPLAIN_OUTBOUND },
       true,
       { "called by its own address: 10.0.0.9:13306\n" } },
+    { { .url = "tls://pay.test:8443", .side = EXPLAIN_OUTBOUND, .destination = "192.0.2.7" },
+      true,
+      { "service: pay.test\nfound by: address\naddress: 192.0.2.7\n",
+        "addresses: the one that a connection was made to" } },
+    { { .url = "tls://x.test:8443", .side = EXPLAIN_OUTBOUND, .destination = "192.0.2.7" },
+      true,
+      { "cluster: PassthroughCluster\n" } },
     { { .url = "tcp://nobody:3306", .side = EXPLAIN_OUTBOUND },
       true,
       { "cluster: PassthroughCluster\npassed on to: the address it was made to" } },
