@@ -14,7 +14,7 @@
 static const struct flag graph_rows[] = { CLI_ROWS_COLLECTOR, ROW_WINDOW, ROW_NAMESPACE, ROW_GRAIN, ROWS_FILTER };
 static const struct flag edges_rows[] = {
     CLI_ROWS_COLLECTOR, ROW_WINDOW, ROW_NAMESPACE, ROW_GRAIN, ROWS_FILTER,
-    { "sort",  FLAG_CHOICE, CLI_OFF(sort),  "requests", "most first", "requests|rate|errors|errorRate|p95" },
+    { "sort",  FLAG_CHOICE, CLI_OFF(sort),  "requests", "most first", "requests|rate|errors|errorRate|failures|failureRate|p95" },
     { "limit", FLAG_UINT,   CLI_OFF(limit), "1000",     "edges at most", NULL },
 };
 static const struct flag services_rows[] = { CLI_ROWS_COLLECTOR };
@@ -49,7 +49,7 @@ static void put_edge(struct table *t, const json_t *e)
     table_cell(t, "%s", json_text(e, "protocol"));
     table_cell(t, "%.0f", json_number(e, "requests"));
     table_cell(t, "%.2f", json_number(e, "rate"));
-    table_cell(t, "%.2f", json_number(e, "errorRate") * 100);
+    table_cell(t, "%.2f", json_number(e, "failureRate") * 100);
     put_p(t, latency, "p50Ms");
     put_p(t, latency, "p95Ms");
     put_p(t, latency, "p99Ms");
@@ -107,7 +107,7 @@ static void print_graph(const json_t *answer, struct buf *out)
         table_cell(&t, "in");
         table_cell(&t, "%.0f", json_number(node, "inRequests"));
         table_cell(&t, "%.2f", json_number(node, "inRate"));
-        table_cell(&t, "%.2f", json_number(node, "inErrorRate") * 100);
+        table_cell(&t, "%.2f", json_number(node, "inFailureRate") * 100);
         for (int blank = 0; blank < 3; blank++)
             table_cell(&t, " ");
         table_cell(&t, "%s", json_text(node, "health"));

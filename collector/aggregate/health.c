@@ -40,6 +40,13 @@ enum health edge_view_health(const struct edge_view *e)
     return MAX(node_load_health(&load), e->latency_health);
 }
 
+uint64_t edge_view_failures(const struct edge_view *e)
+{
+    struct node_load load = { 0 };
+    node_load_add(&load, e->edge.protocol, &e->sum);
+    return node_load_failures(&load);
+}
+
 enum health node_view_health(const struct node_view *n)
 {
     enum health requests = MAX(node_load_health(&n->in), node_load_health(&n->out));

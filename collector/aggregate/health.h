@@ -12,6 +12,7 @@ struct health_rules {
 void view_judge_latency(struct view *v, const struct health_rules *r);
 /* The worse of what requests and latency say. */
 enum health edge_view_health(const struct edge_view *e);
+uint64_t edge_view_failures(const struct edge_view *e); /* as node_load_failures() */
 enum health node_view_health(const struct node_view *n);
 
 #endif

@@ -71,6 +71,11 @@ uint64_t node_load_errors(const struct node_load *l)
     return n;
 }
 
+uint64_t node_load_failures(const struct node_load *l)
+{
+    return node_load_errors(l) + l->http_4xx;
+}
+
 /* Thresholds in percent; degraded at 0 means: any. */
 static enum health judge(uint64_t bad, uint64_t all, unsigned degraded, unsigned failing)
 {

@@ -35,6 +35,8 @@ struct node_load {
 void node_load_add(struct node_load *l, enum protocol p, const struct edge_cell *c);
 uint64_t node_load_requests(const struct node_load *l);
 uint64_t node_load_errors(const struct node_load *l);
+/* Errors and HTTP 4xx: everything health looks at, and what Kiali's error rates count. */
+uint64_t node_load_failures(const struct node_load *l);
 enum health node_load_health(const struct node_load *l);
 
 /* The node of who at that granularity: parts that it merges become empty. */

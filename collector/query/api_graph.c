@@ -160,9 +160,18 @@ static double key_p95(const struct edge_view *e)
     return (double)hist_quantile(&e->sum.latency, 0.95);
 }
 
-#define SORT_WORDS "requests|rate|errors|errorRate|p95"
+static double key_failures(const struct edge_view *e)
+{
+    return (double)edge_view_failures(e);
+}
+static double key_failure_rate(const struct edge_view *e)
+{
+    return key_failures(e) / (double)e->sum.requests;
+}
+
+#define SORT_WORDS "requests|rate|errors|errorRate|failures|failureRate|p95"
 static double (*const sort_keys[])(const struct edge_view *) = {
-    key_requests, key_requests, key_errors, key_error_rate, key_p95,
+    key_requests, key_requests, key_errors, key_error_rate, key_failures, key_failure_rate, key_p95,
 };
 
 struct ranked {
@@ -217,6 +226,7 @@ static void json_point(struct json_out *j, int64_t at_ns, int64_t step_ns, int64
 {
     static const struct edge_cell nothing;
     const struct edge_cell *c = e ? &e->sum : &nothing;
+    uint64_t failures = e ? edge_view_failures(e) : 0;
     int64_t passed_ns = MIN(step_ns, MAX(now_ns - at_ns, NS_PER_S));
     json_open(j, '{');
     json_kv_time(j, "time", at_ns);
@@ -224,6 +234,8 @@ static void json_point(struct json_out *j, int64_t at_ns, int64_t step_ns, int64
     json_kv_rounded(j, "rate", (double)c->requests * 1e9 / (double)passed_ns, 4);
     json_kv_u64(j, "errors", c->errors);
     json_kv_rounded(j, "errorRate", c->requests ? (double)c->errors / (double)c->requests : 0, 6);
+    json_kv_u64(j, "failures", failures);
+    json_kv_rounded(j, "failureRate", c->requests ? (double)failures / (double)c->requests : 0, 6);
     json_kv_ms(j, "p50Ms", hist_quantile(&c->latency, 0.5));
     json_kv_ms(j, "p95Ms", hist_quantile(&c->latency, 0.95));
     json_kv_ms(j, "p99Ms", hist_quantile(&c->latency, 0.99));

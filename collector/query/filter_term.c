@@ -95,6 +95,13 @@ static double any_errors(const struct filter_thing *t)
     return (double)(node_load_errors(&node_of(t)->in) + node_load_errors(&node_of(t)->out));
 }
 
+static double any_failures(const struct filter_thing *t)
+{
+    if (t->is_edge)
+        return (double)edge_view_failures(edge_of(t));
+    return (double)(node_load_failures(&node_of(t)->in) + node_load_failures(&node_of(t)->out));
+}
+
 static double any_rate(const struct filter_thing *t)
 {
     return any_requests(t) / t->seconds;
@@ -105,9 +112,10 @@ static double percent(double part, double all)
     return all > 0 ? 100 * part / all : NAN;
 }
 
+/* 4xx among them, as in Kiali's %httperr. */
 static double any_error_percent(const struct filter_thing *t)
 {
-    return percent(any_errors(t), any_requests(t));
+    return percent(any_failures(t), any_requests(t));
 }
 
 static double edge_rate_of(const struct filter_thing *t, enum protocol p)
@@ -282,6 +290,7 @@ static const struct filter_operand operands[] = {
     { "rank",            N,     NULL,                  node_rank,         NULL },
     { "requests",        N | E, NULL,                  any_requests,      NULL },
     { "errors",          N | E, NULL,                  any_errors,        NULL },
+    { "failures",        N | E, NULL,                  any_failures,      NULL },
     { "rate",            N | E, NULL,                  any_rate,          NULL },
     { "%err",            N | E, NULL,                  any_error_percent, NULL },
     { "protocol",        E,     edge_protocol,         NULL,              NULL },

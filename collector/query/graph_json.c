@@ -372,6 +372,7 @@ void json_edge(struct json_out *j, const struct edge_view *e, double seconds,
                struct json_ends *ends)
 {
     const struct edge_cell *c = &e->sum;
+    uint64_t failures = edge_view_failures(e);
     struct quantiles caller = quantiles_of(&c->latency), callee = quantiles_of(&e->server_latency);
     json_open(j, '{');
     json_kv_id(j, "id", e->id);
@@ -383,6 +384,8 @@ void json_edge(struct json_out *j, const struct edge_view *e, double seconds,
     json_kv_rounded(j, "rate", (double)c->requests / seconds, RATE_DECIMALS);
     json_kv_u64(j, "errors", c->errors);
     json_share(j, "errorRate", c->errors, c->requests);
+    json_kv_u64(j, "failures", failures);
+    json_share(j, "failureRate", failures, c->requests);
     json_codes(j, c);
     put_latency(j, "latency", &c->latency, &caller);
     put_latency(j, "serverLatency", &e->server_latency, &callee);
@@ -409,6 +412,7 @@ void json_node(struct json_out *j, const struct node_view *n, double seconds)
 {
     uint64_t in = node_load_requests(&n->in), out = node_load_requests(&n->out);
     uint64_t in_errors = node_load_errors(&n->in), out_errors = node_load_errors(&n->out);
+    uint64_t in_failures = node_load_failures(&n->in), out_failures = node_load_failures(&n->out);
     json_open(j, '{');
     json_kv_id(j, "id", n->id);
     json_kv_str(j, "type", sv_z(node_type_name(n->type)));
@@ -417,10 +421,14 @@ void json_node(struct json_out *j, const struct node_view *n, double seconds)
     json_kv_rounded(j, "inRate", (double)in / seconds, RATE_DECIMALS);
     json_kv_u64(j, "inErrors", in_errors);
     json_share(j, "inErrorRate", in_errors, in);
+    json_kv_u64(j, "inFailures", in_failures);
+    json_share(j, "inFailureRate", in_failures, in);
     json_kv_u64(j, "outRequests", out);
     json_kv_rounded(j, "outRate", (double)out / seconds, RATE_DECIMALS);
     json_kv_u64(j, "outErrors", out_errors);
     json_share(j, "outErrorRate", out_errors, out);
+    json_kv_u64(j, "outFailures", out_failures);
+    json_share(j, "outFailureRate", out_failures, out);
     json_kv_str(j, "health", sv_z(health_name(node_view_health(n))));
     json_close(j);
 }

@@ -71,17 +71,21 @@ struct change {
 
 static void put_numbers(struct json_out *j, const struct change *c)
 {
-    uint64_t requests, errors;
+    uint64_t requests, errors, failures;
     if (c->is_edge) {
         requests = c->edge->sum.requests;
         errors = c->edge->sum.errors;
+        failures = edge_view_failures(c->edge);
     } else {
         requests = node_load_requests(&c->node->in) + node_load_requests(&c->node->out);
         errors = node_load_errors(&c->node->in) + node_load_errors(&c->node->out);
+        failures = node_load_failures(&c->node->in) + node_load_failures(&c->node->out);
     }
     json_kv_u64(j, "requests", requests);
     json_kv_u64(j, "errors", errors);
     json_kv_rounded(j, "errorRate", requests ? (double)errors / (double)requests : 0, 6);
+    json_kv_u64(j, "failures", failures);
+    json_kv_rounded(j, "failureRate", requests ? (double)failures / (double)requests : 0, 6);
     json_key(j, SV("p95Ms"));
     if (c->is_edge)
         json_double(j, (double)hist_quantile(&c->edge->sum.latency, 0.95) / 1e6);

@@ -58,7 +58,8 @@ struct edge_cell {
     struct flag_count flags[EDGE_FLAGS_MAX];
     uint32_t flags_len;
     struct hist server_latency;  /* REPORTER_PAIR only: the server half's own duration */
-    struct trace_id error_trace; /* newest failed request with a trace */
+    struct trace_id error_trace; /* newest failed request with a trace; a 4xx of
+                                    HTTP where nothing else failed */
     struct edge_moment first_plaintext, last_plaintext;
     struct edge_clock clock; /* REPORTER_PAIR only */
     uint64_t

@@ -95,7 +95,10 @@ static void keep_facts(struct edge_cell *cell, const struct call *c, bool is_err
     if (trace_id_is_set(c->trace_id)) {
         if (is_newest || !trace_id_is_set(cell->exemplar_trace))
             cell->exemplar_trace = c->trace_id;
-        if (is_error && (is_newest || !trace_id_is_set(cell->error_trace)))
+        /* a 4xx stands in for an error where there is none */
+        bool is_4xx = c->protocol == PROTOCOL_HTTP && code_class_of(c->response_code) == CODE_4XX;
+        bool has_none = !trace_id_is_set(cell->error_trace);
+        if (is_error ? is_newest || has_none : is_4xx && has_none)
             cell->error_trace = c->trace_id;
     }
     if (c->tls_version.len && (is_newest || !cell->tls_version[0]))

@@ -88,14 +88,14 @@ function accessRecord(edge, isError) {
         tls_state: edge.tls,
         method: "GET",
         path: "/",
-        response_code: isError ? 503 : 200,
+        response_code: isError ? (edge.code ?? 503) : 200,
         duration_ns: edge.ms * 1e6,
         bytes_received: 0,
         bytes_sent: 1000,
         ...side("source", edge.from),
         ...side("destination", edge.to),
     };
-    if (isError) attributes.response_flags = "UF";
+    if (isError && !edge.code) attributes.response_flags = "UF";
     if (edge.tls === "mutual") {
         attributes.tls_version = "TLSv1.3";
         attributes.tls_cipher = "TLS_AES_128_GCM_SHA256";
@@ -247,6 +247,36 @@ test("more traffic moves the numbers while the page is open", async () => {
         { ...first, requests: first.requests + 13, errors: 2 },
         ...TRAFFIC.slice(1),
     ]);
+});
+
+test("requests that were denied: one number in the map, the table, the panel and the API", async () => {
+    const denied = { from: "productpage-v1", to: "billing-v1", requests: 10, errors: 3, ms: 9, tls: "mutual", code: 403 };
+    await page.keyboard.press("Escape");
+    await send([denied]);
+    await eventually("the edge", async () => (await row(denied).count()) === 1);
+    const { edges } = await (await fetch(`${base()}/api/v1/edges?window=5m&keep=%25err+%3E+29+and+dest.name+%3D+billing`)).json();
+    assert.deepEqual(
+        edges.map((e) => [e.errors, e.failures, e.failureRate, e.codes["4xx"], e.health]),
+        [[0, 3, 0.3, 3, "failing"]],
+    );
+    assert.match(await row(denied).getAttribute("class"), /failing/);
+    assert.match(await row(denied).innerText(), /\t30\s%\t/);
+    assert.match(await row(denied).getAttribute("aria-label"), /30\s% errors/);
+    await mapIsDrawn(page);
+    await row(denied).click();
+    await eventually("panel", async () => {
+        const text = await page.locator(".panel").innerText();
+        return (/30\s%\s*errors/.test(text) && text.includes("3, all HTTP 4xx")) || text;
+    });
+    assert.match(await page.locator(".panel .numbers .failing").innerText(), /30\s%/);
+    await page.screenshot({ path: shotPath("collector-denied") });
+    await page.keyboard.press("Escape");
+    const box = page.getByRole("searchbox", { name: "Filter" }).first();
+    await box.fill("err>29% to:billing");
+    await eventually("the filter means the same", async () => (await page.locator(".edges tr[data-id]").count()) === 1);
+    await box.fill("");
+    await box.press("Escape");
+    assert.deepEqual(page.complaints, []);
 });
 
 test("a collector that goes away and comes back is noticed, and nothing is missing", async () => {

@@ -69,6 +69,8 @@ const SECONDS = 60;
 
 function edge(call) {
     const { requests, errors, p95 } = call;
+    const denied = call.denied ?? 0; // answered 4xx
+    const failures = errors + denied;
     const protocol = call.protocol ?? "http";
     const mutual = call.tls === "mutual" ? requests : call.tls === "mixed" ? requests / 4 : 0;
     const plaintext =
@@ -83,7 +85,9 @@ function edge(call) {
         rate: requests / SECONDS,
         errors,
         errorRate: errors / requests,
-        codes: { none: 0, "1xx": 0, "2xx": requests - errors, "3xx": 0, "4xx": 0, "5xx": errors },
+        failures,
+        failureRate: failures / requests,
+        codes: { none: 0, "1xx": 0, "2xx": requests - failures, "3xx": 0, "4xx": denied, "5xx": errors },
         grpcCodes: {},
         flags: errors > 0 ? { UF: errors } : {},
         latency: { p50Ms: p95 / 2, p95Ms: p95, p99Ms: p95 * 2, meanMs: p95 / 1.8 },
@@ -129,6 +133,8 @@ function node(key, edges) {
         edges.filter((e) => e[end].id === WHO[key].id).reduce((total, e) => total + e[what], 0);
     const [inRequests, inErrors] = [sum("destination", "requests"), sum("destination", "errors")];
     const [outRequests, outErrors] = [sum("source", "requests"), sum("source", "errors")];
+    const inFailures = sum("destination", "failures");
+    const outFailures = sum("source", "failures");
     const share = inErrors / (inRequests || 1);
     return {
         ...WHO[key],
@@ -137,10 +143,14 @@ function node(key, edges) {
         inRate: inRequests / SECONDS,
         inErrors,
         inErrorRate: share,
+        inFailures,
+        inFailureRate: inFailures / (inRequests || 1),
         outRequests,
         outRate: outRequests / SECONDS,
         outErrors,
         outErrorRate: outErrors / (outRequests || 1),
+        outFailures,
+        outFailureRate: outFailures / (outRequests || 1),
         health: share >= 0.1 ? "failing" : inErrors > 0 ? "degraded" : "healthy",
     };
 }
@@ -176,6 +186,8 @@ export function seededGraph(nodesLen, linksLen) {
             rate: requests / SECONDS,
             errors,
             errorRate: errors / requests,
+            failures: errors,
+            failureRate: errors / requests,
         };
         return { ...like, id: `${from}-${to}`, ...ends, ...numbers, health };
     });

@@ -139,12 +139,26 @@ test("versions of one service share a card; every edge is one line", () => {
     assert.equal(new Set(shop.lines.map((line) => line.name)).size, 7);
 });
 
+/** The edge to inventory-legacy with other numbers. */
+function lineOfChanged(change) {
+    const shop = mesh.meshOf(bookShop({ "productpage>legacy": { tls: "mutual", ...change } }));
+    return shop.lines.find((l) => l.name === "productpage to inventory-legacy").edge;
+}
+
 test("a line has colour, dash and words for its state", () => {
     const byName = new Map(mesh.meshOf(bookShop()).lines.map((line) => [line.name, line.edge]));
     const failing = byName.get("productpage to reviews v2");
     assert.deepEqual(style.lineStyle(failing).dash, [4, 3]);
     assert.equal(style.lineStyle(failing).tone, "bad");
     assert.equal(spaced(style.labelTexts(failing, "auto")[0]), "10 % · 2/s · 61 ms");
+    const denied = lineOfChanged({ denied: 30, health: "degraded" });
+    assert.equal(spaced(style.labelTexts(denied, "auto")[0]), "10 % · 5/s · 7.7 ms");
+    assert.equal(mesh.failureWords(denied), "30, all HTTP 4xx");
+    assert.equal(
+        mesh.failureWords(lineOfChanged({ denied: 30, errors: 2 })),
+        "32, 30 of them HTTP 4xx",
+    );
+    assert.equal(mesh.failureWords(failing), "12");
     assert.equal(style.lockOf(failing, false), "none");
     assert.equal(style.lockOf(failing, true), "closed");
     assert.equal(style.lockOf(byName.get("productpage to inventory-legacy"), false), "open");

@@ -25,10 +25,14 @@ export interface GraphNode extends Identity {
     inRate: number;
     inErrors: number;
     inErrorRate: number;
+    inFailures: number;
+    inFailureRate: number;
     outRequests: number;
     outRate: number;
     outErrors: number;
     outErrorRate: number;
+    outFailures: number;
+    outFailureRate: number;
     health: Health;
 }
 
@@ -54,6 +58,8 @@ export interface GraphEdge {
     rate: number;
     errors: number;
     errorRate: number; // a share, 0 to 1
+    failures: number; // errors and HTTP 4xx: what health counts
+    failureRate: number;
     codes: Record<string, number>;
     grpcCodes: Record<string, number>;
     flags: Record<string, number>;
@@ -100,7 +106,7 @@ export interface HistoryPoint {
     time: string;
     requests: number;
     rate: number;
-    errorRate: number;
+    failureRate: number;
     p95Ms: number;
     evidence: string | null;
 }

@@ -24,7 +24,7 @@ function LineList(props: {
                         >
                             <span>{props.show(line)}</span>
                             <span>{format.rate(line.edge.rate)}</span>
-                            <span>{format.percent(line.edge.errorRate)}</span>
+                            <span>{format.percent(line.edge.failureRate)}</span>
                             <span>{format.latency(line.edge.latency.p95Ms)}</span>
                         </button>
                     </li>
@@ -67,7 +67,7 @@ export function CardPanel({ card, mesh, onPick }: { card: Card; mesh: Mesh; onPi
                                     <td>{format.percent(row.share)}</td>
                                     <td>{format.rate(row.node.inRate)}</td>
                                     <td class={row.node.health}>
-                                        {format.percent(row.node.inErrorRate)}
+                                        {format.percent(row.node.inFailureRate)}
                                     </td>
                                 </tr>
                             ))}

@@ -3,7 +3,7 @@ import type { GraphEdge, Latency, Moment } from "./api.ts";
 import { Facts } from "./facts.tsx";
 import * as format from "./format.ts";
 import { History } from "./history.tsx";
-import { type Line, tlsWords } from "./mesh.ts";
+import { failureWords, type Line, tlsWords } from "./mesh.ts";
 import type { WindowName } from "./url.ts";
 
 /** Envoy's response flags that people meet, in words. */
@@ -200,7 +200,7 @@ export function EdgePanel({ line, window }: { line: Line; window: WindowName }) 
                     <b>{format.rate(edge.rate)}</b> rate
                 </span>
                 <span class={edge.health}>
-                    <b>{format.percent(edge.errorRate)}</b> errors
+                    <b>{format.percent(edge.failureRate)}</b> errors
                 </span>
                 <span>
                     <b>{format.latency(edge.latency.p95Ms)}</b> p95
@@ -229,7 +229,7 @@ export function EdgePanel({ line, window }: { line: Line; window: WindowName }) 
                                 format.count(edge.received),
                         ],
                         ["sent again", edge.resends > 0 && format.count(edge.resends)],
-                        ["errors", format.count(edge.errors)],
+                        ["errors", failureWords(edge)],
                         ["sent to the callee", format.bytes(edge.bytesReceived)],
                         ["sent back", format.bytes(edge.bytesSent)],
                         ["told of while open", edge.openReports > 0 && format.count(edge.openReports)],

@@ -41,7 +41,7 @@ const MTLS: Record<string, Predicate> = {
 
 const NUMBERS: Record<string, { of: (edge: GraphEdge) => number; units: Record<string, number> }> =
     {
-        err: { of: (e) => e.errorRate, units: { "%": 0.01, "": 0.01 } },
+        err: { of: (e) => e.failureRate, units: { "%": 0.01, "": 0.01 } },
         rate: { of: (e) => e.rate, units: { "": 1, "/s": 1 } },
         p50: { of: (e) => e.latency.p50Ms, units: { ms: 1, s: 1000, us: 0.001, "": 1 } },
         p95: { of: (e) => e.latency.p95Ms, units: { ms: 1, s: 1000, us: 0.001, "": 1 } },

@@ -22,7 +22,7 @@ const SERIES: Series[] = [
     { title: "rate", of: (p) => p.rate, show: format.rate, tone: "ok" },
     {
         title: "errors",
-        of: (p) => (p.requests > 0 ? p.errorRate : null),
+        of: (p) => (p.requests > 0 ? p.failureRate : null),
         show: format.percent,
         tone: "bad",
     },

@@ -86,9 +86,9 @@ function cardOf(id: string, nodes: GraphNode[]): Card {
     const sent = sum((n) => n.outRequests);
     const errorShare =
         requests > 0
-            ? sum((n) => n.inErrors) / requests
+            ? sum((n) => n.inFailures) / requests
             : sent > 0
-              ? sum((n) => n.outErrors) / sent
+              ? sum((n) => n.outFailures) / sent
               : 0;
     const first = nodes[0]!;
     return {
@@ -117,6 +117,14 @@ const TLS_WORDS: Record<string, string> = {
     plaintext: "plaintext",
     unknown: "TLS unknown",
 };
+
+/** How many failed, and how many of them because of what was asked for. */
+export function failureWords(edge: GraphEdge): string {
+    const asked = edge.failures - edge.errors;
+    const all = format.count(edge.failures);
+    if (asked === 0) return all;
+    return edge.errors === 0 ? `${all}, all HTTP 4xx` : `${all}, ${format.count(asked)} of them HTTP 4xx`;
+}
 
 /** Share of requests under mutual TLS. */
 export function mutualShare(edge: GraphEdge): number {
@@ -148,7 +156,7 @@ export function lineSentence({ edge, name }: Line): string {
         name,
         edge.protocol === "http" ? "" : edge.protocol,
         format.rateWords(edge.rate),
-        `${format.percent(edge.errorRate)} errors`,
+        `${format.percent(edge.failureRate)} errors`,
         `p95 ${format.latency(edge.latency.p95Ms)}`,
         tlsWords(edge),
     ];

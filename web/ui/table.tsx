@@ -6,7 +6,7 @@
 import { useMemo, useRef, useState } from "preact/hooks";
 import type { GraphEdge } from "./api.ts";
 import * as format from "./format.ts";
-import { fullName, type Line, lineSentence, tlsWords } from "./mesh.ts";
+import { failureWords, fullName, type Line, lineSentence, tlsWords } from "./mesh.ts";
 import { ClosedLock, HalfLock, OpenLock } from "./map/legend.tsx";
 
 interface Column {
@@ -44,7 +44,7 @@ const COLUMNS: Column[] = [
     { key: "protocol", title: "Protocol", isNumber: false, sortBy: (e) => e.protocol, cell: (e) => e.protocol },
     { key: "rate", title: "Rate", isNumber: true, sortBy: (e) => e.rate, cell: (e) => format.rate(e.rate), hint: (e) => `${e.rate} requests a second` },
     { key: "requests", title: "Requests", isNumber: true, sortBy: (e) => e.requests, cell: (e) => format.count(e.requests) },
-    { key: "errors", title: "Errors", isNumber: true, sortBy: (e) => e.errorRate, cell: (e) => format.percent(e.errorRate), hint: (e) => `${format.count(e.errors)} of ${format.count(e.requests)}` },
+    { key: "errors", title: "Errors", isNumber: true, sortBy: (e) => e.failureRate, cell: (e) => format.percent(e.failureRate), hint: (e) => `${failureWords(e)} of ${format.count(e.requests)}` },
     { key: "p50", title: "p50", isNumber: true, sortBy: (e) => e.latency.p50Ms, cell: (e) => p(e, "p50Ms"), hint: (e) => milliseconds(e.latency.p50Ms) },
     { key: "p95", title: "p95", isNumber: true, sortBy: (e) => e.latency.p95Ms, cell: (e) => p(e, "p95Ms"), hint: (e) => milliseconds(e.latency.p95Ms) },
     { key: "p99", title: "p99", isNumber: true, sortBy: (e) => e.latency.p99Ms, cell: (e) => p(e, "p99Ms"), hint: (e) => milliseconds(e.latency.p99Ms) },
@@ -116,6 +116,7 @@ function EdgeRow({ line, hasTabStop, props }: { line: Line; hasTabStop: boolean;
             data-protocol={edge.protocol}
             data-requests={edge.requests}
             data-errors={edge.errors}
+            data-failures={edge.failures}
             data-rate={edge.rate}
             data-p50-ms={edge.latency.p50Ms}
             data-p95-ms={edge.latency.p95Ms}

@@ -175,7 +175,20 @@ static void test_facts(void **state)
     c.peer_cert_expiry_ns = 90;
     c.trace_id.b[0] = 1;
     assert_int_equal(edge_cell_add(&cell, &c), 0);
-    c.start_ns = 400; /* older: replaces nothing but the expiry */
+    c.start_ns = 400;      /* older: replaces nothing but the expiry */
+    c.response_code = 404; /* better than nothing */
+    c.trace_id.b[0] = 3;
+    assert_int_equal(edge_cell_add(&cell, &c), 0);
+    assert_int_equal(cell.error_trace.b[0], 3);
+    c.start_ns = 500;
+    c.response_code = 500;
+    c.trace_id.b[0] = 2;
+    assert_int_equal(edge_cell_add(&cell, &c), 0);
+    c.response_code = 404;
+    c.trace_id.b[0] = 1;
+    assert_int_equal(edge_cell_add(&cell, &c), 0);
+    assert_int_equal(cell.error_trace.b[0], 2);
+    c.start_ns = 400;
     c.tls_version = SV("TLSv1.2");
     c.peer_cert_expiry_ns = 80;
     c.trace_id.b[0] = 2;

@@ -61,7 +61,7 @@ export function labelTexts(edge: GraphEdge, kind: LabelKind): string[] {
     const isIll = tone === "warn" || tone === "bad";
     // Two shares side by side need a word; one is known by its colour or by the lock before it.
     const word = share ? " err" : "";
-    const errors = isIll ? `${format.percent(edge.errorRate)}${word} · ` : "";
+    const errors = isIll ? `${format.percent(edge.failureRate)}${word} · ` : "";
     const lead = `${share}${errors}`;
     switch (kind) {
         case "rate":

@@ -47,6 +47,6 @@ export function unhealthy(mesh: Mesh): Line[] {
     return mesh.lines
         .filter((line) => rank[toneOf(line.edge)] < 2)
         .sort(
-            (a, b) => rank[toneOf(a.edge)] - rank[toneOf(b.edge)] || b.edge.errors - a.edge.errors,
+            (a, b) => rank[toneOf(a.edge)] - rank[toneOf(b.edge)] || b.edge.failures - a.edge.failures,
         );
 }

@@ -180,6 +180,7 @@ static void test_kialis_thresholds(void **state)
         e.sum.errors = vectors[i].none + vectors[i].c5xx + vectors[i].grpc_bad +
                        vectors[i].tcp_errors;
         assert_int_equal(edge_view_health(&e), vectors[i].health);
+        assert_int_equal(edge_view_failures(&e), bad + vectors[i].grpc_bad + vectors[i].tcp_errors);
     }
 }
 
