@@ -157,6 +157,8 @@ static void run_route(const struct api *api, const struct request *rq, const str
         fault(a, &q.params);
     else
         r->run(api, &q, a);
+    if (fault == jaeger_fault)
+        jaeger_prettify(&q.params, a);
     params_done(&q.params);
 }
 

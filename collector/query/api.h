@@ -61,6 +61,9 @@ const struct route *route_at(size_t i);
 /* The i-th route of Jaeger's API, which Jaeger describes; NULL past the last. It takes whatever
  * parameters come; *ret_fault is how its dialect says 400. */
 const struct route *jaeger_route_at(size_t i, fault_fn **ret_fault);
+fault_fn jaeger_fault; /* of the older of Jaeger's generations */
+/* prettyPrint of the older of Jaeger's generations: indents what a handler has made. */
+void jaeger_prettify(const struct params *p, struct answer *a);
 /* Whether a route of either table takes POST alone. */
 bool route_is_post(const struct route *r);
 

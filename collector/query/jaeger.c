@@ -46,6 +46,21 @@ const struct route *jaeger_route_at(size_t i, fault_fn **ret_fault)
     return &routes[i].route;
 }
 
+void jaeger_prettify(const struct params *p, struct answer *a)
+{
+    struct sv text;
+    if (!jaeger_get(p, "prettyPrint", &text) || sv_eq(text, SV("false")) ||
+        a->body.len > JAEGER_PRETTY_MAX)
+        return;
+    AUTO_DONE(buf) lines = { 0 };
+    json_put_indented(&lines, buf_sv(&a->body), 4);
+    if (lines.failed)
+        return; /* plain is right too */
+    struct buf plain = a->body;
+    a->body = lines;
+    lines = plain;
+}
+
 bool route_is_post(const struct route *r)
 {
     return r->run == jaeger_transform || r->run == jaeger_archive;

@@ -11,9 +11,10 @@
 
 enum {
     JAEGER_TRACES_DEFAULT = 100,
-    JAEGER_TRACES_MAX = 1500,   /* what Jaeger's own page asks for at most */
-    JAEGER_BODY_MAX = 64 << 20, /* bytes of an answer; a browser's parser needs ten times that */
-    JAEGER_TAGS_MAX = 16,       /* as many as our own search takes */
+    JAEGER_TRACES_MAX = 1500,    /* what Jaeger's own page asks for at most */
+    JAEGER_BODY_MAX = 64 << 20,  /* bytes of an answer; a browser's parser needs ten times that */
+    JAEGER_PRETTY_MAX = 8 << 20, /* bytes that prettyPrint makes three times as many of */
+    JAEGER_TAGS_MAX = 16,        /* as many as our own search takes */
 };
 
 /* Opens {"data": ; a value and jaeger_close() have to follow. */
@@ -22,14 +23,17 @@ void jaeger_close(struct json_out *j, uint64_t total);
 /* The envelope with an error in it; replaces what the body held. */
 void jaeger_error(struct answer *a, unsigned status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void jaeger_failure(struct answer *a, const struct err *err);
-fault_fn jaeger_fault;
 /* {"error":{"httpCode":404,"message":"..."}} */
 void jaeger3_error(struct answer *a, unsigned status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void jaeger3_failure(struct answer *a, const struct err *err);
 fault_fn jaeger3_fault;
 
-/* 1 to 32 hexadecimal digits, zeros in front may be missing; all zero is refused. */
+/* 1 to 32 hexadecimal digits, zeros in front may be missing; else base64 of 8 or 16 bytes, as in JSON of
+ * protobuf. All zero is refused. */
+#define JAEGER_WANT_TRACE_ID "want 1 to 32 hexadecimal digits, or base64"
 bool jaeger_trace_id(struct sv text, struct trace_id *ret_id);
+/* The same of what stood in the path. */
+bool jaeger_path_trace_id(struct query *q, struct trace_id *ret_id);
 /* 16 digits when the high half is zero, else 32. */
 void jaeger_kv_trace_id(struct json_out *j, const char *key, struct trace_id id);
 void jaeger_kv_span_id(struct json_out *j, const char *key, struct span_id id);

@@ -34,11 +34,13 @@ static int read_times(struct params *p, struct window *ret_w)
 static int read_search(struct params *p, struct jaeger_search *s)
 {
     struct span_query *q = &s->query;
-    struct sv attributes;
+    struct sv attributes, filter;
     uint64_t limit = JAEGER_TRACES_DEFAULT;
     const char *depth = sent(p, "query.searchDepth", "query.search_depth");
     (void)jaeger_get(p, sent(p, "query.serviceName", "query.service_name"), &q->service);
     (void)jaeger_get(p, sent(p, "query.operationName", "query.operation_name"), &q->operation);
+    if (jaeger_get(p, "query.filter", &filter)) /* ignored, it would find too much */
+        return params_fault(p, "query.filter", "structured filters are not served");
     if (read_times(p, &q->window) < 0 ||
         jaeger_go_duration(p, sent(p, "query.durationMin", "query.duration_min"),
                            &q->min_duration_ns) < 0 ||
@@ -130,8 +132,8 @@ void jaeger3_trace(const struct api *api, struct query *q, struct answer *a)
     struct err err = { 0 };
     int64_t hint_ns;
     bool is_raw = false;
-    if (!jaeger_trace_id(q->id, &id)) {
-        jaeger3_error(a, 400, "malformed parameter trace_id: want 1 to 32 hexadecimal digits");
+    if (!jaeger_path_trace_id(q, &id)) {
+        jaeger3_error(a, 400, "malformed parameter trace_id: " JAEGER_WANT_TRACE_ID);
         return;
     }
     if (jaeger_rfc3339(p, sent(p, "startTime", "start_time"), &hint_ns) < 0 ||

@@ -2,22 +2,49 @@
  *
  * An empty value counts as a missing one, and of a repeated parameter the first is taken: that is
  * how Go's form values behave, and clients rely on both. */
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/flag.h"
 #include "query/jaeger.h"
 
-bool jaeger_trace_id(struct sv text, struct trace_id *ret_id)
+enum { BASE64_ID_MAX = 24 /* of 16 bytes, padded */ };
+
+static bool id_of_hex(struct sv text, struct trace_id *ret_id)
 {
-    char digits[32];
-    struct trace_id id;
+    char digits[2 * sizeof(ret_id->b)];
     if (text.len == 0 || text.len > sizeof(digits))
         return false;
     memset(digits, '0', sizeof(digits));
     memcpy(digits + sizeof(digits) - text.len, text.p, text.len);
-    if (!sv_to_bytes(sv_of(digits, sizeof(digits)), id.b, sizeof(id.b)) || !trace_id_is_set(id))
+    return sv_to_bytes(sv_of(digits, sizeof(digits)), ret_id->b, sizeof(ret_id->b));
+}
+
+static bool id_of_base64(struct sv text, struct trace_id *ret_id)
+{
+    AUTO_DONE(arena) mem = { 0 };
+    struct sv bytes;
+    size_t size = sizeof(ret_id->b);
+    if (text.len > BASE64_ID_MAX || !base64_decode(&mem, text, &bytes) ||
+        (bytes.len != size && bytes.len != size / 2))
+        return false;
+    *ret_id = (struct trace_id){ { 0 } };
+    memcpy(ret_id->b + size - bytes.len, bytes.p, bytes.len);
+    return true;
+}
+
+bool jaeger_trace_id(struct sv text, struct trace_id *ret_id)
+{
+    struct trace_id id;
+    if ((!id_of_hex(text, &id) && !id_of_base64(text, &id)) || !trace_id_is_set(id))
         return false;
     *ret_id = id;
     return true;
+}
+
+bool jaeger_path_trace_id(struct query *q, struct trace_id *ret_id)
+{
+    struct sv text;
+    return params_path_text(&q->params, q->id, &text) && jaeger_trace_id(text, ret_id);
 }
 
 void jaeger_kv_trace_id(struct json_out *j, const char *key, struct trace_id id)

@@ -124,8 +124,8 @@ void jaeger_trace(const struct api *api, struct query *q, struct answer *a)
     struct trace_id id;
     struct err err = { 0 };
     bool is_raw = false;
-    if (!jaeger_trace_id(q->id, &id)) {
-        jaeger_error(a, 400, "unable to parse param 'traceID': want 1 to 32 hexadecimal digits");
+    if (!jaeger_path_trace_id(q, &id)) {
+        jaeger_error(a, 400, "unable to parse param 'traceID': " JAEGER_WANT_TRACE_ID);
         return;
     }
     if (read_wish(&q->params, &is_raw) < 0) {

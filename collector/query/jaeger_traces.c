@@ -182,7 +182,7 @@ static int put_by_ids(struct writer *w, struct params *p, struct buf *errors, st
         if (!sv_eq(p->list[i].name, SV("traceID")) || !p->list[i].value.len)
             continue;
         if (!jaeger_trace_id(p->list[i].value, &id))
-            return params_fault(p, "traceID", "want 1 to 32 hexadecimal digits");
+            return params_fault(p, "traceID", JAEGER_WANT_TRACE_ID);
         int rc = put_one(w, id, 0, SV_NONE, &gone);
         if (rc == ERR_NOT_FOUND)
             add_missing(errors, id);

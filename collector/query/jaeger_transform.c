@@ -82,7 +82,7 @@ void jaeger_archive(const struct api *api, struct query *q, struct answer *a)
 {
     struct trace_id id;
     (void)api;
-    if (jaeger_trace_id(q->id, &id))
+    if (jaeger_path_trace_id(q, &id))
         jaeger_error(a, 500, "archive span storage was not configured");
     else
         jaeger_error(a, 400, "unable to parse param 'traceID': want 1 to 32 hexadecimal digits");

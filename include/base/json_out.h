@@ -42,6 +42,8 @@ void json_kv_double(struct json_out *j, const char *key, double v);
 void json_kv_bool(struct json_out *j, const char *key, bool v);
 /* json_key() and json_open(). */
 void json_kv_open(struct json_out *j, const char *key, char bracket);
+/* Appends what a writer wrote, over several lines: width blanks a level. Only for JSON that is known to be right. */
+void json_put_indented(struct buf *to, struct sv json, size_t width);
 /* Appends s as a quoted JSON string, outside any writer. */
 void json_put_quoted(struct buf *to, struct sv s);
 

@@ -239,3 +239,47 @@ void json_kv_open(struct json_out *j, const char *key, char bracket)
     json_key(j, sv_z(key));
     json_open(j, bracket);
 }
+
+static void put_line(struct buf *to, size_t blanks)
+{
+    buf_putc(to, '\n');
+    for (size_t i = 0; i < blanks; i++)
+        buf_putc(to, ' ');
+}
+
+/* The length of the string that s begins with, quotes included. */
+static size_t string_len(struct sv s)
+{
+    size_t i = 1;
+    while (i < s.len && s.p[i] != '"')
+        i += s.p[i] == '\\' ? 2 : 1;
+    return MIN(i + 1, s.len);
+}
+
+void json_put_indented(struct buf *to, struct sv json, size_t width)
+{
+    size_t depth = 0;
+    for (size_t i = 0; i < json.len; i++) {
+        char c = json.p[i], next = i + 1 < json.len ? json.p[i + 1] : '\0';
+        bool is_empty = (c == '{' && next == '}') || (c == '[' && next == ']');
+        if ((c == '}' || c == ']') && depth > 0)
+            put_line(to, --depth * width);
+        if (c == '"') {
+            size_t len = string_len(sv_from(json, i));
+            buf_put(to, sv_sub(json, i, len));
+            i += len - 1;
+            continue;
+        }
+        buf_putc(to, c);
+        if (is_empty) {
+            buf_putc(to, next);
+            i++;
+        } else if (c == '{' || c == '[') {
+            put_line(to, ++depth * width);
+        } else if (c == ',') {
+            put_line(to, depth * width);
+        } else if (c == ':') {
+            buf_putc(to, ' ');
+        }
+    }
+}

@@ -3,6 +3,7 @@ spans have come in over OTLP.
 
     python3 test_jaeger.py build/bin/tulle-collector
 """
+import base64
 import json
 import sys
 import time
@@ -112,6 +113,15 @@ def one_trace(c):
     equal([len(raw["spans"]), raw["spans"][-1]["startTime"], raw["spans"][-1]["warnings"]],
           [4, (NOW + 1120 * MS) // 1000, None], "raw")
     equal(data(c, "/api/traces/abc")[0]["traceID"], SHORT[16:], "short id")
+    for text in (base64.b64encode(bytes.fromhex(TRACE)), base64.urlsafe_b64encode(bytes.fromhex(TRACE)).rstrip(b"=")):
+        path = "/" + urllib.parse.quote(text, safe="")
+        equal(data(c, "/api/traces" + path)[0]["traceID"], TRACE, "id in base64")
+        check(ask(c, "/api/v3/traces" + path)[0] == 200, "id in base64, v3")
+    plain, pretty = (http(f"{c.base}/api/traces/{TRACE}{q}")[1] for q in ("", "?prettyPrint=true"))
+    equal(json.loads(pretty), json.loads(plain), "prettyPrint")
+    check(pretty.startswith(b'{\n    "data": [\n        {\n            "traceID": "'), pretty[:80])
+    check(http(f"{c.base}/api/traces/{TRACE}?prettyPrint=false")[1] == plain, "prettyPrint=false")
+    check(http(c.base + "/api/traces/fff?prettyPrint=1")[1].startswith(b'{\n    "data": null,\n'), "an error, pretty")
 
 
 def found(c, **params):
@@ -287,6 +297,8 @@ def errors(c):
         ("/api/v3/traces?" + times, 404, "No traces found"), ("/api/v3/traces?query.durationMin=x&" + times, 400, "query.durationMin"),
         ("/api/v3/traces?query.startTimeMin=yesterday&query.startTimeMax=2026-01-02T00:00:00Z", 400, "query.startTimeMin"),
         ("/api/v3/operations", 400, "'service'"), ("/api/v3/traces?query.attributes=%7B&" + times, 400, "query.attributes"),
+        ("/api/v3/traces?query.filter=%7B%7D&" + times, 400, "query.filter"),
+        ("/api/v3/trace-summaries?query.filter=%7B%7D&" + times, 400, "query.filter"),
     ]
     for path, want, contains in rows:
         status, body = http(c.base + path)

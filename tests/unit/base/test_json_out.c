@@ -69,11 +69,32 @@ static void test_strings(void **state)
     }
 }
 
+static void test_indented(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        { "{}", "{}" },
+        { "null", "null" },
+        { "{\"a\":[],\"b\":{\"c\":[1,{}]},\"d\":\"{,:\\\"[\\\\\"}",
+          "{\n  \"a\": [],\n  \"b\": {\n    \"c\": [\n      1,\n      {}\n    ]\n  },\n  \"d\": "
+          "\"{,:\\\"[\\\\\"\n}" },
+    };
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        AUTO_DONE(buf) b = { 0 };
+        json_put_indented(&b, sv_z(cases[i].in), 2);
+        buf_putc(&b, '\0');
+        assert_string_equal(buf_sv(&b).p, cases[i].out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_document),
         cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_indented),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -225,6 +225,13 @@ static const struct {
     { "00000000000000000000000000000000", false, 0, 0 },
     { "1aa000000000000000000000000000001", false, 0, 0 },
     { "xyz", false, 0, 0 },
+    { "qgAAAAAAAAAAAAAAAAAAAQ==", true, 1, 0xaa },
+    { "qgAAAAAAAAAAAAAAAAAAAQ", true, 1, 0xaa },
+    { "__8AAAAAAAAAAAAAAAAAAQ", true, 1, 0xff },
+    { "//8AAAAAAAAAAAAAAAAAAQ==", true, 1, 0xff },
+    { "_wAAAAAAAAE", true, 1, 0 },           /* 8 bytes */
+    { "qgAAAAAAAAAAAAAAAAAA", false, 0, 0 }, /* 15 bytes */
+    { "qgAAAAAAAAAAAAAAAAAAAQ===", false, 0, 0 },
     { "-1", false, 0, 0 },
 };
 
