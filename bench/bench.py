@@ -1,8 +1,8 @@
 """bench.py --build DIR [memory|proxy|mesh|ingest|store|query|graph ...] - what the programs cost, measured on this machine.
 
 memory  resident memory of one sidecar and of the collector, at rest
-proxy   CPU a request through one sidecar and through two with mutual TLS, beside nginx and HAProxy,
-        see proxy.py
+proxy   CPU a request through one sidecar and through two with mutual TLS, and what they add to its time,
+        beside nginx and HAProxy, see proxy.py and latency.py
 mesh    memory and CPU of the demo with fifty sidecars, gateway and collector under load, see mesh.py
 ingest  spans per second of the collector's CPU time over OTLP/HTTP into SQLite, see ingest.py
 store   what stored spans take: disk, memory, time to start; query: how fast they are found, see store.py

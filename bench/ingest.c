@@ -9,9 +9,8 @@
 #include "base/clock.h"
 #include "base/flag.h"
 #include "exports.h"
-#include <arpa/inet.h>
+#include "load.h"
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,17 +64,6 @@ struct load {
     uint64_t refused;
     int64_t start_ns;
 };
-
-static int dial(uint16_t port)
-{
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
-        return -1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    return fd;
-}
 
 static int64_t due_ns(const struct load *l, size_t nth)
 {
@@ -214,8 +202,11 @@ static int set_up(struct load *l)
             return -1;
         bytes += l->ahead[l->ahead_len].len;
     }
+    struct addr to;
+    if (addr_parse(SV("127.0.0.1"), c->port, &to, NULL) < 0)
+        return -1;
     for (size_t i = 0; i < c->connections; i++)
-        if ((l->lines[i].fd = dial(c->port)) < 0)
+        if ((l->lines[i].fd = load_dial(&to)) < 0)
             return -1;
     return 0;
 }
@@ -230,15 +221,9 @@ static void load_done(struct load *l)
     free(l->lines);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
 static double quantile_ms(const struct load *l, double q)
 {
-    return l->acked ? (double)l->latency_ns[(size_t)(q * (double)(l->acked - 1))] / 1e6 : 0;
+    return (double)load_quantile_ns(l->latency_ns, l->acked, q) / 1e6;
 }
 
 int main(int argc, char **argv)
@@ -261,7 +246,7 @@ int main(int argc, char **argv)
         return 1;
     }
     double wall_s = (double)(clock_mono_ns() - l.start_ns) / 1e9;
-    qsort(l.latency_ns, l.acked, sizeof(*l.latency_ns), ascending);
+    load_sort(l.latency_ns, l.acked);
     printf(
         "{\"spans\":%zu,\"wall_s\":%.3f,\"ack_p50_ms\":%.2f,\"ack_p99_ms\":%.2f,\"refused\":%llu,"
         "\"body_bytes_per_span\":%.1f}\n",

@@ -4,9 +4,10 @@ One hop in plaintext: a sidecar's outbound side (routes by a VirtualService with
 its inbound side (decides by an AuthorizationPolicy), both with access records, spans and metrics on.
 Two hops with mutual TLS 1.3 between them: CPU of both proxies. nginx once with its access log to a
 file and once without, HAProxy without a log. Answers of 1 KiB, keep-alive, 32 connections, one worker
-each. CPU is the processes' own time, user and system, from /proc.
+each, as fast as answered. CPU is the processes' own time, user and system, from /proc; the collector's, which
+takes part in the same load, stands beside it.
 
-Then, at a steady 1,000 requests a second through the two hops: the share of a core a hop takes. And
+Then, at steady rates, what each adds to the time of a request: see latency.py. And
 memory: an idle sidecar that knows 10 and 5,000 Services, and one that holds 10,000 idle connections.
 """
 import os
@@ -16,8 +17,9 @@ import shutil
 import socket
 import statistics
 import subprocess
-import threading
 import time
+
+import latency
 
 NET = "127.1.200"
 OUT, IN, BACK = f"{NET}.1", f"{NET}.2", f"{NET}.3"
@@ -206,75 +208,51 @@ class Proxies:
             print(f"bench: warning: not every request succeeded:\n{out}")
         value, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)", out).groups()
         scale = {"us": 1, "ms": 1e3, "s": 1e6}[unit]
-        return int(re.search(r"(\d+) requests in", out).group(1)), float(value) * scale
+        return max(int(re.search(r"(\d+) requests in", out).group(1)), 1), float(value) * scale
 
-    def measure(self, address, host, pids, seconds):
-        before = self.bench.cpu_s(pids)
+    def measure(self, address, host, pids, collector, seconds):
+        before, beside = self.bench.cpu_s(pids), self.bench.cpu_s([collector])
         requests, p50_us = self.wrk(address, host, seconds)
         cpu = max(self.bench.cpu_s(pids) - before, 0.01)
-        return {"us": cpu / requests * 1e6, "p50": p50_us, "rate": requests / seconds}
+        beside = self.bench.cpu_s([collector]) - beside
+        return {"us": cpu / requests * 1e6, "beside": beside / requests * 1e6, "p50": p50_us,
+                "rate": requests / seconds}
 
 
 def print_targets(title, targets, results, report):
     print(f"{title:<40} {'us CPU/req':>10} {'lowest':>7} {'highest':>8} {'req/CPU-s':>10} {'req/s':>7}"
-          f" {'p50 us':>7} {'to nginx':>9}")
+          f" {'p50 us':>7} {'to nginx':>9} {'collector us':>13}")
     medians = {n: {k: statistics.median(r[k] for r in results[n]) for k in results[n][0]} for n in results}
     nginx = next(n for n in medians if n.startswith("nginx, log"))
     for name, *_ in targets:
         m, us = medians[name], [r["us"] for r in results[name]]
         ratio = m["us"] / medians[nginx]["us"]
         print(f"{name:<40} {m['us']:>10.1f} {min(us):>7.1f} {max(us):>8.1f} {1e6 / m['us']:>10.0f}"
-              f" {m['rate']:>7.0f} {m['p50']:>7.0f} {ratio:>9.2f}")
+              f" {m['rate']:>7.0f} {m['p50']:>7.0f} {ratio:>9.2f} {m['beside']:>13.1f}")
         report.add("proxy", what=title, program=name, us_cpu=[round(v, 1) for v in us],
                    median_us_cpu=round(m["us"], 1), requests_per_s=round(m["rate"]),
-                   p50_us=round(m["p50"]), cpu_to_nginx=round(ratio, 3))
+                   p50_us=round(m["p50"]), cpu_to_nginx=round(ratio, 3), collector_us_cpu=round(m["beside"], 1))
     print()
 
 
-def in_turn(proxies, title, targets, report, args):
+def in_turn(proxies, title, targets, collector, report, args):
     results = {name: [] for name, *_ in targets}
     for _, address, host, pids in targets:
-        proxies.measure(address, host, pids, 1)  # warm: connections, caches
-    for _ in range(args.runs or 5):
+        proxies.measure(address, host, pids, collector, 1)  # warm: connections, caches
+    for _ in range(args.runs):
         for name, address, host, pids in targets:
-            results[name].append(proxies.measure(address, host, pids, 3))
+            results[name].append(proxies.measure(address, host, pids, collector, 2))
     print_targets(title, targets, results, report)
 
 
-def paced(bench, pids, report, rate=1000, seconds=10, connections=10):
-    """Requests at a steady rate from threads of this process, each with a connection of its own."""
-    head = b"GET / HTTP/1.1\r\nHost: secure:9080\r\n\r\n"
-    failed = []
-
-    def client(k):
-        s = socket.create_connection((OUT, 15001))
-        s.settimeout(5)
-        started = time.monotonic() + k / rate
-        for i in range(rate * seconds // connections):
-            time.sleep(max(0, started + i * connections / rate - time.monotonic()))
-            s.sendall(head)
-            got = b""
-            while b"\r\n\r\n" not in got or len(got) - got.index(b"\r\n\r\n") - 4 < 1024:
-                part = s.recv(65536)
-                if not part:
-                    failed.append(k)
-                    return
-                got += part
-            if not got.startswith(b"HTTP/1.1 200"):
-                failed.append(k)
-
-    threads = [threading.Thread(target=client, args=(k,)) for k in range(connections)]
-    before, started = bench.cpu_s(pids), time.monotonic()
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    wall = time.monotonic() - started
-    share = (bench.cpu_s(pids) - before) / wall / len(pids)
-    real = rate * seconds / wall
-    print(f"{'at ' + format(real, '.0f') + ' requests/s, two hops, mTLS':<40} {share:.3f} of a core a hop"
-          f" (goal 0.08)" + (f"; {len(failed)} failed" if failed else "") + "\n")
-    report.add("proxy", what="paced", requests_per_s=round(real), cores_per_hop=round(share, 4))
+def paced(bench, build, pids, report, rate=1000, seconds=5):
+    """The share of a core at a steady rate, every process free to move."""
+    before = bench.cpu_s(pids)
+    took = latency.steady(build, f"{OUT}:15001", "secure:9080", rate, seconds)
+    share = (bench.cpu_s(pids) - before) / (seconds + latency.WARM_S) / len(pids)
+    print(f"{'at ' + format(took['rate'], ',.0f') + ' requests/s, two hops, mTLS':<40} {share:.3f} of a core a hop"
+          " (goal 0.08)\n")
+    report.add("proxy", what="paced", requests_per_s=took["rate"], cores_per_hop=round(share, 4))
 
 
 def idle_connections(bench, pid, count=10000):
@@ -306,35 +284,47 @@ def memory(bench, proxies, report):
         report.add("proxy", what="memory", services=services, rss_mib=round(mib, 2))
 
 
+def one_hop(p, out, inn):
+    log = f"{p.folder}/plain.access"
+    return (("tulle-proxy, outbound", f"{OUT}:15001", "backend:9080", out),
+            ("tulle-proxy, inbound", f"{IN}:15006", "secure:9080", inn),
+            ("nginx, log to a file", f"{OUT}:{NGINX_PLAIN}", "backend",
+             p.nginx("plain", NGINX_PLAIN_SERVER, OUT, NGINX_PLAIN, log=log)),
+            ("nginx, no log", f"{OUT}:{NGINX_QUIET}", "backend",
+             p.nginx("quiet", NGINX_PLAIN_SERVER, OUT, NGINX_QUIET, log="off")),
+            ("haproxy, no log", f"{OUT}:{HAPROXY_PLAIN}", "backend",
+             p.haproxy("plain", HAPROXY_PLAIN_SERVER, OUT, HAPROXY_PLAIN)))
+
+
+def two_hops(p, out, inn):
+    client, secure = p.certs("client"), p.certs("secure")
+    nginx_in = p.nginx("in", NGINX_IN_SERVER, IN, NGINX_IN, certs=secure)
+    haproxy_in = p.haproxy("in", HAPROXY_IN_SERVER, IN, HAPROXY_IN, certs=secure)
+    return (("tulle-proxy", f"{OUT}:15001", "secure:9080", out + inn),
+            ("nginx, logs to files", f"{OUT}:{NGINX_OUT}", "inner",
+             p.nginx("out", NGINX_OUT_SERVER, OUT, NGINX_OUT, certs=client) + nginx_in),
+            ("haproxy, no log", f"{OUT}:{HAPROXY_OUT}", "inner",
+             p.haproxy("out", HAPROXY_OUT_SERVER, OUT, HAPROXY_OUT, certs=client) + haproxy_in))
+
+
 def bench_proxy(bench, programs, folder, children, report, args):
     build = os.path.dirname(programs)
     p = Proxies(bench, programs, folder, children)
     make_certs(folder, ("client", "secure"))
     make_config(f"{folder}/config")
-    bench.start_collector(programs, folder, children)
-    bench.wait_for(BACK, APP, children.start("backend", f"{build}/bench/bench-backend", BACK, str(APP)))
+    collector = bench.start_collector(programs, folder, children).pid
+    backend = children.start("backend", f"{build}/bench/bench-backend", BACK, str(APP))
+    bench.wait_for(BACK, APP, backend)
     out = p.sidecar("client", OUT, f"{folder}/config", 15001)
     inn = p.sidecar("secure", IN, f"{folder}/config", 15006)
-    log = f"{folder}/plain.access"
-    in_turn(p, "one hop, plaintext", (
-        ("tulle-proxy, outbound", f"{OUT}:15001", "backend:9080", out),
-        ("tulle-proxy, inbound", f"{IN}:15006", "secure:9080", inn),
-        ("nginx, log to a file", f"{OUT}:{NGINX_PLAIN}", "backend",
-         p.nginx("plain", NGINX_PLAIN_SERVER, OUT, NGINX_PLAIN, log=log)),
-        ("nginx, no log", f"{OUT}:{NGINX_QUIET}", "backend",
-         p.nginx("quiet", NGINX_PLAIN_SERVER, OUT, NGINX_QUIET, log="off")),
-        ("haproxy, no log", f"{OUT}:{HAPROXY_PLAIN}", "backend",
-         p.haproxy("plain", HAPROXY_PLAIN_SERVER, OUT, HAPROXY_PLAIN))), report, args)
-    client, secure = p.certs("client"), p.certs("secure")
-    nginx_in = p.nginx("in", NGINX_IN_SERVER, IN, NGINX_IN, certs=secure)
-    haproxy_in = p.haproxy("in", HAPROXY_IN_SERVER, IN, HAPROXY_IN, certs=secure)
-    in_turn(p, "two hops, mutual TLS between them", (
-        ("tulle-proxy", f"{OUT}:15001", "secure:9080", out + inn),
-        ("nginx, logs to files", f"{OUT}:{NGINX_OUT}", "inner",
-         p.nginx("out", NGINX_OUT_SERVER, OUT, NGINX_OUT, certs=client) + nginx_in),
-        ("haproxy, no log", f"{OUT}:{HAPROXY_OUT}", "inner",
-         p.haproxy("out", HAPROXY_OUT_SERVER, OUT, HAPROXY_OUT, certs=client) + haproxy_in)), report, args)
-    paced(bench, out + inn, report)
+    for title, targets in (("one hop, plaintext", one_hop(p, out, inn)),
+                           ("two hops, mutual TLS between them", two_hops(p, out, inn))):
+        in_turn(p, title, targets, collector, report, args)
+        targets = [t for t in targets if t[0] != "nginx, no log"]
+        proxies = {pid for *_, pids in targets for pid in pids}
+        with latency.on_cores(proxies, backend.pid, collector):
+            latency.in_turn(bench, build, f"{BACK}:{APP}", title, targets, report, args.runs)
+    paced(bench, build, out + inn, report)
     memory(bench, p, report)
     count, kib = idle_connections(bench, out[0])
     print(f"{format(count, ',') + ' idle connections':<40} {kib / 1024:>6.1f} MiB  (goal 60)\n")
