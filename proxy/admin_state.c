@@ -190,6 +190,7 @@ static void json_gateway_cert(const struct gateway_port *port, const struct gate
     json_kv_str(j, "namespace", c->namespace);
     json_kv_str(j, "secret", c->secret);
     json_kv_str(j, "file", c->cert_file);
+    json_kv_bool(j, "of_the_mesh", c->is_mesh);
     json_kv_str(j, "key", SV("[redacted]"));
     json_kv_str(j, "callers_certificate",
                 c->is_mutual       ? SV("required")

@@ -63,7 +63,8 @@ static int make_gateway_tls(struct worker *w, const struct mesh *m, struct gatew
     *ret = NULL;
     if (!w->opt->is_gateway)
         return 0;
-    *ret = gateway_tls_new(m, w->opt->secrets, no_gateway_cert, w, err);
+    *ret = gateway_tls_new(m, w->opt->secrets, w->certs ? w->certs->server : NULL, no_gateway_cert,
+                           w, err);
     return *ret ? 0 : ERR_TLS;
 }
 
@@ -292,7 +293,7 @@ int current_take_certs(struct worker *w, struct err *err)
     certs_free(w->certs);
     w->certs = next;
     pools_retire(w);
-    return 0;
+    return w->mesh ? current_take_secrets(w, err) : 0; /* ISTIO_MUTUAL shows these too */
 }
 
 void current_on_names(void *to)

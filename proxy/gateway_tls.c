@@ -2,9 +2,9 @@
  * gateway_tls.c - certificates of a gateway's ports, from Secrets, mounted folders or named files.
  *
  * Each port has one context that callers meet, and behind it one for each certificate, chosen by the
- * server name they ask for. Where a certificate comes from: the Secret among the objects; else the
- * folder --secrets, laid out as mounted Secrets are; else the files a Gateway names. One that cannot
- * be loaded takes only its own hosts down. */
+ * server name they ask for. Where a certificate comes from: the mesh (ISTIO_MUTUAL); the Secret among the
+ * objects; else the folder --secrets, laid out as mounted Secrets are; else the files a Gateway names.
+ * One that cannot be loaded takes only its own hosts down. */
 #include "proxy/gateway_tls.h"
 #include "base/mem.h"
 #include <stdio.h>
@@ -24,6 +24,7 @@ struct gateway_tls {
 
 struct maker {
     const char *secrets;
+    struct tls_ctx *mesh; /* NULL: no --certs */
     gateway_tls_warn_fn *warn;
     void *to;
 };
@@ -100,11 +101,19 @@ static struct tls_ctx *load(const struct maker *m, const struct gateway_cert *c,
     return ctx;
 }
 
+static struct tls_ctx *mesh_ctx(const struct maker *m, struct err *err)
+{
+    if (m->mesh)
+        return tls_ctx_ref(m->mesh);
+    err_set(err, ERR_NOT_FOUND, "ISTIO_MUTUAL, but there are no --certs");
+    return NULL;
+}
+
 static int add_cert(const struct maker *m, struct tls_ctx *door, const struct gateway_cert *c,
                     struct err *err)
 {
     struct err why = { 0 };
-    struct tls_ctx *ctx = load(m, c, &why);
+    struct tls_ctx *ctx = c->is_mesh ? mesh_ctx(m, &why) : load(m, c, &why);
     if (!ctx) {
         m->warn(m->to, c, why.why);
         return 0;
@@ -129,11 +138,12 @@ static struct tls_ctx *port_ctx(const struct maker *m, const struct gateway_port
 }
 
 struct gateway_tls *gateway_tls_new(const struct mesh *mesh, const char *secrets,
-                                    gateway_tls_warn_fn *warn, void *to, struct err *err)
+                                    struct tls_ctx *own, gateway_tls_warn_fn *warn, void *to,
+                                    struct err *err)
 {
     const struct gateway_port *ports;
     size_t len = mesh_gateway_ports(mesh, &ports);
-    struct maker m = { secrets, warn, to };
+    struct maker m = { secrets, own, warn, to };
     struct gateway_tls *t = mem_zalloc(sizeof(*t) + len * sizeof(*t->ports));
     if (!t) {
         err_set(err, ERR_NOMEM, "certificates");

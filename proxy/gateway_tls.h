@@ -10,11 +10,11 @@
 
 struct gateway_tls;
 
-/* secrets: folder with NAMESPACE/NAME/tls.crt, tls.key and perhaps ca.crt; NULL or "": none. What
- * cannot be loaded is told to `warn` and left out: its hosts are refused. Gives; NULL when memory is
- * out. */
+/* secrets: folder with NAMESPACE/NAME/tls.crt, tls.key and perhaps ca.crt; NULL or "": none. own: the
+ * mesh's certificates, for ISTIO_MUTUAL; NULL: there are none. What cannot be loaded is told to `warn` and
+ * left out: its hosts are refused. Gives; NULL when memory is out. */
 typedef void gateway_tls_warn_fn(void *to, const struct gateway_cert *cert, const char *why);
-struct gateway_tls *gateway_tls_new(const struct mesh *m, const char *secrets,
+struct gateway_tls *gateway_tls_new(const struct mesh *m, const char *secrets, struct tls_ctx *own,
                                     gateway_tls_warn_fn *warn, void *to, struct err *err) MUST_USE;
 struct gateway_tls *gateway_tls_free(struct gateway_tls *t); /* takes; NULL is fine */
 /* The context for connections to this listening port, borrowed; NULL: none is ended there. */

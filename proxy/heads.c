@@ -55,17 +55,21 @@ static void put_upgrade(struct sv protocol, struct buf *to)
     h1_put_field(to, SV("upgrade"), protocol);
 }
 
-/* By=ours;Hash=...;Subject="...";URI=theirs, after what a trusted peer already wrote. */
+/* By=ours;Hash=...;Subject="...";URI=theirs: in front of an application after what a trusted peer already
+ * wrote; a gateway trusts nobody. Outside the mesh (its MUTUAL) there are no ids. */
 static void put_client_cert(struct stream *s, const struct tls_info *tls, struct buf *to)
 {
     buf_put(to, SV("x-forwarded-client-cert: "));
-    if (s->seen[FIELD_XFCC].len) {
+    if (s->seen[FIELD_XFCC].len && s->side == SIDE_INBOUND) {
         buf_put(to, s->seen[FIELD_XFCC]);
         buf_putc(to, ',');
     }
-    buf_put(to, SV("By="));
-    buf_put(to, s->worker->certs->spiffe);
-    buf_put(to, SV(";Hash="));
+    if (who_is_of_mesh(s->down->conn)) {
+        buf_put(to, SV("By="));
+        buf_put(to, s->worker->certs->spiffe);
+        buf_putc(to, ';');
+    }
+    buf_put(to, SV("Hash="));
     buf_put(to, tls->peer_hash);
     buf_put(to, SV(";Subject=\""));
     for (size_t i = 0; i < tls->peer_subject.len; i++) {
@@ -74,8 +78,11 @@ static void put_client_cert(struct stream *s, const struct tls_info *tls, struct
             buf_putc(to, '\\');
         buf_putc(to, (unsigned char)c < 0x20 || c == 0x7f ? '?' : c);
     }
-    buf_put(to, SV("\";URI="));
-    buf_put(to, tls->peer_spiffe);
+    buf_putc(to, '"');
+    if (tls->peer_spiffe.len) {
+        buf_put(to, SV(";URI="));
+        buf_put(to, tls->peer_spiffe);
+    }
     buf_put(to, SV("\r\n"));
 }
 
@@ -161,7 +168,7 @@ void head_for_upstream(struct stream *s, struct buf *to)
     put_forwarded(s, to);
     traffic_put_request(s, to);
     put_trace(s, to);
-    if (s->side == SIDE_INBOUND && caller && caller->is_mutual && s->worker->certs)
+    if (s->side != SIDE_OUTBOUND && caller && caller->is_mutual)
         put_client_cert(s, caller, to);
     if (s->side != SIDE_INBOUND && s->up->pool->is_mtls) {
         h1_put_field(to, PEER_METADATA_HEADER, s->worker->metadata);
@@ -215,7 +222,8 @@ void head_for_caller(struct stream *s, const struct http_head *from, struct buf 
     if (from->status >= 200 || from->status == 101) {
         traffic_put_response(s, to);
         put_hop(s, from, to);
-        if (s->side == SIDE_INBOUND && s->seen[FIELD_METADATA].len) {
+        bool may_ask = s->side == SIDE_INBOUND || who_is_of_mesh(s->down->conn);
+        if (may_ask && s->seen[FIELD_METADATA].len) {
             h1_put_field(to, PEER_METADATA_HEADER, s->worker->metadata);
             h1_put_field(to, PEER_METADATA_ID_HEADER, s->worker->metadata_id);
         }

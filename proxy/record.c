@@ -97,6 +97,7 @@ static void record_caller_hop(struct stream *s, bool is_over)
     struct exchange x = { .parent_id = s->trace.parent_id };
     const struct tls_info *tls = conn_tls(s->down->conn);
     const struct worker *w = s->worker;
+    bool is_of_mesh = who_is_of_mesh(s->down->conn) && w->certs;
     put_request(s, &x);
     x.authz = &s->authz;
     x.call.reporter = REPORTER_DESTINATION;
@@ -107,14 +108,15 @@ static void record_caller_hop(struct stream *s, bool is_over)
     if (tls) {
         x.requested_server_name = tls->sni;
         x.call.source_principal_seen = tls->peer_spiffe;
-        if (tls->is_mutual && w->certs && s->side == SIDE_INBOUND)
+        if (is_of_mesh)
             x.call.destination_principal_seen = w->certs->spiffe;
     }
     if (s->side == SIDE_GATEWAY) {
         x.is_front = true;
         x.has_back = s->cluster != NULL;
-        x.call.source = identity_unknown();
         x.call.destination = w->self;
+        if (is_of_mesh)
+            x.call.destination.principal = w->certs->spiffe;
         x.call.route_name = s->route ? s->route->name : SV_NONE;
         x.call.destination_service = s->req->authority;
     } else {

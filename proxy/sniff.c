@@ -197,16 +197,13 @@ static void outbound_first(struct down *d, enum speech speech, const struct hell
         go_tcp(d, h);
 }
 
-/* Names that no route of tls[] has are ended here, if there is a certificate at all. */
+/* What nobody passes on is ended here, if there is a certificate at all. */
 static void gateway_first(struct down *d, const struct hello *h)
 {
     const struct tcp_service *s = sniff_service(d);
     struct tcp_ask ask = { .is_tls = h != NULL, .sni = h ? sv_z(h->sni) : SV_NONE };
     ask.destination = ip_of_addr(conn_local(d->conn));
-    const struct route *r = s ? tcp_route(s, &ask) : NULL;
-    bool is_passed_on = false;
-    for (size_t i = 0; r && i < s->entries_len; i++)
-        is_passed_on = is_passed_on || (s->entries[i].route == r && s->entries[i].is_tls);
+    bool is_passed_on = s && tcp_is_unopened(s, &ask);
     bool is_tls_port = gateway_tls_port(d->worker->gateway_tls, d->port->number) != NULL;
     if (is_passed_on || !is_tls_port || !h) {
         go_tcp(d, h);

@@ -252,6 +252,9 @@ struct sv reply_reason_outside(struct sv reason);
 void who_is_calling(struct stream *s);
 /* A peer by its certificate and its address alone. Views into both. */
 struct identity who_is_peer(const struct mesh *m, const struct conn *c);
+/* Has the peer proven an identity of the mesh? A gateway's caller only where the mesh's own certificates are
+ * asked for (ISTIO_MUTUAL). */
+bool who_is_of_mesh(const struct conn *c);
 void who_has_answered(struct stream *s, const struct http_head *response);
 
 /* record.c */

@@ -103,6 +103,7 @@ static void record_caller_hop(struct tcp *t, enum call_part part)
     struct call *c = &x.call;
     const struct worker *w = t->worker;
     const struct tls_info *tls = conn_tls(t->down->conn);
+    bool is_of_mesh = who_is_of_mesh(t->down->conn) && w->certs;
     put_common(t, &x);
     c->reporter = REPORTER_DESTINATION;
     c->destination = w->self;
@@ -119,13 +120,13 @@ static void record_caller_hop(struct tcp *t, enum call_part part)
             c->destination_service = mesh_own_service(t->mesh, down_app_port(t->down),
                                                       t->down->port->number);
         put_upstream(t, &x);
-        if (tls && tls->is_mutual && w->certs)
-            c->destination_principal_seen = c->destination.principal = w->certs->spiffe;
     } else {
-        c->source = identity_unknown();
-        c->destination_service = sv_z(t->sni);
+        c->source = is_of_mesh ? who_is_peer(t->mesh, t->down->conn) : identity_unknown();
+        c->destination_service = tls ? tls->sni : sv_z(t->sni);
     }
-    tell(t, &x, part, tls && tls->is_mutual);
+    if (is_of_mesh)
+        c->destination_principal_seen = c->destination.principal = w->certs->spiffe;
+    tell(t, &x, part, is_of_mesh);
 }
 
 static void record_upstream_hop(struct tcp *t, enum call_part part)

@@ -54,6 +54,12 @@ static struct identity by_address(const struct mesh *m, const struct conn *c)
     return who;
 }
 
+bool who_is_of_mesh(const struct conn *c)
+{
+    const struct tls_info *tls = conn_tls(c);
+    return tls && tls->is_mutual && tls->peer_spiffe.len;
+}
+
 struct identity who_is_peer(const struct mesh *m, const struct conn *c)
 {
     const struct tls_info *tls = conn_tls(c);
@@ -89,7 +95,9 @@ void who_is_calling(struct stream *s)
         break;
     }
     case SIDE_GATEWAY:
-    case SIDES_LEN: s->source = identity_unknown(); break;
+        s->source = who_is_of_mesh(s->down->conn) ? inbound_caller(s) : identity_unknown();
+        break;
+    case SIDES_LEN: break;
     }
 }
 

@@ -136,10 +136,10 @@ int worker_init(struct worker *w, const struct options *opt, struct err *err)
     companion_start(w);
     health_init(&w->health, w->loop, w);
     names_init(&w->names, w->loop, opt->dns_refresh_ns, current_on_names, w);
-    reload_start(w); /* first: what changes while it is read is a change */
-    int rc = current_take_config(w, err);
+    reload_start(w);                     /* first: what changes while it is read is a change */
+    int rc = current_take_certs(w, err); /* first: a gateway's ports may show them */
     if (rc == 0)
-        rc = current_take_certs(w, err);
+        rc = current_take_config(w, err);
     if (rc == 0)
         rc = make_metadata(w, err);
     if (rc == 0)

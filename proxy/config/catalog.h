@@ -203,6 +203,7 @@ struct gateway_server {
     bool is_served;           /* this proxy opens it */
     bool redirects_plain;     /* httpsRedirect */
     bool is_passed_on;        /* PASSTHROUGH: TLS is not ended here */
+    bool is_by_name;          /* AUTO_PASSTHROUGH: nor does a route say where it goes */
 };
 struct secret {
     struct meta meta;

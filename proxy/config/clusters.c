@@ -76,7 +76,7 @@ void resolve_rules(struct resolve *r)
     }
 }
 
-static const struct rule_link *rules_of(struct resolve *r, struct service_entry *e)
+const struct rule_link *resolve_rules_of(struct resolve *r, struct service_entry *e)
 {
     size_t longest = 0;
     if (e->has_rules)
@@ -170,7 +170,7 @@ static struct policy policy_of(struct resolve *r, struct service_entry *e, struc
 {
     struct policy p = { .traffic = { .tls = -1, .lb = -1 } };
     const struct traffic_policy *only = NULL;
-    for (const struct rule_link *at = rules_of(r, e); at; at = at->next) {
+    for (const struct rule_link *at = resolve_rules_of(r, e); at; at = at->next) {
         const struct destination_rule *d = at->rule;
         for (size_t i = 0; subset.len && !p.is_defined && i < d->subsets_len; i++) {
             if (!sv_eq(d->subsets[i].name, subset))
@@ -182,7 +182,7 @@ static struct policy policy_of(struct resolve *r, struct service_entry *e, struc
             only = port_level(&d->subsets[i].policy, port);
         }
     }
-    for (const struct rule_link *at = rules_of(r, e); at; at = at->next) {
+    for (const struct rule_link *at = resolve_rules_of(r, e); at; at = at->next) {
         bool has_say = inherit(&p.traffic, &at->rule->policy);
         const struct traffic_policy *of_port = only ? NULL : port_level(&at->rule->policy, port);
         only = only ? only : of_port;
@@ -275,7 +275,7 @@ static void choose_check(struct resolve *r, struct service_entry *e, struct clus
 {
     AUTO_DONE(buf) key = { 0 };
     c->check = e->object ? e->object->check : NULL;
-    for (const struct rule_link *at = rules_of(r, e); at; at = at->next)
+    for (const struct rule_link *at = resolve_rules_of(r, e); at; at = at->next)
         if (at->rule->check) {
             c->check = at->rule->check;
             break;
@@ -299,8 +299,23 @@ static void warn_of_hash(struct resolve *r, const struct policy *p, const struct
                       c->port, SV_ARG(c->host));
 }
 
+static void choose_tls(struct resolve *r, const struct traffic_policy *t, struct cluster *c)
+{
+    c->tls = t->tls >= 0 ? (enum tls_mode)t->tls : TLS_MODE_AUTO;
+    c->client_tls = t->client ? resolve_client_tls(r, t->client) : NULL;
+    if (c->tls == TLS_MODE_ISTIO_MUTUAL && t->client && t->client->sni.len)
+        c->sni = t->client->sni;
+}
+
+/* A health check would be asked in the clear, so nobody is asked. */
+static void leave_unopened(struct cluster *c)
+{
+    c->name = c->sni;
+    c->tls = TLS_MODE_DISABLE;
+}
+
 static struct cluster_entry *make(struct resolve *r, struct service_entry *e, uint16_t port,
-                                  struct sv subset, const struct place *at)
+                                  struct sv subset, const struct place *at, bool is_unopened)
 {
     struct cluster_entry *entry = arena_zalloc(&r->mesh->mem, sizeof(*entry));
     struct policy p = policy_of(r, e, subset, port);
@@ -317,8 +332,11 @@ static struct cluster_entry *make(struct resolve *r, struct service_entry *e, ui
     for (size_t i = 0; e->object && i < e->object->ports_len; i++)
         if (e->object->ports[i].port == port)
             c->protocol = e->object->ports[i].protocol;
-    c->tls = t->tls >= 0 ? (enum tls_mode)t->tls : TLS_MODE_AUTO;
-    c->client_tls = t->client ? resolve_client_tls(r, t->client) : NULL;
+    entry->is_unopened = is_unopened;
+    if (is_unopened)
+        leave_unopened(c);
+    else
+        choose_tls(r, t, c);
     c->lb = t->lb >= 0 ? (enum lb_kind)t->lb : LB_LEAST_REQUEST;
     c->hash = t->hash;
     warn_of_hash(r, &p, c);
@@ -326,7 +344,8 @@ static struct cluster_entry *make(struct resolve *r, struct service_entry *e, ui
     c->connect_timeout_ns = t->pool && t->pool->connect_timeout_ns ? t->pool->connect_timeout_ns
                                                                    : CONNECT_TIMEOUT_NS;
     c->outlier = t->outlier;
-    choose_check(r, e, c);
+    if (!is_unopened)
+        choose_check(r, e, c);
     c->is_looked_up = e->object && e->object->is_looked_up;
     c->is_as_meant = e->object && e->object->is_as_meant;
     c->id = (uint32_t)r->clusters.len;
@@ -341,12 +360,26 @@ static struct cluster_entry *make(struct resolve *r, struct service_entry *e, ui
     return entry;
 }
 
+static const struct cluster *find_or_make(struct resolve *r, struct service_entry *e, uint16_t port,
+                                          struct sv subset, const struct place *at,
+                                          bool is_unopened)
+{
+    for (struct cluster_entry *c = e->clusters; c; c = c->next_of_service)
+        if (c->cluster.port == port && sv_eq(c->cluster.subset, subset) &&
+            c->is_unopened == is_unopened)
+            return &c->cluster;
+    struct cluster_entry *made = make(r, e, port, subset, at, is_unopened);
+    return made ? &made->cluster : NULL;
+}
+
 const struct cluster *resolve_cluster(struct resolve *r, struct service_entry *e, uint16_t port,
                                       struct sv subset, const struct place *at)
 {
-    for (struct cluster_entry *c = e->clusters; c; c = c->next_of_service)
-        if (c->cluster.port == port && sv_eq(c->cluster.subset, subset))
-            return &c->cluster;
-    struct cluster_entry *made = make(r, e, port, subset, at);
-    return made ? &made->cluster : NULL;
+    return find_or_make(r, e, port, subset, at, false);
+}
+
+const struct cluster *resolve_unopened_cluster(struct resolve *r, struct service_entry *e,
+                                               uint16_t port, struct sv subset)
+{
+    return find_or_make(r, e, port, subset, NULL, true);
 }

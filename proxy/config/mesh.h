@@ -280,6 +280,7 @@ struct gateway_cert {
     struct sv cert, key, ca;                /* PEM, when the Secret is among the objects */
     struct sv cert_file, key_file, ca_file; /* the Gateway names files */
     bool is_mutual;                         /* callers must show a certificate */
+    bool is_mesh;                           /* the mesh's own, with which it is mutual */
     bool may_be_mutual;                     /* they may */
     uint16_t tls_min;                       /* 0x0303 for TLS 1.2, 0x0304 for 1.3 */
 };

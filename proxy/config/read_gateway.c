@@ -2,9 +2,9 @@
  * read_gateway.c - networking.istio.io Gateway: which ports are open, for which hosts, with which TLS;
  * and Secrets, which may hold the certificates.
  *
- * HTTP is served without TLS, HTTPS and TLS with it ended here (SIMPLE, MUTUAL, OPTIONAL_MUTUAL), or
- * handed on unopened (PASSTHROUGH); TCP and the protocols on it are handed on as they are. What is not
- * served yet (AUTO_PASSTHROUGH, ISTIO_MUTUAL) is not opened and says so. */
+ * HTTP is served without TLS, HTTPS and TLS with it ended here (SIMPLE, MUTUAL, OPTIONAL_MUTUAL, and
+ * ISTIO_MUTUAL with the mesh's certificates), or handed on unopened (PASSTHROUGH by routes,
+ * AUTO_PASSTHROUGH by the server name alone); TCP and the protocols on it are handed on as they are. */
 #include "proxy/config/catalog.h"
 
 enum server_tls {
@@ -13,15 +13,16 @@ enum server_tls {
     SERVER_MUTUAL,
     SERVER_OPTIONAL,
     SERVER_PASSTHROUGH,
-    SERVER_UNSERVED
+    SERVER_AUTO,
+    SERVER_MESH,
 };
 static const struct choice tls_modes[] = {
     { "SIMPLE", SERVER_SIMPLE },
     { "MUTUAL", SERVER_MUTUAL },
     { "OPTIONAL_MUTUAL", SERVER_OPTIONAL },
     { "PASSTHROUGH", SERVER_PASSTHROUGH },
-    { "AUTO_PASSTHROUGH", SERVER_UNSERVED },
-    { "ISTIO_MUTUAL", SERVER_UNSERVED },
+    { "AUTO_PASSTHROUGH", SERVER_AUTO },
+    { "ISTIO_MUTUAL", SERVER_MESH },
 };
 static const struct choice tls_versions[] = {
     { "TLS_AUTO", 0x0303 }, { "TLSV1_0", 0x0301 }, { "TLSV1_1", 0x0302 },
@@ -50,6 +51,18 @@ static void read_certificate(struct reader *r, struct node *tls, struct gateway_
     }
 }
 
+/* Is there what the mode needs, and nothing that it would not look at? */
+static void check_certificate(struct reader *r, struct node *tls, const struct gateway_server *to)
+{
+    bool has_any = to->cert.secret.len || to->cert.cert_file.len;
+    if (to->port.is_tls && !to->is_passed_on && !to->cert.is_mesh && !has_any)
+        finding_error(r->to, tls, "expected credentialName, or serverCertificate and privateKey");
+    else if (has_any && to->cert.is_mesh)
+        finding_warn(r->to, tls, "ISTIO_MUTUAL takes the mesh's certificates (--certs), not these");
+    else if (has_any && to->is_passed_on)
+        finding_warn(r->to, tls, "TLS is not ended here, so the certificate is not used");
+}
+
 static void read_server_tls(struct reader *r, struct node *n, struct gateway_server *to)
 {
     struct node *tls = field_map(r, n, "tls"), *mode = field_any(r, tls, "mode");
@@ -59,19 +72,20 @@ static void read_server_tls(struct reader *r, struct node *n, struct gateway_ser
                             tls && !is_plain ? SERVER_SIMPLE : SERVER_TLS_NONE);
     to->redirects_plain = field_bool(r, tls, "httpsRedirect", false);
     read_certificate(r, tls, to);
-    to->cert.is_mutual = kind == SERVER_MUTUAL;
+    to->cert.is_mesh = kind == SERVER_MESH;
+    to->cert.is_mutual = kind == SERVER_MUTUAL || kind == SERVER_MESH;
     to->cert.may_be_mutual = kind == SERVER_OPTIONAL;
     to->port.is_tls = kind != SERVER_TLS_NONE;
-    to->is_passed_on = kind == SERVER_PASSTHROUGH;
-    to->is_served = kind != SERVER_UNSERVED && to->port.number;
-    if (kind == SERVER_UNSERVED)
-        finding_warn(r->to, mode, "this mode is not served yet: this port is not opened");
+    to->is_by_name = kind == SERVER_AUTO;
+    to->is_passed_on = kind == SERVER_PASSTHROUGH || to->is_by_name;
+    bool is_wrong = to->is_by_name && !sv_eq(to->port.protocol, SV("TLS"));
+    if (is_wrong)
+        finding_warn(r->to, mode, "AUTO_PASSTHROUGH is for protocol TLS: this port is not opened");
     else if (!is_plain && !tls)
         finding_warn(r->to, n, "tls is missing: this port is not opened");
-    else if (to->port.is_tls && !to->is_passed_on && !to->cert.secret.len &&
-             !to->cert.cert_file.len)
-        finding_error(r->to, tls, "expected credentialName, or serverCertificate and privateKey");
-    to->is_served = to->is_served && (is_plain || tls);
+    else
+        check_certificate(r, tls, to);
+    to->is_served = to->port.number && !is_wrong && (is_plain || tls);
     fields_finish(r, tls, later_tls);
 }
 

@@ -28,6 +28,7 @@ struct rule_link {
 };
 struct cluster_entry {
     struct cluster cluster;
+    bool is_unopened; /* of resolve_unopened_cluster() */
     struct cluster_entry *next_of_service, *next;
 };
 /* A Service, or a host that routes name without there being one (object NULL). */
@@ -106,6 +107,12 @@ const struct cluster *resolve_cluster(struct resolve *r, struct service_entry *e
 bool resolve_is_exported(const struct resolve *r, const struct text_list *to, struct sv namespace);
 /* Is the host the pattern, or one of "*.suffix" or "*"? */
 bool resolve_covers(struct sv pattern, struct sv host);
+/* The same without TLS of ours, whatever a DestinationRule says: what is sent there is TLS already. Its
+ * name is the server name that mesh clients ask for. */
+const struct cluster *resolve_unopened_cluster(struct resolve *r, struct service_entry *e,
+                                               uint16_t port, struct sv subset);
+/* DestinationRules in force for the host, strongest first. */
+const struct rule_link *resolve_rules_of(struct resolve *r, struct service_entry *e);
 /* Does this proxy play the part of one of these gateways ("mesh" for sidecars)? */
 bool resolve_is_bound(struct resolve *r, const struct text_list *gateways, struct sv namespace);
 /* Is g among them? */
@@ -139,6 +146,8 @@ bool resolve_is_own_service(struct resolve *r, const struct service_entry *e);
 const struct client_tls *resolve_client_tls(struct resolve *r, const struct client_tls *t);
 /* Copies cert behind those of the door, with the Secret's text when it is among the objects. */
 void resolve_add_cert(struct resolve *r, struct door *d, const struct gateway_cert *cert);
+/* Where each server name leads that a server with AUTO_PASSTHROUGH of the door takes. */
+void resolve_by_name(struct resolve *r, struct door *d, struct tcp_service *to);
 /* The door that listens there, made when missing. */
 struct door *resolve_door(struct resolve *r, uint16_t number, uint16_t listen, bool is_tls);
 

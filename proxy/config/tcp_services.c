@@ -216,13 +216,17 @@ static void add_door(struct resolve *r, struct door *d)
         for (const struct door_server *s = d->servers; v->tcp_len && s; s = s->next)
             if (resolve_names_server(v, s) && is_served(r, v, s))
                 add_rules(r, &entries, v, s->gateway, s->server->port.number);
+    struct tcp_service by_name = { 0 };
+    resolve_by_name(r, d, &by_name);
     d->tcp = (struct tcp_service){ .port = d->port->number,
                                    .protocol = d->port->is_tcp   ? PORT_TCP
                                                : d->port->is_tls ? PORT_TLS
                                                                  : PORT_HTTP,
-                                   .wants_sni = entries.wants_sni,
+                                   .wants_sni = entries.wants_sni || by_name.by_name_len,
                                    .entries = entries.list,
-                                   .entries_len = entries.len };
+                                   .entries_len = entries.len,
+                                   .by_name = by_name.by_name,
+                                   .by_name_len = by_name.by_name_len };
 }
 
 static bool is_own_endpoint(struct resolve *r, const struct endpoint *e)

@@ -114,15 +114,20 @@ static const struct route *tell_route(const struct tcp_service *s, const struct 
                                       struct telling *t, struct explain_outcome *ret)
 {
     const struct tcp_entry *e = search(s, ask, t);
-    if (!e) {
-        refuse(ret, "NR route_not_found: no rule of tls[] or tcp[] takes this connection");
+    const struct route *r = e ? e->route : tcp_route_by_name(s, ask);
+    if (!r) {
+        refuse(ret,
+               s->by_name_len && ask->is_tls
+                   ? "NR route_not_found: no rule takes this connection, and its server name is "
+                     "not of the form outbound_.PORT_.SUBSET_.HOST of a Service"
+                   : "NR route_not_found: no rule of tls[] or tcp[] takes this connection");
         return NULL;
     }
-    tell_str(t, "route", e->route->name);
-    explain_origin(t, "written_in", e->route->origin);
-    if (!e->route->origin && !t->is_json)
+    tell_str(t, "route", r->name);
+    explain_origin(t, "written_in", r->origin);
+    if (!r->origin && !t->is_json)
         tell_str(t, "written_in", SV("no rule: the Service as it is"));
-    return e->route;
+    return r;
 }
 
 static void tell_declared(struct telling *t, enum port_protocol p)
@@ -210,12 +215,9 @@ static const struct gateway_port *find_port(const struct explain_ask *q)
 static bool enters(const struct gateway_port *p, const struct tcp_service *s, struct tcp_ask *ask,
                    struct telling *t, struct explain_outcome *ret)
 {
-    bool is_passed_on = false, has_tcp = false;
-    for (size_t i = 0; i < s->entries_len; i++) {
-        const struct tcp_entry *e = &s->entries[i];
-        has_tcp = has_tcp || !e->is_tls;
-        is_passed_on = is_passed_on || (e->is_tls && tcp_entry_miss(e, ask) == TCP_FITS);
-    }
+    bool is_passed_on = tcp_is_unopened(s, ask), has_tcp = false;
+    for (size_t i = 0; i < s->entries_len; i++)
+        has_tcp = has_tcp || !s->entries[i].is_tls;
     if (!p->certs_len) {
         if (s->protocol != PORT_HTTP || s->wants_sni)
             return true;

@@ -19,14 +19,21 @@ struct tcp_entry {
     bool is_tls;            /* of tls[]: only for connections that begin with a ClientHello */
     const struct route *route;
 };
+/* The server name by which mesh clients mean one cluster, and the way to it. */
+struct tcp_name {
+    struct sv sni; /* lower case */
+    const struct route *route;
+};
 /* Connections to a port of a Service, or to a gateway's. */
 struct tcp_service {
     struct sv host; /* FQDN; empty: a gateway's port */
     uint16_t port;
     enum port_protocol protocol;     /* what the port is declared to speak */
-    bool wants_sni;                  /* an entry is_tls: the ClientHello has to be read first */
+    bool wants_sni;                  /* the ClientHello has to be read first */
     const struct tcp_entry *entries; /* first match wins; a Service's last one takes everything */
     size_t entries_len;
+    const struct tcp_name *by_name; /* AUTO_PASSTHROUGH, after the entries; sorted */
+    size_t by_name_len;
 };
 struct tcp_ask {
     bool is_tls;
@@ -36,6 +43,12 @@ struct tcp_ask {
 };
 /* NULL when nothing matches. */
 const struct route *tcp_route(const struct tcp_service *s, const struct tcp_ask *ask);
+/* The entry that takes the connection; NULL: none does, a name may. */
+const struct tcp_entry *tcp_entry(const struct tcp_service *s, const struct tcp_ask *ask);
+/* The way that the server name alone means; NULL: it means none. */
+const struct route *tcp_route_by_name(const struct tcp_service *s, const struct tcp_ask *ask);
+/* Is this connection's TLS passed on as it is? */
+bool tcp_is_unopened(const struct tcp_service *s, const struct tcp_ask *ask);
 /* The first condition of an entry that a connection does not meet. */
 enum tcp_miss { TCP_FITS, TCP_MISS_TLS, TCP_MISS_PORT, TCP_MISS_NAME, TCP_MISS_SUBNET };
 enum tcp_miss tcp_entry_miss(const struct tcp_entry *e, const struct tcp_ask *ask);

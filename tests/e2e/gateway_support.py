@@ -90,12 +90,15 @@ class Net:
         self.next += 1
         return f"{self.net}.{self.next - 1}"
 
+    def serve(self, ip, who):
+        self.servers[who] = Server(ip, who)
+
     def service(self, name, port=80, versions=("v1",), target=APP):
         """The objects of a Service whose pods really listen."""
         text = SERVICE.format(name=name, port=port, target=target)
         for version in versions:
             ip = self.address()
-            self.servers[f"{name}-{version}"] = Server(ip, f"{name}-{version}")
+            self.serve(ip, f"{name}-{version}")
             text += POD.format(name=name, version=version, ip=ip)
         return text
 

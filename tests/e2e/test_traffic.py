@@ -1,5 +1,6 @@
 """Gateways with TLS, and everything a VirtualService can do with a request, at real programs.
 Usage: test_traffic.py TULLE_PROXY FOLDER_OF_THE_DOCUMENT'S_FILES"""
+import re
 import ssl
 import sys
 import threading
@@ -63,7 +64,11 @@ def test_gateway_tls():
     check(g.who("shop.test", port=DOOR) == "plain-v1", "the same host without TLS")
     status, _, r = g.ask("shop.test", "/a?b", port=DOOR + 20)
     check((status, r.getheader("location")) == (301, "https://shop.test/a?b"), f"{status}")
-    check(g.who("bank.test", port=HTTPS, tls=client_tls(ca, good)) == "shop-v1", "MUTUAL")
+    _, told, _ = g.ask("bank.test", port=HTTPS, tls=client_tls(ca, good), X_Forwarded_Client_Cert="By=liar")
+    cert = told["headers"]["x-forwarded-client-cert"]
+    check(told["who"] == "shop-v1" and re.fullmatch('Hash=[0-9a-f]{64};Subject="CN=somebody"', cert), f"MUTUAL: {told}")
+    _, told, _ = g.ask("shop.test", port=HTTPS, tls=tls, X_Forwarded_Client_Cert="By=liar")
+    check("x-forwarded-client-cert" not in told["headers"], "what a caller claims")
     for what, cert in (("no certificate", None), ("one of another authority", bad)):
         try:
             g.ask("bank.test", port=HTTPS, tls=client_tls(ca, cert))

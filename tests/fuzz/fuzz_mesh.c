@@ -17,7 +17,8 @@ static void check_cluster(const struct mesh *m, const struct cluster *c)
     size_t clusters_len = mesh_clusters(m, &clusters);
     size_t endpoints_len = mesh_endpoints(m, &endpoints);
     INVARIANT(c->id < clusters_len && clusters[c->id] == c);
-    INVARIANT(sv_starts(c->name, SV("outbound|")) && c->connect_timeout_ns > 0);
+    bool is_unopened = sv_starts(c->name, SV("outbound_.")) && c->tls == TLS_MODE_DISABLE;
+    INVARIANT((sv_starts(c->name, SV("outbound|")) || is_unopened) && c->connect_timeout_ns > 0);
     for (size_t i = 0; i < c->endpoints_len; i++) {
         const struct endpoint *e = c->endpoints[i];
         INVARIANT(e->id < endpoints_len && endpoints[e->id] == e && e->port != 0);
@@ -40,7 +41,8 @@ static void check_route(const struct mesh *m, const struct route *r)
     INVARIANT(route_pick(r, 0) && route_pick(r, UINT64_MAX));
 }
 
-static const char *const names[] = { "a.test", "x.pass.test", "" };
+static const char *const names[] = { "a.test", "x.pass.test",
+                                     "outbound_.9080_._.app.default.svc.cluster.local", "" };
 
 static void check_connections(const struct mesh *m, const struct tcp_service *s)
 {

@@ -41,6 +41,8 @@ static const char objects[] =
     "  - {port: {number: 9004, name: h, protocol: HTTP}, hosts: ['*']}\n"
     "  - {port: {number: 9005, name: s, protocol: HTTPS}, hosts: ['*'], tls: {mode: SIMPLE, "
     "credentialName: c}}\n"
+    "  - {port: {number: 9007, name: a, protocol: TLS}, hosts: ['*.local'], tls: {mode: "
+    "AUTO_PASSTHROUGH}}\n"
     "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n"
     "  hosts: ['*']\n  gateways: [g]\n"
     "  tls: [{match: [{port: 9002, sniHosts: [a.test]}], route: [{destination: {host: db, port: "
@@ -208,6 +210,13 @@ static const struct {
     { { .url = "tls://x:9005", .side = EXPLAIN_GATEWAY },
       false,
       { "explain these with https://" } },
+    { { .url = "tls://outbound_.3306_._.db.default.svc.cluster.local:9007",
+        .side = EXPLAIN_GATEWAY },
+      true,
+      { "route: auto_passthrough\n", "cluster: outbound_.3306_._.db.default" } },
+    { { .url = "tls://db.default.svc.cluster.local:9007", .side = EXPLAIN_GATEWAY },
+      false,
+      { "its server name is not of the form outbound_.PORT_.SUBSET_.HOST" } },
     { { .url = "tcp://x:9006", .side = EXPLAIN_GATEWAY },
       false,
       { "why: the gateway does not listen" } },

@@ -166,6 +166,10 @@ static const char gateways[] = SERVICE("a") SERVICE(
          "  - {port: {number: 9445, name: q, protocol: TLS}, hosts: ['*'], tls: {mode: "
          "AUTO_PASSTHROUGH}}\n"
          "  - {port: {number: 9446, name: t, protocol: TCP}, hosts: ['*']}\n"
+         "  - {port: {number: 9447, name: u, protocol: HTTPS}, hosts: ['*'], tls: {mode: "
+         "ISTIO_MUTUAL, credentialName: x}}\n"
+         "  - {port: {number: 9448, name: w, protocol: HTTPS}, hosts: ['*'], tls: {mode: "
+         "AUTO_PASSTHROUGH}}\n"
          "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: "
          "v}\nspec:\n"
          "  hosts: ['*.test', x.w.test]\n  gateways: [g]\n  http:\n  - route: [{destination: "
@@ -177,16 +181,19 @@ static void test_gateways(void **state)
     struct mesh *m = load(gateways, NULL);
     (void)state;
     assert_non_null(m);
-    assert_int_equal(mesh_gateway_ports(m, &ports), 5);
+    assert_int_equal(mesh_gateway_ports(m, &ports), 7);
     assert_true(ports[3].is_tls && ports[3].certs_len == 0);
-    assert_true(ports[4].is_tcp && !ports[4].is_tls);
+    assert_true(ports[4].is_tls && ports[4].certs_len == 0);
+    assert_true(ports[5].is_tcp && !ports[5].is_tls);
+    assert_true(ports[6].is_tls && ports[6].certs[0].is_mesh && ports[6].certs[0].is_mutual);
     assert_true(ports[2].certs[0].is_mutual && ports[2].certs[0].tls_min == 0x0304);
     assert_true(sv_eq(ports[2].certs[0].hosts[0], SV("m.test")));
     ask(m, "a.test", "/", false, "-> 301");
     ask(m, "y.w.test", "/", false, "-> 301");
     ask(m, "other.test", "/", false, ""); /* the VirtualService has it, the Gateway has not */
     ask(m, "a.test", "/", true, "a.");
-    assert_true(mesh_fixture_warns(m, "this mode is not served yet"));
+    assert_true(mesh_fixture_warns(m, "ISTIO_MUTUAL takes the mesh's certificates"));
+    assert_true(mesh_fixture_warns(m, "AUTO_PASSTHROUGH is for protocol TLS"));
     mesh_unref(m);
 }
 

@@ -198,6 +198,70 @@ static void test_gateway(void **state)
     mesh_unref(m);
 }
 
+static const char east_west[] =
+    "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec:\n"
+    "  selector: {app: page}\n  servers:\n"
+    "  - {port: {number: 9001, name: a, protocol: TLS}, hosts: ['*.local'], tls: {mode: "
+    "AUTO_PASSTHROUGH}}\n"
+    "  - {port: {number: 9002, name: b, protocol: TLS}, hosts: ['*.com'], tls: {mode: "
+    "AUTO_PASSTHROUGH}}\n"
+    "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: d}\nspec:\n"
+    "  host: db\n  trafficPolicy: {tls: {mode: ISTIO_MUTUAL, sni: other.test}}\n"
+    "  subsets: [{name: V1, labels: {version: v1}}]\n"
+    "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n"
+    "  hosts: ['*']\n  gateways: [g]\n"
+    "  tls: [{match: [{port: 9001, sniHosts: [a.test]}], route: [{destination: {host: db, port: "
+    "{number: 443}}}]}]\n";
+
+static void test_by_name(void **state)
+{
+    static const struct {
+        const char *sni, *want;
+        uint16_t port;
+        bool is_tls;
+    } cases[] = {
+#define OF_DB "db.default.svc.cluster.local"
+        { "outbound_.3306_._." OF_DB, "outbound_.3306_._." OF_DB, 9001, true },
+        { "outbound_.443_._." OF_DB, "outbound_.443_._." OF_DB, 9001, true },
+        { "outbound_.80_.v1_." OF_DB, "outbound_.80_.V1_." OF_DB, 9001, true },
+        { "outbound_.80_.v2_." OF_DB, "nowhere", 9001, true },
+        { "outbound_.81_._." OF_DB, "nowhere", 9001, true },
+        { "outbound_.80_._.nobody.default.svc.cluster.local", "nowhere", 9001, true },
+        { "outbound_.443_._.api.example.com", "nowhere", 9002, true }, /* of a ServiceEntry */
+        { "outbound_.80_._." OF_DB, "nowhere", 9002, true },
+        { "outbound_.80_._." OF_DB, "nowhere", 9001, false },
+        { OF_DB, "nowhere", 9001, true },
+        { "other.test", "nowhere", 9001, true },
+        { "", "nowhere", 9001, true },
+        { "a.test", "outbound|443||" OF_DB, 9001, true }, /* routes are asked first */
+    };
+    struct mesh_conf conf = mesh_fixture_conf();
+    const char *texts[] = { objects, east_west, NULL };
+    conf.is_gateway = true;
+    conf.self_labels = SV("app=page");
+    struct mesh *m = mesh_fixture_load_as(&conf, texts, NULL);
+    (void)state;
+    assert_non_null(m);
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        const struct tcp_service *s = mesh_gateway_tcp(m, cases[i].port);
+        struct tcp_ask ask = { .is_tls = cases[i].is_tls, .sni = sv_z(cases[i].sni) };
+        print_message("case: %s\n", cases[i].sni);
+        assert_true(sv_eq(where(s, &ask, 0), sv_z(cases[i].want)));
+        assert_int_equal(tcp_is_unopened(s, &ask), tcp_route(s, &ask) != NULL);
+    }
+    struct tcp_ask ask = { .is_tls = true, .sni = SV("outbound_.3306_._." OF_DB) };
+    const struct route *r = tcp_route(mesh_gateway_tcp(m, 9001), &ask);
+    assert_int_equal(r->targets[0].cluster->tls, TLS_MODE_DISABLE); /* it is TLS already */
+    assert_int_equal(r->targets[0].cluster->endpoints_len, 1);
+    ask.sni = SV("a.test");
+    r = tcp_route(mesh_gateway_tcp(m, 9001), &ask);
+    assert_true(sv_eq(r->targets[0].cluster->sni, SV("other.test")));
+    assert_true(mesh_gateway_tcp(m, 9001)->wants_sni);
+    assert_false(mesh_gateway_tcp(m, 9002)->wants_sni);
+    mesh_unref(m);
+#undef OF_DB
+}
+
 /* An endpoint whose PeerAuthentication says DISABLE is spoken to in plaintext. */
 static void test_disabled_endpoints(void **state)
 {
@@ -312,10 +376,15 @@ static void test_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_addresses),          cmocka_unit_test(test_routes),
-        cmocka_unit_test(test_only_when_wanted),   cmocka_unit_test(test_gateway),
-        cmocka_unit_test(test_disabled_endpoints), cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_allocations),        cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_only_when_wanted),
+        cmocka_unit_test(test_gateway),
+        cmocka_unit_test(test_disabled_endpoints),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
