@@ -125,6 +125,7 @@ static void send_waiting(struct mirror_copy *c)
 {
     struct sv part = buf_sv(&c->waiting);
     c->is_open = true;
+    pool_count_handshake(c->conn);
     if (c->h2)
         push(c);
     else if (conn_write(c->conn, &part, 1) < 0)
@@ -187,10 +188,18 @@ static bool start_tls(struct mirror_copy *c, const struct cluster *cluster,
         return false;
     if (!is_auto && cluster->tls != TLS_MODE_ISTIO_MUTUAL)
         return true;
-    struct tls_client want = { .sni = cluster->sni,
-                               .spiffe = is_named ? e->identity.principal : SV_NONE };
+    struct target to = { .address = e->address,
+                         .port = e->port,
+                         .is_h2 = c->h2 != NULL,
+                         .is_mtls = true,
+                         .tls = c->h2 ? certs->client_h2 : certs->client,
+                         .sni = cluster->sni,
+                         .spiffe = is_named ? e->identity.principal : SV_NONE };
+    struct tls_client want = { .sni = to.sni,
+                               .spiffe = to.spiffe,
+                               .session = pool_session(c->worker, &to) };
     c->is_tls = true;
-    return conn_start_tls(c->conn, c->h2 ? certs->client_h2 : certs->client, &want, 0, NULL) == 0;
+    return conn_start_tls(c->conn, to.tls, &want, 0, NULL) == 0;
 }
 
 static struct h2 *session_new(struct mirror_copy *c)

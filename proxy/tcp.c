@@ -156,6 +156,7 @@ static void judge_well(struct tcp *t)
 static void opened_up(struct tcp *t)
 {
     t->is_up_open = true;
+    pool_count_handshake(t->up);
     t->flag = NULL;
     t->failure[0] = '\0';
     judge_well(t);

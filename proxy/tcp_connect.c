@@ -205,7 +205,17 @@ static bool open_up(struct tcp *t, conn_fn *on_up, int64_t timeout_ns, struct er
     uint32_t *load = tcp_load(t);
     if (load)
         ++*load;
-    return !ctx || conn_start_tls(t->up, ctx, &want, 0, err) == 0;
+    if (!ctx)
+        return true;
+    struct target to = { .addr = &t->target,
+                         .is_tcp = true,
+                         .is_mtls = t->is_up_mesh,
+                         .tls = ctx,
+                         .sni = want.sni,
+                         .spiffe = want.spiffe,
+                         .names = want.dns_name };
+    want.session = pool_session(w, &to);
+    return conn_start_tls(t->up, ctx, &want, 0, err) == 0;
 }
 
 /* The next endpoint as t->target; false when there is none, or no try is left. */

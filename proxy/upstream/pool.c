@@ -62,7 +62,10 @@ static void on_event(void *owner, struct conn *c, enum conn_event ev)
         return;
     }
     switch (ev) {
-    case CONN_OPEN: up->is_open = true; break;
+    case CONN_OPEN:
+        up->is_open = true;
+        pool_count_handshake(c);
+        break;
     case CONN_READABLE: s->can_read_up = true; break;
     case CONN_DRAINED: s->can_read_down = true; break;
     case CONN_IDLE: return; /* the caller's side watches a stream */
@@ -99,8 +102,8 @@ static struct sv key_of(const struct target *t, const struct addr *a, char key[K
     size_t at = 0;
     put(key, &at, sv_of(&port, sizeof(port)));
     put(key, &at, address_bytes(a));
-    if (t->is_h2)
-        put(key, &at, SV("2"));
+    if (t->is_h2 || t->is_tcp)
+        put(key, &at, t->is_h2 ? SV("2") : SV("t"));
     if (t->has_from)
         put(key, &at, SV("<"));
     if (t->tls) {
@@ -124,6 +127,7 @@ static struct pool *pool_new(const struct target *t, const struct addr *a)
     list_init(&p->idle);
     list_init(&p->shared);
     p->is_h2 = t->is_h2;
+    p->is_tcp = t->is_tcp;
     p->streams_most = POOL_STREAMS_WAIT;
     p->addr = *a;
     p->from = t->from;
@@ -164,6 +168,26 @@ static struct pool *pool_of(struct worker *w, const struct target *t, struct err
     mem_free(p);
     err_set(err, ERR_NOMEM, "upstream pool");
     return NULL;
+}
+
+struct tls_session *pool_session(struct worker *w, const struct target *t)
+{
+    struct pool *p = pool_of(w, t, NULL);
+    return p ? &p->session : NULL;
+}
+
+void pool_count_handshake(const struct conn *c)
+{
+    const struct tls_info *tls = conn_tls(c);
+    if (tls)
+        tally(tls->is_resumed ? TALLY_UP_TLS_RESUMED : TALLY_UP_TLS_WHOLE);
+}
+
+/* The mesh's certificates as connections of p show them. */
+static struct tls_ctx *mesh_tls(const struct worker *w, const struct pool *p)
+{
+    const struct certs *c = w->certs;
+    return p->is_tcp ? c->client_tcp : p->is_h2 ? c->client_h2 : c->client;
 }
 
 static struct up *take_idle(struct pool *p, struct stream *s, bool is_checked)
@@ -218,7 +242,7 @@ static struct up *up_new(struct worker *w, struct pool *p, const struct target *
     struct tls_client want = {
         .sni = p->sni, .spiffe = p->spiffe, .dns_name = p->names, .session = &p->session
     };
-    struct tls_ctx *tls = !p->is_mtls ? p->tls : p->is_h2 ? w->certs->client_h2 : w->certs->client;
+    struct tls_ctx *tls = p->is_mtls ? mesh_tls(w, p) : p->tls;
     if (tls && conn_start_tls(up->conn, tls, &want, 0, err) < 0) {
         up_close(up);
         return NULL;
@@ -320,7 +344,7 @@ void pools_retire(struct worker *w)
             continue;
         tls_session_done(&p->session);
         tls_ctx_unref(p->tls);
-        p->tls = tls_ctx_ref(p->is_h2 ? w->certs->client_h2 : w->certs->client);
+        p->tls = tls_ctx_ref(mesh_tls(w, p));
     }
     LIST_EACH (it, after, &w->ups) {
         struct up *up = CONTAINER_OF(it, struct up, all);

@@ -20,7 +20,7 @@ struct pool {
     struct list shared; /* HTTP/2: all of them, newest first */
     uint32_t
         streams_most; /* the same: requests for a connection that has not told how many it takes */
-    bool is_h2, has_from;
+    bool is_h2, is_tcp, has_from;
     struct addr addr, from;
     char addr_text_mem[ADDR_TEXT_SIZE];
     struct sv addr_text;
@@ -65,6 +65,7 @@ struct target {
     uint16_t port;
     const struct addr *addr;
     bool is_h2;
+    bool is_tcp;           /* no HTTP: only its session is asked for */
     uint32_t streams_max;  /* HTTP/2: at once on a connection; 0: what the endpoint takes */
     uint64_t requests_max; /* HTTP/2: in a connection's life; 0: no bound */
     bool has_from;
@@ -85,6 +86,11 @@ enum pool_use {
  * or has failed. ERR_LIMIT: the pool is full; ERR_IO, ERR_NOMEM. */
 int pool_get(struct worker *w, const struct target *t, enum pool_use use, struct stream *s,
              struct up **ret_up, struct err *err) MUST_USE;
+/* Where the session of TLS with t is kept, for connections that are no pool's; it lives as long as the worker. NULL:
+ * memory. */
+struct tls_session *pool_session(struct worker *w, const struct target *t);
+/* A connection to an endpoint is open: counts how TLS began, if it did. */
+void pool_count_handshake(const struct conn *c);
 /* HTTP/2: no request is left on it: it waits, or is closed. */
 void pool_rest(struct up *up);
 /* The request is over. may_wait: the connection can carry another. Takes up. */

@@ -171,6 +171,7 @@ void up_h2_on_event(struct up *up, enum conn_event ev)
     case CONN_OPEN:
         up->is_open = true;
         tally(TALLY_H2_UP);
+        pool_count_handshake(up->conn);
         tell_all(up, false);
         break;
     case CONN_READABLE:

@@ -374,6 +374,7 @@ def test_mirrors():
     xfcc = copy_of(inside, "/copied-safely/0").fields["x-forwarded-client-cert"]
     check("URI=spiffe://cluster.local/ns/default/sa/client" in xfcc, f"by mutual TLS: {xfcc}")
     check(tally('mirrored_requests_total{outcome="lost"}') == 0, "none is lost")
+    check(tally('upstream_tls_handshakes_total{resumed="yes"}') >= 4, "one handshake with certificates is enough")
     wait_until("copies to end", lambda: not any(c.is_alive() for c in spy.connections))
 
 

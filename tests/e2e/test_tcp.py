@@ -258,6 +258,34 @@ def test_the_server_speaks_first_through_mutual_tls():
     check(inside["upstream_cluster"] == f"inbound|{APP}||", inside)
 
 
+def handshakes():
+    return [counter(client, f'tulle_proxy_upstream_tls_handshakes_total{{resumed="{how}"}}') for how in ("no", "yes")]
+
+
+def test_sessions_are_resumed():
+    """A second connection to an endpoint needs no certificates, and is still somebody's: db lets only two identities in."""
+    def talk():
+        s = connect("db")
+        check(receive(s, len(BANNER)) == BANNER, "it is allowed")
+        s.close()
+    talk()
+    whole, resumed = handshakes()
+    for _ in range(5):
+        talk()
+    check(handshakes() == [whole, resumed + 5], f"{handshakes()} after {[whole, resumed]}")
+    s = connect("cache")
+    s.sendall(b"PING\r\n")
+    check(receive(s, 7) == b"+PONG\r\n", "another endpoint")
+    s.close()
+    check(handshakes() == [whole + 1, resumed + 5], "has a session of its own")
+    mesh_cert(ca, f"{certs}/client", "client")
+    wait_until("the new certificate", lambda: "what=certificates" in client.log())
+    talk()
+    check(handshakes() == [whole + 2, resumed + 5], "none is resumed that began with another certificate of ours")
+    talk()
+    check(handshakes() == [whole + 2, resumed + 6], "and then again")
+
+
 def test_redis():
     s = connect("cache")
     s.sendall(b"SET greeting hello\r\nGET greeting\r\n")
