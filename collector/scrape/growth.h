@@ -8,7 +8,7 @@
 enum {
     GROWTH_SERIES_MAX =
         200000,              /* 25 MB: 300 sidecars with 600 series of requests and latency each */
-    GROWTH_EDGES_MAX = 5000, /* 15 MB when all are busy */
+    GROWTH_EDGES_MAX = 5000, /* 20 MB when all are busy */
     GROWTH_KINDS_MAX = 64, /* of one side: what ended the same way; further ones by class of code */
     GROWTH_FORGET_AFTER = 20 /* looks at an endpoint that lack a series, until it is forgotten */
 };
