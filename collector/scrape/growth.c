@@ -26,8 +26,9 @@
 #include <math.h>
 
 #define CALLERS_GONE_NS (600 * NS_PER_S)
-#define GROWTH_MOST     1e15 /* of one series in one look; more is no count */
-#define SUM_MOST_NS     1e16 /* 115 days of one series in one look */
+#define LATE_NS         (30 * NS_PER_S) /* no round is so long unless a look was missed */
+#define GROWTH_MOST     1e15            /* of one series in one look; more is no count */
+#define SUM_MOST_NS     1e16            /* 115 days of one series in one look */
 
 enum { GRPC_UNKNOWN = 2 };
 enum { SWEEP_EVERY = 64 /* rounds */, FLAGS_SIZE = 32 };
@@ -39,6 +40,8 @@ struct grown {
 };
 struct kind {
     struct kind *next;
+    struct kind *late; /* the same, of endpoints that were away; NULL until needed */
+    bool is_late;
     char flags[FLAGS_SIZE];
     struct grown now, held;
 };
@@ -172,10 +175,30 @@ static struct alike coarse(const struct alike *a)
 static struct kind *kind_find(const struct side *s, const struct alike *a)
 {
     struct kind *k = s->kinds;
-    while (k && (k->now.a.tls != a->tls || k->now.a.tls_basis != a->tls_basis ||
+    while (k && (k->is_late || k->now.a.tls != a->tls || k->now.a.tls_basis != a->tls_basis ||
                  k->now.a.code != a->code || k->now.a.grpc != a->grpc ||
                  !sv_eq(k->now.a.flags, a->flags)))
         k = k->next;
+    return k;
+}
+
+/* NULL when memory is out. */
+static struct kind *kind_new(struct growth *g, struct side *s, const struct alike *like)
+{
+    struct kind *k = arena_zalloc(&g->mem, sizeof(*k));
+    if (!k)
+        return NULL;
+    INVARIANT(sv_to_z(like->flags, k->flags, sizeof(k->flags)));
+    k->now.a = (struct alike){ .protocol = like->protocol,
+                               .tls = like->tls,
+                               .tls_basis = like->tls_basis,
+                               .code = like->code,
+                               .grpc = like->grpc,
+                               .flags = sv_z(k->flags),
+                               .is_calling = like->is_calling };
+    k->held.a = k->now.a;
+    k->next = s->kinds;
+    s->kinds = k;
     return k;
 }
 
@@ -196,15 +219,24 @@ static struct kind *kind_of(struct growth *g, struct side *s, const struct mesh_
         a = coarse(&a);
         k = kind_find(s, &a);
     }
-    if (k || !(k = arena_zalloc(&g->mem, sizeof(*k))))
-        return k;
-    INVARIANT(sv_to_z(a.flags, k->flags, sizeof(k->flags)));
-    a.flags = sv_z(k->flags);
-    k->now.a = k->held.a = a;
-    k->next = s->kinds;
-    s->kinds = k;
-    s->kinds_len++;
+    if (!k) {
+        k = kind_new(g, s, &a);
+        s->kinds_len += k != NULL;
+    }
     return k;
+}
+
+/* Where a series counts what this look shows: what an endpoint that was away has counted meanwhile keeps a time
+ * of its own, or it would take the others' newest requests along into the past. */
+static struct kind *kind_at(struct growth *g, const struct growth_look *look,
+                            const struct series *x)
+{
+    struct kind *k = x->kind;
+    if (look->to_ns - look->from_ns <= LATE_NS)
+        return k;
+    if (!k->late && (k->late = kind_new(g, x->side, &k->now.a)))
+        k->late->is_late = true;
+    return k->late ? k->late : k;
 }
 
 /* Of all labels but the bucket's bound. */
@@ -251,10 +283,10 @@ static int series_new(struct growth *g, const struct growth_look *look, struct s
 
 /* --- one sample --- */
 
-static int count(const struct growth_look *look, const struct series *x, double grown,
-                 struct below *below)
+static int count(struct growth *g, const struct growth_look *look, const struct series *x,
+                 double grown, struct below *below)
 {
-    struct grown *to = &x->kind->now;
+    struct grown *to = &kind_at(g, look, x)->now;
     int64_t at_ns = look->from_ns + (look->to_ns - look->from_ns) / 2;
     if (grown >= 1)
         to->a.at_ns = to->a.at_ns ? MIN(to->a.at_ns, at_ns) : at_ns;
@@ -296,7 +328,7 @@ static int take_sample(struct growth *g, const struct growth_look *look,
     x->seen_round = g->round;
     if (x->count == MESH_REQUESTS)
         x->side->seen_ns = look->to_ns;
-    return look->is_first || grown > GROWTH_MOST ? 0 : count(look, x, grown, below);
+    return look->is_first || grown > GROWTH_MOST ? 0 : count(g, look, x, grown, below);
 }
 
 static int note_look(struct growth *g, uint32_t target)

@@ -214,6 +214,38 @@ static void test_many_kinds(void **state)
     edge_cell_done(&s.cell);
 }
 
+static void note_times(void *to, const struct call *who, const struct alike *a)
+{
+    int64_t *at_ns = to;
+    (void)who;
+    at_ns[a->times == 90] = a->at_ns; /* [1]: of the endpoint that was away */
+}
+
+/* Two proxies of one workload; one of them was away. */
+static void test_away(void **state)
+{
+    (void)state;
+    AUTO_FREE(growth) g = growth_new();
+    struct seen s = { 0 };
+    int64_t at_ns[2] = { 0 };
+    at_s = 0;
+    (void)look(g, 0, true, "");
+    (void)look(g, 1, true, "");
+    (void)round_of(g, &s);
+    at_s = 200;
+    (void)look(g, 0, false, "istio_requests_total{" CALLER ",response_code=\"200\"} 10\n");
+    struct growth_look late = { 1, &(struct identity){ .workload = SV_NONE }, false,
+                                T0 + 10 * NS_PER_S, T0 + 210 * NS_PER_S };
+    struct growth_result r = { 0 };
+    assert_int_equal(growth_look(g, &late,
+                                 SV("istio_requests_total{" CALLER ",response_code=\"200\"} 90\n"),
+                                 &r),
+                     0);
+    growth_round(g, note_times, at_ns);
+    assert_int_equal(at_ns[0], T0 + 205 * NS_PER_S);
+    assert_int_equal(at_ns[1], T0 + 110 * NS_PER_S);
+}
+
 /* Bytes of a connection that stays open do not wait for the next one. */
 static void test_open_connection(void **state)
 {
@@ -375,15 +407,11 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_growth_reset),
-        cmocka_unit_test(test_both_sides),
-        cmocka_unit_test(test_never_arrived),
-        cmocka_unit_test(test_shares),
-        cmocka_unit_test(test_many_kinds),
-        cmocka_unit_test(test_open_connection),
-        cmocka_unit_test(test_latency),
-        cmocka_unit_test(test_what_series_say),
-        cmocka_unit_test(test_other_series),
+        cmocka_unit_test(test_first_growth_reset),  cmocka_unit_test(test_both_sides),
+        cmocka_unit_test(test_never_arrived),       cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_many_kinds),          cmocka_unit_test(test_away),
+        cmocka_unit_test(test_open_connection),     cmocka_unit_test(test_latency),
+        cmocka_unit_test(test_what_series_say),     cmocka_unit_test(test_other_series),
         cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
