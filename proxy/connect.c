@@ -71,14 +71,12 @@ static const struct endpoint *pick(struct stream *s)
 /* Mutual TLS with the mesh's certificates. */
 static int use_mesh_tls(struct stream *s, struct target *t, struct err *err)
 {
-    const struct endpoint *e = s->endpoint;
-    bool is_named = e->identity.principal.len && !sv_eq(e->identity.principal, IDENTITY_UNKNOWN);
     if (!s->worker->certs)
         return err_set(err, ERR_TLS, "mutual TLS asked for, but there are no --certs");
     t->is_mtls = true;
     t->tls = t->is_h2 ? s->worker->certs->client_h2 : s->worker->certs->client;
     t->sni = s->cluster->sni;
-    t->spiffe = is_named ? e->identity.principal : SV_NONE;
+    t->spiffe = mesh_expected(s->cluster, s->endpoint);
     return 0;
 }
 
@@ -149,6 +147,8 @@ static enum step_result choose_target(struct stream *s, struct target *t)
     if (limits) {
         t->streams_max = limits->streams_max;
         t->requests_max = limits->per_connection_max;
+        t->lifetime_ns = limits->lifetime_ns;
+        t->keepalive = &limits->keepalive;
     }
     if (s->side == SIDE_INBOUND || s->cluster == &passthrough_cluster) {
         if (s->down->has_original)

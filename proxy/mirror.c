@@ -182,7 +182,6 @@ static bool start_tls(struct mirror_copy *c, const struct cluster *cluster,
 {
     struct certs *certs = c->worker->certs;
     bool is_auto = cluster->tls == TLS_MODE_AUTO && e->has_sidecar && certs;
-    bool is_named = e->identity.principal.len && !sv_eq(e->identity.principal, IDENTITY_UNKNOWN);
     if (cluster->tls == TLS_MODE_SIMPLE || cluster->tls == TLS_MODE_MUTUAL ||
         (cluster->tls == TLS_MODE_ISTIO_MUTUAL && !certs))
         return false;
@@ -194,7 +193,7 @@ static bool start_tls(struct mirror_copy *c, const struct cluster *cluster,
                          .is_mtls = true,
                          .tls = c->h2 ? certs->client_h2 : certs->client,
                          .sni = cluster->sni,
-                         .spiffe = is_named ? e->identity.principal : SV_NONE };
+                         .spiffe = mesh_expected(cluster, e) };
     struct tls_client want = { .sni = to.sni,
                                .spiffe = to.spiffe,
                                .session = pool_session(c->worker, &to) };

@@ -118,6 +118,12 @@ void stream_drop_up(struct stream *s, bool may_wait)
         bool is_used_up = limits && requests >= limits->per_connection_max;
         s->up->idle_ns = limits && limits->idle_ns ? limits->idle_ns
                                                    : s->worker->opt->upstream_idle_ns;
+        if (limits && limits->lifetime_ns) {
+            int64_t left_ns = limits->lifetime_ns -
+                              (loop_now_ns(s->worker->loop) - s->up->opened_ns);
+            is_used_up = is_used_up || left_ns <= 0;
+            s->up->idle_ns = MIN(s->up->idle_ns, MAX(left_ns, 1));
+        }
         if (s->up->h2)
             up_h2_detach(s);
         bool is_kept = (may_wait || s->up->h2) && !is_used_up;

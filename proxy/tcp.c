@@ -37,6 +37,7 @@ static void end(struct tcp *t, int64_t linger_ns)
     struct down *d = t->down;
     struct worker *w = t->worker;
     timer_stop(&t->report);
+    timer_stop(&t->life);
     tcp_record(t, CALL_END);
     drop_up(t, linger_ns);
     breaker_end(&t->seat, w->loop, connect_turn);
@@ -153,6 +154,12 @@ static void judge_well(struct tcp *t)
     (void)outlier_report(o, t->cluster, t->endpoint, OUTLIER_OK, now_ns, NULL);
 }
 
+/* maxConnectionDuration is over. */
+static void on_old_age(struct timer *timer)
+{
+    fail(CONTAINER_OF(timer, struct tcp, life), "DT", "max_connection_duration_reached");
+}
+
 static void opened_up(struct tcp *t)
 {
     t->is_up_open = true;
@@ -160,10 +167,12 @@ static void opened_up(struct tcp *t)
     t->flag = NULL;
     t->failure[0] = '\0';
     judge_well(t);
-    int64_t idle_ns = t->cluster && t->cluster->limits && t->cluster->limits->idle_ns
-                          ? t->cluster->limits->idle_ns
-                          : t->worker->opt->idle_ns;
-    conn_set_idle(t->down->conn, idle_ns);
+    const struct pool_limits *l = t->cluster ? t->cluster->limits : NULL;
+    conn_set_idle(t->down->conn, l && l->tcp_idle_ns ? l->tcp_idle_ns
+                                 : l && l->idle_ns   ? l->idle_ns
+                                                     : t->worker->opt->idle_ns);
+    if (l && l->lifetime_ns)
+        timer_after(&t->life, l->lifetime_ns);
     conn_resume(t->down->conn);
     tcp_record(t, CALL_BEGIN);
     if (t->worker->opt->tcp_report_ns)
@@ -227,6 +236,7 @@ static struct tcp *tcp_new(struct down *d, bool is_tls, struct sv sni)
     t->source = t->destination = identity_unknown();
     (void)sv_to_z(sni, t->sni, sizeof(t->sni));
     timer_init(&t->report, w->loop, on_report);
+    timer_init(&t->life, w->loop, on_old_age);
     d->tcp = t;
     w->streams_len++;
     tally(opened[t->side]);

@@ -31,6 +31,7 @@ struct tcp {
     struct addr target;
     uint64_t from_down, from_up; /* bytes */
     uint64_t told_down, told_up; /* of them, told while it lives */
+    struct timer life;           /* maxConnectionDuration */
     struct timer report;
     bool is_counted, has_begun; /* as opened in the metrics; with a record */
     struct authz_decision authz;

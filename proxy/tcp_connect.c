@@ -149,8 +149,6 @@ static int choose_tls(struct tcp *t, struct tls_ctx **ret_ctx, struct tls_client
     const struct cluster *c = t->cluster;
     const struct client_tls *own = c->client_tls;
     const struct endpoint *e = t->endpoint;
-    bool is_named = e && e->identity.principal.len &&
-                    !sv_eq(e->identity.principal, IDENTITY_UNKNOWN);
     *ret_ctx = NULL;
     switch (c->tls) {
     case TLS_MODE_DISABLE: return 0;
@@ -172,7 +170,7 @@ static int choose_tls(struct tcp *t, struct tls_ctx **ret_ctx, struct tls_client
         return err_set(err, ERR_TLS, "mutual TLS asked for, but there are no --certs");
     *ret_ctx = w->certs->client_tcp;
     want->sni = c->sni;
-    want->spiffe = is_named ? e->identity.principal : SV_NONE;
+    want->spiffe = mesh_expected(c, e);
     t->is_up_mesh = true;
     return 0;
 }
@@ -200,6 +198,10 @@ static bool open_up(struct tcp *t, conn_fn *on_up, int64_t timeout_ns, struct er
                               err);
     if (!t->up)
         return false;
+    const struct pool_limits *limits = t->cluster ? t->cluster->limits : NULL;
+    if (limits && limits->keepalive.is_on)
+        conn_keep_alive(t->up, limits->keepalive.probes, limits->keepalive.idle_ns,
+                        limits->keepalive.interval_ns);
     tally(TALLY_UP_OPENED);
     tally(TALLY_UP_OPEN);
     uint32_t *load = tcp_load(t);

@@ -33,6 +33,8 @@ struct conn *conn_accept(struct loop *l, int fd, const struct addr *peer, conn_f
  * file descriptors are out. timeout_ns covers connect and TLS handshake. */
 struct conn *conn_connect(struct loop *l, const struct addr *to, int64_t timeout_ns, conn_fn *fn,
                           void *owner, struct err *err) MUST_USE;
+/* The kernel asks a silent peer whether it is still there; whole seconds, 0 means the system's. */
+void conn_keep_alive(struct conn *c, unsigned probes, int64_t idle_ns, int64_t interval_ns);
 /* The same from this local address (port 0: any); NULL: the system chooses. */
 struct conn *conn_connect_from(struct loop *l, const struct addr *to, const struct addr *from,
                                int64_t timeout_ns, conn_fn *fn, void *owner, struct err *err)

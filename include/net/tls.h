@@ -68,9 +68,10 @@ void tls_session_done(struct tls_session *s);
 
 /* What a client asks of one connection. */
 struct tls_client {
-    struct sv sni;               /* empty: none is sent */
-    struct sv spiffe;            /* the peer must be this; empty: any that chains */
-    struct sv dns_name;          /* the certificate must have one of these, "a,b"; empty: any */
+    struct sv sni;      /* empty: none is sent */
+    struct sv spiffe;   /* the peer must be one of these, "a,b"; empty: any that chains */
+    struct sv dns_name; /* the certificate must have one of these, DNS names or URIs, "a,b";
+                                    empty: any */
     struct tls_session *session; /* tried first and replaced by newer ones; may be NULL.
                                        Must outlive the connection. */
 };
@@ -93,7 +94,7 @@ struct tls_info {
 bool tls_looks_like_hello(struct sv first);
 /* "spiffe://td/ns/NS/sa/SA" into its parts, views into id; false when it has another shape. */
 bool spiffe_parse(struct sv id, struct sv *ret_domain, struct sv *ret_ns, struct sv *ret_sa);
-/* Is a peer that has proven `id` one to speak with? want: the id expected; empty: any. domains: as
+/* Is a peer that has proven `id` one to speak with? want: the ids expected, "a,b"; empty: any. domains: as
  * trust_domains of tls_conf. */
 int spiffe_check(struct sv id, struct sv want, struct sv domains, struct err *err) MUST_USE;
 

@@ -5,6 +5,7 @@
  * callback, at the end of the turn, frees the memory. After each call of the owner the state is read
  * anew, because the owner may have closed. Cost of an idle connection: this struct and, with TLS,
  * OpenSSL's state without buffers. */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "conn_priv.h"
 #include <errno.h>
@@ -296,6 +297,20 @@ struct conn *conn_connect_from(struct loop *l, const struct addr *to, const stru
     }
     conn_watch(c);
     return c;
+}
+
+void conn_keep_alive(struct conn *c, unsigned probes, int64_t idle_ns, int64_t interval_ns)
+{
+    int on = 1, n = (int)MIN(probes, 127u); /* the kernel's own bound */
+    int idle = (int)MIN(idle_ns / NS_PER_S, 32767),
+        interval = (int)MIN(interval_ns / NS_PER_S, 32767);
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    if (n)
+        (void)setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPCNT, &n, sizeof(n));
+    if (idle > 0)
+        (void)setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    if (interval > 0)
+        (void)setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
 }
 
 int conn_start_tls(struct conn *c, struct tls_ctx *ctx, const struct tls_client *client,

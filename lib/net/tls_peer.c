@@ -56,20 +56,28 @@ static bool is_among(struct sv domain, struct sv domains)
     return false;
 }
 
-int spiffe_check(struct sv id, struct sv want, struct sv domains, struct err *err)
+/* The same account of a domain that is another name of ours. */
+static bool is_alias(struct sv id, struct sv want, struct sv domains)
 {
     struct sv domain, ns, sa, want_domain, want_ns, want_sa;
+    return domains.len && spiffe_parse(id, &domain, &ns, &sa) &&
+           spiffe_parse(want, &want_domain, &want_ns, &want_sa) && is_among(want_domain, domains) &&
+           sv_eq(ns, want_ns) && sv_eq(sa, want_sa);
+}
+
+int spiffe_check(struct sv id, struct sv want, struct sv domains, struct err *err)
+{
+    struct sv domain, ns, sa, rest = want;
     bool is_id = spiffe_parse(id, &domain, &ns, &sa);
     if (domains.len && !(is_id && is_among(domain, domains)))
         return err_set(err, ERR_TLS, "the peer is %.*s, of none of the trust domains %.*s",
                        SV_ARG(sv_sub(id, 0, 100)), SV_ARG(sv_sub(domains, 0, 100)));
-    if (!want.len || sv_eq(want, id))
+    if (!want.len)
         return 0;
-    bool is_alias = domains.len && spiffe_parse(want, &want_domain, &want_ns, &want_sa) &&
-                    is_among(want_domain, domains) && sv_eq(ns, want_ns) && sv_eq(sa, want_sa);
-    return is_alias
-               ? 0
-               : err_set(err, ERR_TLS, "the peer is %.*s, expected %.*s", SV_ARG(id), SV_ARG(want));
+    for (struct sv one; sv_cut(&rest, ',', &one);)
+        if (sv_eq(one, id) || is_alias(id, one, domains))
+            return 0;
+    return err_set(err, ERR_TLS, "the peer is %.*s, expected %.*s", SV_ARG(id), SV_ARG(want));
 }
 
 static int take_uri(GENERAL_NAMES *names, char **ret_text, struct err *err)
@@ -170,10 +178,15 @@ static int copy_wants(struct tls_state *t, const struct tls_client *client)
     return 0;
 }
 
-/* Any of the names will do. */
+static bool has_uri(struct sv names)
+{
+    return sv_contains(names, SV("://"));
+}
+
+/* Any of the names will do. OpenSSL looks for DNS names by itself; with an URI among them has_name() does. */
 static int want_names(struct tls_state *t)
 {
-    struct sv rest = t->want.dns_name;
+    struct sv rest = has_uri(t->want.dns_name) ? SV_NONE : t->want.dns_name;
     char text[256]; /* a DNS name has 253 */
     for (struct sv name; sv_cut(&rest, ',', &name);) {
         bool is_set = name.len && sv_to_z(name, text, sizeof(text)) &&
@@ -228,6 +241,30 @@ void tls_state_done(struct tls_state *t)
     *t = (struct tls_state){ 0 };
 }
 
+static bool has_uri_name(X509 *cert, struct sv name)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    bool is_there = false;
+    for (int i = 0; names && i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
+        const ASN1_STRING *uri = n->type == GEN_URI ? n->d.uniformResourceIdentifier : NULL;
+        is_there = is_there || (uri && sv_eq(name, sv_of(ASN1_STRING_get0_data(uri),
+                                                         (size_t)ASN1_STRING_length(uri))));
+    }
+    GENERAL_NAMES_free(names);
+    return is_there;
+}
+
+/* Has the certificate one of the names "a.b,spiffe://..."? */
+static bool has_name(X509 *cert, struct sv names)
+{
+    for (struct sv name; sv_cut(&names, ',', &name);)
+        if (has_uri(name) ? has_uri_name(cert, name)
+                          : name.len && X509_check_host(cert, name.p, name.len, 0, NULL) == 1)
+            return true;
+    return false;
+}
+
 static int judge(struct tls_state *t, X509 *cert, char **ret_spiffe, struct err *err)
 {
     if (!cert)
@@ -236,6 +273,9 @@ static int judge(struct tls_state *t, X509 *cert, char **ret_spiffe, struct err 
                    : 0;
     if (x509_not_after_ns(cert) < clock_wall_ns() && t->ctx->peer != TLS_PEER_NONE)
         return err_set(err, ERR_TLS, "the peer's certificate has expired");
+    if (has_uri(t->want.dns_name) && !has_name(cert, t->want.dns_name))
+        return err_set(err, ERR_TLS, "the peer's certificate has none of the names %.*s",
+                       SV_ARG(sv_sub(t->want.dns_name, 0, 100)));
     if (!t->ctx->is_mesh)
         return 0;
     int rc = x509_spiffe(cert, ret_spiffe, err);

@@ -45,6 +45,8 @@ struct service { /* or a host of a ServiceEntry */
     bool is_as_meant;     /* none: where the caller meant */
     struct labels selector;
     struct text_list addresses; /* the Service's own: cluster IPs, or a ServiceEntry's */
+    struct sv
+        identities; /* of a ServiceEntry: SPIFFE ids of which an endpoint must be one, "a,b" */
     struct text_list export_to; /* namespaces, "." (its own), "*"; none: all of them */
     struct service_port *ports; /* TCP only */
     size_t ports_len;
@@ -83,6 +85,8 @@ struct pod {
     struct backend_port *ports; /* named container ports */
     size_t ports_len;
     bool is_ready, has_sidecar;
+    bool is_entry;  /* a WorkloadEntry: its ports have the names of the Services' */
+    bool is_inline; /* an endpoint of a ServiceEntry: no selector chooses it */
     struct pod *next;
     /* resolved */
     struct endpoint *self; /* port 0: who this address is */
@@ -332,6 +336,10 @@ void read_ingress(struct catalog *c, struct node *root, const struct meta *meta)
 void read_peer_authentication(struct catalog *c, struct node *root, const struct meta *meta);
 void read_authorization_policy(struct catalog *c, struct node *root, const struct meta *meta);
 
+void read_workload_entry(struct catalog *c, struct node *root, const struct meta *meta);
+/* Its fields, also those of an endpoint of a ServiceEntry; NULL when memory is out. */
+struct pod *read_workload(struct reader *r, struct node *n, const struct meta *meta);
+
 /* Parts of a rule that several kinds have. read_share(): percentage.value in millionths. */
 void read_rule_actions(struct catalog *c, struct reader *r, struct node *n, struct http_rule *to);
 void read_target_edits(struct reader *r, struct node *n, struct destination *to);
@@ -347,6 +355,8 @@ uint32_t read_share(struct reader *r, struct node *map, const char *name, uint32
 struct sv read_path_text(struct reader *r, struct node *map, const char *name);
 struct sv read_host_text(struct reader *r, struct node *map, const char *name);
 bool read_is_token(struct sv name);
+/* subjectAltNames as "a,b": DNS names or URIs, of the mesh only SPIFFE ids. */
+struct sv read_peer_names(struct reader *r, struct node *map, bool is_mesh);
 enum regex_use { REGEX_WHOLE, REGEX_ANYWHERE, REGEX_AT_START_NOCASE };
 /* The pattern, owned by the catalog; NULL when it is none (a finding at n says why). */
 const struct regex *read_regex(struct catalog *c, struct reader *r, const struct node *n,

@@ -299,12 +299,18 @@ static void warn_of_hash(struct resolve *r, const struct policy *p, const struct
                       c->port, SV_ARG(c->host));
 }
 
-static void choose_tls(struct resolve *r, const struct traffic_policy *t, struct cluster *c)
+static void choose_tls(struct resolve *r, const struct service_entry *e,
+                       const struct traffic_policy *t, struct cluster *c)
 {
     c->tls = t->tls >= 0 ? (enum tls_mode)t->tls : TLS_MODE_AUTO;
     c->client_tls = t->client ? resolve_client_tls(r, t->client) : NULL;
-    if (c->tls == TLS_MODE_ISTIO_MUTUAL && t->client && t->client->sni.len)
+    c->identities = e->object ? resolve_name(r, e->object->identities) : SV_NONE;
+    if (c->tls != TLS_MODE_ISTIO_MUTUAL || !t->client)
+        return;
+    if (t->client->sni.len)
         c->sni = t->client->sni;
+    if (t->client->names.len)
+        c->identities = t->client->names;
 }
 
 /* A health check would be asked in the clear, so nobody is asked. */
@@ -336,7 +342,7 @@ static struct cluster_entry *make(struct resolve *r, struct service_entry *e, ui
     if (is_unopened)
         leave_unopened(c);
     else
-        choose_tls(r, t, c);
+        choose_tls(r, e, t, c);
     c->lb = t->lb >= 0 ? (enum lb_kind)t->lb : LB_LEAST_REQUEST;
     c->hash = t->hash;
     warn_of_hash(r, &p, c);

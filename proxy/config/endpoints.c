@@ -91,9 +91,12 @@ static void add_backend(struct resolve *r, struct port_backends *to, struct sv i
 void resolve_pods(struct resolve *r)
 {
     for (struct pod *p = r->catalog->pods.first; p; p = p->next) {
-        if (!p->ip.len)
-            continue;
+        const struct pod *known = p->ip.len ? map_get(&r->pods_by_ip, p->ip) : NULL;
+        if (!p->ip.len || (known && p->is_inline))
+            continue; /* a Pod knows best who it is */
         resolve_put(r, &r->pods_by_ip, p->ip, p);
+        if (p->is_inline)
+            continue;
         struct identity id = resolve_identity(r, p);
         if (r->mesh->self.workload.len || !sv_eq(p->meta.namespace, r->namespace) ||
             !sv_eq(id.workload, r->workload))
@@ -120,8 +123,11 @@ static void from_slices(struct resolve *r, struct service_entry *e)
 
 static uint16_t target_port(const struct service_port *s, const struct pod *p)
 {
-    if (!s->target_name.len)
-        return s->target;
+    for (size_t i = 0; p->is_entry && i < p->ports_len; i++)
+        if (sv_eq(p->ports[i].name, s->name))
+            return p->ports[i].port;
+    if (!s->target_name.len || p->is_entry)
+        return s->target ? s->target : s->port;
     for (size_t i = 0; i < p->ports_len; i++)
         if (sv_eq(p->ports[i].name, s->target_name))
             return p->ports[i].port;
@@ -133,7 +139,7 @@ static void from_pods(struct resolve *r, struct service_entry *e, const struct c
     const struct service *s = e->object;
     for (size_t i = 0; i < found->len; i++) {
         const struct pod *p = found->list[i];
-        if (!p->is_ready || !labels_match(&p->meta.labels, &s->selector))
+        if (!p->is_ready || p->is_inline || !labels_match(&p->meta.labels, &s->selector))
             continue;
         for (size_t k = 0; k < s->ports_len; k++)
             add_backend(r, &e->ports[k], p->ip, target_port(&s->ports[k], p), p, NULL);

@@ -238,6 +238,13 @@ const struct route *mesh_route(const struct mesh *m, const struct http_head *req
     return v ? vhost_route(v, &ask, ask.port) : NULL;
 }
 
+struct sv mesh_expected(const struct cluster *c, const struct endpoint *e)
+{
+    bool is_named = e && e->identity.principal.len &&
+                    !sv_eq(e->identity.principal, IDENTITY_UNKNOWN);
+    return c->identities.len ? c->identities : is_named ? e->identity.principal : SV_NONE;
+}
+
 const struct route_target *route_pick(const struct route *r, uint64_t random)
 {
     uint64_t at = (random >> 32) * r->weight_sum >> 32; /* 0 .. weight_sum - 1, evenly */

@@ -97,7 +97,8 @@ enum tls_mode {
 /* SIMPLE and MUTUAL: what is shown, and who is believed. */
 struct client_tls {
     struct sv sni;   /* empty: the request's host */
-    struct sv names; /* DNS names of which the certificate must have one, "a,b"; empty: the SNI */
+    struct sv names; /* DNS names and URIs of which the certificate must have one, "a,b"; empty: the
+                        SNI, or with ISTIO_MUTUAL whoever the endpoint is */
     struct sv cert_file, key_file; /* MUTUAL */
     struct sv ca_file;             /* empty: the system's roots */
     struct sv namespace, secret;   /* instead of the files; secret empty: none */
@@ -116,6 +117,13 @@ struct pool_limits {
     bool stays_h1;                       /* HTTP/1 unless the port says HTTP/2 */
     bool follows_caller;                 /* the version the caller speaks */
     int64_t connect_timeout_ns, idle_ns; /* 0: not said */
+    int64_t tcp_idle_ns;                 /* of connections that are no HTTP; 0: idle_ns */
+    int64_t lifetime_ns;                 /* of a connection; 0: any */
+    struct keepalive {
+        bool is_on;
+        unsigned probes; /* 0 here and below: the system's */
+        int64_t idle_ns, interval_ns;
+    } keepalive;
 };
 
 /* A service port, or a subset of it: where a route may send. */
@@ -130,7 +138,10 @@ struct cluster {
     int64_t connect_timeout_ns;
     const struct outlier_policy *outlier; /* NULL: nobody is ever left out */
     const struct client_tls *client_tls;  /* of SIMPLE and MUTUAL */
-    const struct health_check *check;     /* NULL: endpoints are not asked */
+    struct sv
+        identities; /* in mutual TLS of the mesh an endpoint must be one of these, "a,b"; empty: who
+                             its Pod says */
+    const struct health_check *check; /* NULL: endpoints are not asked */
     struct sv check_key; /* with check: same for clusters whose endpoints are asked the same way */
     enum lb_kind lb;
     const struct pool_limits *limits; /* NULL: none */
@@ -231,6 +242,9 @@ struct sv mesh_explain_route(const struct mesh *m, const struct route_ask *ask, 
 struct vhost; /* proxy/route/hosts.h */
 typedef void mesh_host_fn(void *to, uint16_t listen, struct sv host, const struct vhost *v);
 void mesh_each_host(const struct mesh *m, mesh_host_fn *each, void *to);
+/* Who an endpoint must prove to be in mutual TLS of the mesh, "a,b"; empty: anybody of the mesh. e
+ * may be NULL: nobody in particular. */
+struct sv mesh_expected(const struct cluster *c, const struct endpoint *e);
 /* Weighted choice; random is uniform over all 64 bits. The route must have targets. */
 const struct route_target *route_pick(const struct route *r, uint64_t random);
 

@@ -22,6 +22,7 @@ static const struct kind {
     { "",                    "Endpoints",           SCRATCH, LOOSE,   read_endpoints },
     { "",                    "Pod",                 SCRATCH, LOOSE,   read_pod },
     { "networking.istio.io", "VirtualService",      MESH,    WARNS,   read_virtual_service },
+    { "networking.istio.io", "WorkloadEntry",       SCRATCH, WARNS,   read_workload_entry },
     { "networking.istio.io", "ServiceEntry",        SCRATCH, WARNS,   read_service_entry },
     { "networking.istio.io", "DestinationRule",     MESH,    WARNS,   read_destination_rule },
     { "networking.istio.io", "Sidecar",             SCRATCH, WARNS,   read_sidecar },

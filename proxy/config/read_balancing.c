@@ -11,8 +11,6 @@
 static const char *const later_traffic[] = { "tunnel", "proxyProtocol", "retryBudget", NULL };
 static const char *const later_balancer[] = { "localityLbSetting", "warmup", "warmupDurationSecs",
                                               NULL };
-static const char *const later_tcp[] = { "tcpKeepalive", "maxConnectionDuration", "idleTimeout",
-                                         NULL };
 static const char *const later_tls[] = { "caCrl", NULL };
 
 static const struct choice tls_modes[] = {
@@ -127,6 +125,16 @@ static uint32_t read_bound(struct reader *r, struct node *map, const char *name)
     return v ? (uint32_t)v : UINT32_MAX;
 }
 
+static void read_keepalive(struct reader *r, struct node *tcp, struct keepalive *to)
+{
+    struct node *n = field_map(r, tcp, "tcpKeepalive");
+    to->is_on = field_any(r, tcp, "tcpKeepalive") != NULL;
+    to->probes = (unsigned)field_uint(r, n, "probes", UINT32_MAX, 0);
+    to->idle_ns = field_duration(r, n, "time", 0);
+    to->interval_ns = field_duration(r, n, "interval", 0);
+    fields_finish(r, n, NULL);
+}
+
 static void read_pool(struct reader *r, struct node *policy, struct traffic_policy *to)
 {
     struct node *n = field_map(r, policy, "connectionPool"), *tcp = field_map(r, n, "tcp");
@@ -136,6 +144,9 @@ static void read_pool(struct reader *r, struct node *policy, struct traffic_poli
         return;
     p->connections_max = read_bound(r, tcp, "maxConnections");
     p->connect_timeout_ns = field_duration(r, tcp, "connectTimeout", 0);
+    p->tcp_idle_ns = field_duration(r, tcp, "idleTimeout", 0);
+    p->lifetime_ns = field_duration(r, tcp, "maxConnectionDuration", 0);
+    read_keepalive(r, tcp, &p->keepalive);
     p->pending_max = read_bound(r, http, "http1MaxPendingRequests");
     p->requests_max = read_bound(r, http, "http2MaxRequests");
     p->retries_max = read_bound(r, http, "maxRetries");
@@ -147,27 +158,9 @@ static void read_pool(struct reader *r, struct node *policy, struct traffic_poli
     p->upgrades_h2 = upgrade == H2_UPGRADE;
     p->stays_h1 = upgrade == H2_DO_NOT_UPGRADE;
     to->pool = p;
-    fields_finish(r, tcp, later_tcp);
+    fields_finish(r, tcp, NULL);
     fields_finish(r, http, NULL);
     fields_finish(r, n, NULL);
-}
-
-/* "a,b": any of these names will do. Only DNS names are checked against certificates. */
-static struct sv read_names(struct reader *r, struct node *n)
-{
-    AUTO_DONE(buf) text = { 0 };
-    struct text_list list = read_texts(r, n, "subjectAltNames");
-    for (size_t i = 0; i < list.len; i++) {
-        if (!http_is_authority(list.list[i]))
-            finding_error(r->to, field_any(r, n, "subjectAltNames"),
-                          "only DNS names are supported, found '%.*s'",
-                          SV_ARG(sv_sub(list.list[i], 0, 60)));
-        buf_printf(&text, "%s%.*s", i ? "," : "", SV_ARG(list.list[i]));
-    }
-    struct sv copy = text.failed ? SV_NONE : arena_copy(r->mem, buf_sv(&text));
-    if (!copy.p)
-        r->to->is_nomem = true;
-    return copy;
 }
 
 static void read_tls(struct reader *r, struct node *policy, struct traffic_policy *to)
@@ -179,7 +172,7 @@ static void read_tls(struct reader *r, struct node *policy, struct traffic_polic
         return;
     to->tls = field_choice(r, n, "mode", tls_modes, NELEMS(tls_modes), TLS_MODE_DISABLE);
     t->sni = read_host_text(r, n, "sni");
-    t->names = to->tls == TLS_MODE_ISTIO_MUTUAL ? SV_NONE : read_names(r, n);
+    t->names = read_peer_names(r, n, to->tls == TLS_MODE_ISTIO_MUTUAL);
     t->cert_file = field_text(r, n, "clientCertificate");
     t->key_file = field_text(r, n, "privateKey");
     t->ca_file = field_text(r, n, "caCertificates");

@@ -15,9 +15,26 @@ static const struct choice resolutions[] = {
     { "DNS_ROUND_ROBIN", RESOLVE_DNS }, { "DYNAMIC_DNS", RESOLVE_DNS },
 };
 static const struct choice locations[] = { { "MESH_EXTERNAL", 0 }, { "MESH_INTERNAL", 1 } };
-static const char *const later_spec[] = { "subjectAltNames", NULL };
-static const char *const later_endpoint[] = { "network",        "locality", "weight",
-                                              "serviceAccount", "labels",   NULL };
+
+struct sv read_peer_names(struct reader *r, struct node *map, bool is_mesh)
+{
+    AUTO_DONE(buf) text = { 0 };
+    struct text_list list = read_texts(r, map, "subjectAltNames");
+    for (size_t i = 0; i < list.len; i++) {
+        struct sv name = list.list[i];
+        bool is_uri = sv_contains(name, SV("://"));
+        if (sv_contains(name, SV(",")) ||
+            (is_mesh ? !sv_starts(name, SV("spiffe://")) : !is_uri && !http_is_authority(name)))
+            finding_error(r->to, field_any(r, map, "subjectAltNames"), "expected %s, found '%.*s'",
+                          is_mesh ? "SPIFFE ids" : "DNS names or URIs",
+                          SV_ARG(sv_sub(name, 0, 60)));
+        buf_printf(&text, "%s%.*s", i ? "," : "", SV_ARG(name));
+    }
+    struct sv copy = text.failed ? SV_NONE : arena_copy(r->mem, buf_sv(&text));
+    if (!copy.p)
+        r->to->is_nomem = true;
+    return copy;
+}
 
 static bool speaks_http(struct sv protocol)
 {
@@ -87,43 +104,54 @@ static struct backend_address *look_up(struct catalog *c, struct reader *r, stru
     return list;
 }
 
+/* Labels make more of an address than a number: who is there, of which version. */
+static void add_inline(struct catalog *c, struct reader *r, const struct pod *like,
+                       const struct backend_address *list, size_t len)
+{
+    for (size_t i = 0; like->meta.labels.len && list && i < len; i++) {
+        struct pod *p = read_array(r, 1, sizeof(*p));
+        if (!p)
+            return;
+        *p = *like;
+        p->ip = list[i].ip;
+        p->is_inline = true;
+        CATALOG_ADD(&c->pods, p);
+    }
+}
+
 /* One address with its own ports: those of the entry, unless it names others. */
 static struct backends *read_endpoint(struct catalog *c, struct reader *r, struct node *n,
                                       const struct service *s)
 {
-    struct node *ports = field_map(r, n, "ports");
+    struct meta meta = { .name = s->host, .namespace = s->meta.namespace, .place = s->meta.place };
+    struct pod *p = read_workload(r, n, &meta);
     struct backends *b = read_array(r, 1, sizeof(*b));
     struct backend_address *address = read_array(r, 1, sizeof(*address));
     struct backend_port *list = read_array(r, s->ports_len + 1, sizeof(*list));
     size_t addresses_len = 1;
-    if (!b || !address || !list)
+    if (!p || !b || !address || !list)
         return NULL;
-    address->ip = field_text(r, n, "address");
-    if (!ip_of_text(address->ip).is_known && !s->is_looked_up) {
+    address->ip = p->ip;
+    if (!ip_of_text(p->ip).is_known && !s->is_looked_up) {
         finding_warn(r->to, n, "'%.*s' is no address, and resolution is STATIC: ignored",
-                     SV_ARG(sv_sub(address->ip, 0, 60)));
+                     SV_ARG(sv_sub(p->ip, 0, 60)));
         return NULL;
     }
-    if (!ip_of_text(address->ip).is_known)
-        address = look_up(c, r, n, address->ip, &addresses_len);
+    if (!ip_of_text(p->ip).is_known)
+        address = look_up(c, r, n, p->ip, &addresses_len);
     for (size_t i = 0; i < s->ports_len; i++) {
-        uint64_t own = 0;
-        for (struct node *at = ports ? ports->first : NULL; at; at = at->next)
-            if (sv_eq(at->key, s->ports[i].name)) {
-                at->is_read = true;
-                (void)node_uint(r, at, UINT16_MAX, &own);
-            }
-        list[i] = (struct backend_port){ s->ports[i].name,
-                                         own ? (uint16_t)own : s->ports[i].target };
+        list[i] = (struct backend_port){ s->ports[i].name, s->ports[i].target };
+        for (size_t k = 0; k < p->ports_len; k++)
+            if (sv_eq(p->ports[k].name, s->ports[i].name))
+                list[i].port = p->ports[k].port;
     }
+    add_inline(c, r, p, address, addresses_len);
     *b = (struct backends){ .meta = s->meta,
                             .service = s->host,
                             .addresses = address,
                             .addresses_len = addresses_len,
                             .ports = list,
                             .ports_len = s->ports_len };
-    fields_finish(r, ports, NULL);
-    fields_finish(r, n, later_endpoint);
     return b;
 }
 
@@ -218,6 +246,7 @@ void read_service_entry(struct catalog *c, struct node *root, const struct meta 
     read_addresses(&r, spec, &like);
     int how = field_choice(&r, spec, "resolution", resolutions, NELEMS(resolutions), RESOLVE_NONE);
     (void)field_choice(&r, spec, "location", locations, NELEMS(locations), 0);
+    like.identities = read_peer_names(&r, spec, true);
     like.export_to = read_texts(&r, spec, "exportTo");
     like.is_looked_up = how != RESOLVE_STATIC && !like.selector.len;
     like.is_as_meant = how == RESOLVE_NONE && !like.selector.len &&
@@ -235,5 +264,5 @@ void read_service_entry(struct catalog *c, struct node *root, const struct meta 
     if (!list)
         finding_error(r.to, spec ? spec : root, "hosts is missing");
     fields_finish(&r, selector, NULL);
-    fields_finish(&r, spec, later_spec);
+    fields_finish(&r, spec, NULL);
 }

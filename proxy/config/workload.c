@@ -8,7 +8,7 @@
  * version: label service.istio.io/canonical-revision > app.kubernetes.io/version > version >
  *   "latest".
  * principal: spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT, expected of it and not proven; unknown
- *   without a sidecar, because nothing could prove it. */
+ *   without a sidecar, because nothing could prove it, and for a WorkloadEntry that names no account. */
 #include "proxy/config/resolve.h"
 
 static struct sv first_label(const struct labels *l, const char *const *keys, size_t len)
@@ -74,6 +74,7 @@ struct identity resolve_identity(struct resolve *r, const struct pod *p)
         .workload = resolve_name(r, workload),
         .service = resolve_name(r, service.len ? service : workload),
         .version = resolve_name(r, version.len ? version : SV("latest")),
-        .principal = p->has_sidecar ? principal_of(r, p) : IDENTITY_UNKNOWN,
+        .principal = p->has_sidecar && p->service_account.len ? principal_of(r, p)
+                                                              : IDENTITY_UNKNOWN,
     };
 }

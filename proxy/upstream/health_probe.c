@@ -131,7 +131,6 @@ static int choose_tls(const struct health_checked *k, struct tls_client *want, s
     const struct client_tls *own = c->client_tls;
     const struct endpoint *e = k->endpoint;
     bool is_tcp = !c->check->is_http && c->protocol == PORT_TCP;
-    bool is_named = e->identity.principal.len && !sv_eq(e->identity.principal, IDENTITY_UNKNOWN);
     *ret = NULL;
     if (c->tls == TLS_MODE_DISABLE || (c->tls == TLS_MODE_AUTO && !(e->has_sidecar && w->certs)))
         return 0;
@@ -146,7 +145,7 @@ static int choose_tls(const struct health_checked *k, struct tls_client *want, s
         return err_set(err, ERR_TLS, "mutual TLS asked for, but there are no --certs");
     *ret = is_tcp ? w->certs->client_tcp : w->certs->client;
     want->sni = c->sni;
-    want->spiffe = is_named ? e->identity.principal : SV_NONE;
+    want->spiffe = mesh_expected(c, e);
     return 0;
 }
 

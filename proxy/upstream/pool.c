@@ -234,6 +234,10 @@ static struct up *up_new(struct worker *w, struct pool *p, const struct target *
         h2_free(up->h2);
         return mem_free(up);
     }
+    up->opened_ns = loop_now_ns(w->loop);
+    if (t->keepalive && t->keepalive->is_on)
+        conn_keep_alive(up->conn, t->keepalive->probes, t->keepalive->idle_ns,
+                        t->keepalive->interval_ns);
     p->conns++;
     w->ups_len++;
     list_add_tail(&w->ups, &up->all);
@@ -250,12 +254,18 @@ static struct up *up_new(struct worker *w, struct pool *p, const struct target *
     return up;
 }
 
+static int64_t age_ns(const struct up *up)
+{
+    return loop_now_ns(up->worker->loop) - up->opened_ns;
+}
+
 /* One of HTTP/2 that takes another request. */
 static struct up *find_shared(struct pool *p, const struct target *t, bool is_checked)
 {
     LIST_EACH (it, after, &p->shared) {
         struct up *up = CONTAINER_OF(it, struct up, node);
-        bool is_used_up = t->requests_max && up->requests >= t->requests_max;
+        bool is_used_up = (t->requests_max && up->requests >= t->requests_max) ||
+                          (t->lifetime_ns && age_ns(up) >= t->lifetime_ns);
         if (is_used_up || !up_h2_room(up, t->streams_max))
             continue;
         if (up->streams_len || !is_checked || conn_is_quiet(up->conn))

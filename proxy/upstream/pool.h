@@ -50,6 +50,7 @@ struct up {
     char local_text_mem[ADDR_TEXT_SIZE];
     struct sv local_text;
     int64_t idle_ns;   /* how long it may wait */
+    int64_t opened_ns; /* when it was asked for */
     int64_t since_ns;  /* waits since; while it carries a request: how long it waited before */
     uint64_t requests; /* served before the current one */
     bool is_open;      /* connected, handshake done */
@@ -68,6 +69,8 @@ struct target {
     bool is_tcp;           /* no HTTP: only its session is asked for */
     uint32_t streams_max;  /* HTTP/2: at once on a connection; 0: what the endpoint takes */
     uint64_t requests_max; /* HTTP/2: in a connection's life; 0: no bound */
+    int64_t lifetime_ns;   /* HTTP/2: an older connection takes no more requests; 0: any */
+    const struct keepalive *keepalive; /* of a new connection; NULL: none */
     bool has_from;
     struct addr from;      /* has_from: the address to call from */
     bool is_mtls;          /* with the mesh's certificates: peer metadata is exchanged */

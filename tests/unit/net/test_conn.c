@@ -443,6 +443,9 @@ static void test_trust_domains(void **state)
         { "spiffe://td/ns/default/sa/a", ID("a"),               "cluster.local,td1",   false },
         { "spiffe://td1/ns/default/sa/a", "spiffe://x/ns/default/sa/a", "cluster.local,td1", false },
         { "spiffe://td1",              "",                      "td1",                 false },
+        { ID("b"),                     ID("a") "," ID("b"),     "",                    true },
+        { ID("c"),                     ID("a") "," ID("b"),     "",                    false },
+        { "spiffe://td1/ns/default/sa/b", ID("a") "," ID("b"),  "cluster.local,td1",   true },
     };
     /* clang-format on */
     for (size_t i = 0; i < NELEMS(cases); i++) {
