@@ -36,7 +36,7 @@ static bool is_plain_name(struct sv name)
 }
 
 struct files {
-    char cert[PATH_BYTES], key[PATH_BYTES], ca[PATH_BYTES];
+    char cert[PATH_BYTES], key[PATH_BYTES], ca[PATH_BYTES], crl[PATH_BYTES];
 };
 
 static bool join(char out[PATH_BYTES], const struct maker *m, const struct gateway_cert *c,
@@ -55,12 +55,14 @@ static int use_folder(const struct maker *m, const struct gateway_cert *c, struc
     if (!is_plain_name(c->namespace) || !is_plain_name(c->secret))
         return err_set(err, ERR_USAGE, "this is no Secret's name");
     if (!join(f->cert, m, c, "tls.crt") || !join(f->key, m, c, "tls.key") ||
-        !join(f->ca, m, c, "ca.crt"))
+        !join(f->ca, m, c, "ca.crt") || !join(f->crl, m, c, "ca.crl"))
         return err_set(err, ERR_USAGE, "path too long");
     conf->cert_file = f->cert;
     conf->key_file = f->key;
     if ((c->is_mutual || c->may_be_mutual) && access(f->ca, R_OK) == 0)
         conf->ca_file = f->ca;
+    if (conf->ca_file && access(f->crl, R_OK) == 0)
+        conf->crl_file = f->crl;
     return 0;
 }
 
@@ -68,11 +70,12 @@ static int use_files(const struct gateway_cert *c, struct files *f, struct tls_c
                      struct err *err)
 {
     if (!sv_to_z(c->cert_file, f->cert, PATH_BYTES) || !sv_to_z(c->key_file, f->key, PATH_BYTES) ||
-        !sv_to_z(c->ca_file, f->ca, PATH_BYTES))
+        !sv_to_z(c->ca_file, f->ca, PATH_BYTES) || !sv_to_z(c->crl_file, f->crl, PATH_BYTES))
         return err_set(err, ERR_USAGE, "path too long");
     conf->cert_file = f->cert;
     conf->key_file = f->key;
     conf->ca_file = c->ca_file.len ? f->ca : NULL;
+    conf->crl_file = c->crl_file.len ? f->crl : NULL;
     return 0;
 }
 
@@ -88,11 +91,14 @@ static struct tls_ctx *load(const struct maker *m, const struct gateway_cert *c,
                                    : TLS_PEER_NONE,
         .cert_pem = c->cert,
         .key_pem = c->key,
+        .peer_names = c->peer_names,
     };
     int rc = f ? 0 : err_set(err, ERR_NOMEM, "paths");
-    if (rc == 0 && c->cert.len)
-        conf.ca_pem = conf.peer != TLS_PEER_NONE ? c->ca : SV_NONE;
-    else if (rc == 0)
+    if (c->cert.len && conf.peer != TLS_PEER_NONE) {
+        conf.ca_pem = c->ca;
+        conf.crl_pem = c->crl;
+    }
+    if (rc == 0 && !c->cert.len)
         rc = c->secret.len ? use_folder(m, c, f, &conf, err) : use_files(c, f, &conf, err);
     if (rc == 0 && conf.peer != TLS_PEER_NONE && !conf.ca_file && !conf.ca_pem.len)
         rc = err_set(err, ERR_NOT_FOUND, "callers must show certificates, but there is no ca.crt");

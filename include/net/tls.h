@@ -19,10 +19,15 @@ enum tls_peer {
 };
 struct tls_conf {
     bool is_server;
-    const char *cert_file;               /* PEM chain, leaf first; NULL: show none (clients only) */
-    const char *key_file;                /* PEM */
-    const char *ca_file;                 /* PEM bundle the peer must chain to; NULL: the system's */
+    const char *cert_file; /* PEM chain, leaf first; NULL: show none (clients only) */
+    const char *key_file;  /* PEM */
+    const char *ca_file;   /* PEM bundle the peer must chain to; NULL: the system's */
+    const char *crl_file;  /* PEM; NULL: nobody is revoked. Of every authority in a chain */
     struct sv cert_pem, key_pem, ca_pem; /* the same as text; empty: see the files */
+    struct sv crl_pem;
+    struct sv
+        peer_names; /* servers: a certificate that is shown must have one of these, DNS names or URIs,
+                             "a,b"; empty: any */
     enum tls_peer peer;
     bool is_mesh; /* TLS 1.3 only, and the peer's leaf must hold exactly one SPIFFE URI SAN */
     const char *trust_domains; /* is_mesh: "a,b", those peers may be of, and which are one to

@@ -115,6 +115,27 @@ static bool use_roots(SSL_CTX *ctx, BIO *b)
     return has_any;
 }
 
+static bool use_crl(SSL_CTX *ctx, BIO *b)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    bool has_any = false;
+    for (X509_CRL *crl; (crl = PEM_read_bio_X509_CRL(b, NULL, NULL, NULL)) != NULL;
+         X509_CRL_free(crl))
+        has_any = X509_STORE_add_crl(store, crl) == 1 || has_any;
+    if (has_any)
+        ERR_clear_error();
+    return has_any &&
+           X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) == 1;
+}
+
+static int load_crl_file(struct tls_ctx *c, const struct tls_conf *conf, struct err *err)
+{
+    BIO *b = conf->crl_file ? BIO_new_file(conf->crl_file, "r") : NULL;
+    bool is_ok = !conf->crl_file || (b && use_crl(c->ssl, b));
+    BIO_free(b);
+    return is_ok ? 0 : tls_failure(NULL, conf->crl_file, err);
+}
+
 static int load_text(struct tls_ctx *c, const struct tls_conf *conf, struct err *err)
 {
     const struct {
@@ -125,6 +146,7 @@ static int load_text(struct tls_ctx *c, const struct tls_conf *conf, struct err 
         { conf->cert_pem, use_chain, "certificate" },
         { conf->key_pem, use_key, "private key" },
         { conf->ca_pem, use_roots, "CA certificates" },
+        { conf->crl_pem, use_crl, "list of revoked certificates" },
     };
     for (size_t i = 0; i < NELEMS(rows); i++) {
         BIO *b = rows[i].pem.len ? bio_of(rows[i].pem) : NULL;
@@ -156,7 +178,7 @@ static int load_files(struct tls_ctx *c, const struct tls_conf *conf, struct err
         return tls_failure(NULL, conf->ca_file, err);
     if (!conf->ca_file && !conf->ca_pem.len && conf->peer != TLS_PEER_NONE)
         SSL_CTX_set_default_verify_paths(c->ssl);
-    return 0;
+    return load_crl_file(c, conf, err);
 }
 
 /* Our own certificate must be one that our own roots would accept. */
@@ -249,6 +271,10 @@ struct tls_ctx *tls_ctx_new(const struct tls_conf *conf, struct err *err)
         c->trust_domains = mem_dup_z(conf->trust_domains, strlen(conf->trust_domains));
         rc = c->trust_domains ? 0 : err_set(err, ERR_NOMEM, "trust domains");
     }
+    if (rc == 0 && conf->peer_names.len) {
+        c->peer_names = mem_dup_z(conf->peer_names.p, conf->peer_names.len);
+        rc = c->peer_names ? 0 : err_set(err, ERR_NOMEM, "peer names");
+    }
     if (rc == 0 && conf->alpn)
         rc = alpn_to_wire(c, conf->alpn, err);
     if (rc == 0) {
@@ -275,6 +301,7 @@ struct tls_ctx *tls_ctx_unref(struct tls_ctx *c)
     tls_names_done(c);
     SSL_CTX_free(c->ssl);
     mem_free(c->spiffe);
+    mem_free(c->peer_names);
     mem_free(c->trust_domains);
     return mem_free(c);
 }

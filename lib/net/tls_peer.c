@@ -273,6 +273,9 @@ static int judge(struct tls_state *t, X509 *cert, char **ret_spiffe, struct err 
                    : 0;
     if (x509_not_after_ns(cert) < clock_wall_ns() && t->ctx->peer != TLS_PEER_NONE)
         return err_set(err, ERR_TLS, "the peer's certificate has expired");
+    if (t->ctx->peer_names && !has_name(cert, sv_z(t->ctx->peer_names)))
+        return err_set(err, ERR_TLS, "the caller's certificate has none of the names %.100s",
+                       t->ctx->peer_names);
     if (has_uri(t->want.dns_name) && !has_name(cert, t->want.dns_name))
         return err_set(err, ERR_TLS, "the peer's certificate has none of the names %.*s",
                        SV_ARG(sv_sub(t->want.dns_name, 0, 100)));

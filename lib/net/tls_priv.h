@@ -14,6 +14,7 @@ struct tls_ctx {
     enum tls_peer peer;
     char *spiffe;
     char *trust_domains; /* NULL: any */
+    char *peer_names;    /* NULL: any */
     int64_t not_after_ns;
     unsigned char alpn[128]; /* wire form: length, name, length, name ... */
     size_t alpn_len;

@@ -211,7 +211,7 @@ struct gateway_server {
 };
 struct secret {
     struct meta meta;
-    struct sv cert, key, ca; /* PEM */
+    struct sv cert, key, ca, crl; /* PEM */
     struct secret *next;
 };
 struct gateway {

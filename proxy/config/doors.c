@@ -193,6 +193,7 @@ void resolve_add_cert(struct resolve *r, struct door *d, const struct gateway_ce
         list[p->certs_len].cert = s->cert;
         list[p->certs_len].key = s->key;
         list[p->certs_len].ca = s->ca;
+        list[p->certs_len].crl = s->crl;
     }
     p->certs = list;
     p->certs_len++;

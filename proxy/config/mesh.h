@@ -293,10 +293,12 @@ struct gateway_cert {
     struct sv namespace, secret;            /* of the Secret; secret empty: files */
     struct sv cert, key, ca;                /* PEM, when the Secret is among the objects */
     struct sv cert_file, key_file, ca_file; /* the Gateway names files */
-    bool is_mutual;                         /* callers must show a certificate */
-    bool is_mesh;                           /* the mesh's own, with which it is mutual */
-    bool may_be_mutual;                     /* they may */
-    uint16_t tls_min;                       /* 0x0303 for TLS 1.2, 0x0304 for 1.3 */
+    struct sv crl, crl_file;                /* of revoked callers; empty: nobody is */
+    struct sv peer_names; /* callers' certificates must have one of these, "a,b"; empty: any */
+    bool is_mutual;       /* callers must show a certificate */
+    bool is_mesh;         /* the mesh's own, with which it is mutual */
+    bool may_be_mutual;   /* they may */
+    uint16_t tls_min;     /* 0x0303 for TLS 1.2, 0x0304 for 1.3 */
 };
 /* Listeners a gateway opens, from its Gateway and Ingress objects. */
 struct gateway_port {

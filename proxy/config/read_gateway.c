@@ -28,12 +28,9 @@ static const struct choice tls_versions[] = {
     { "TLS_AUTO", 0x0303 }, { "TLSV1_0", 0x0301 }, { "TLSV1_1", 0x0302 },
     { "TLSV1_2", 0x0303 },  { "TLSV1_3", 0x0304 },
 };
-static const char *const later_tls[] = {
-    "cipherSuites",          "subjectAltNames",      "verifyCertificateSpki",
-    "verifyCertificateHash", "maxProtocolVersion",   "caCrl",
-    "credentialNames",       "caCertCredentialName", NULL
-};
-static const char *const later_server[] = { "bind", "defaultEndpoint", NULL };
+static const char *const later_tls[] = { "cipherSuites", "maxProtocolVersion", "credentialNames",
+                                         NULL };
+static const char *const later_server[] = { "defaultEndpoint", NULL };
 
 static void read_certificate(struct reader *r, struct node *tls, struct gateway_server *to)
 {
@@ -42,6 +39,8 @@ static void read_certificate(struct reader *r, struct node *tls, struct gateway_
     c->cert_file = field_text(r, tls, "serverCertificate");
     c->key_file = field_text(r, tls, "privateKey");
     c->ca_file = field_text(r, tls, "caCertificates");
+    c->crl_file = field_text(r, tls, "caCrl");
+    c->peer_names = read_peer_names(r, tls, false);
     c->tls_min = (uint16_t)field_choice(r, tls, "minProtocolVersion", tls_versions,
                                         NELEMS(tls_versions), 0x0303);
     if (c->tls_min < 0x0303) {
@@ -66,7 +65,7 @@ static void check_certificate(struct reader *r, struct node *tls, const struct g
 static void read_server_tls(struct reader *r, struct node *n, struct gateway_server *to)
 {
     struct node *tls = field_map(r, n, "tls"), *mode = field_any(r, tls, "mode");
-    bool is_http = sv_eq(to->port.protocol, SV("HTTP"));
+    bool is_http = port_protocol_is_http(port_protocol_named(to->port.protocol));
     bool is_plain = is_http || to->port.is_tcp;
     int kind = field_choice(r, tls, "mode", tls_modes, NELEMS(tls_modes),
                             tls && !is_plain ? SERVER_SIMPLE : SERVER_TLS_NONE);
@@ -91,8 +90,33 @@ static void read_server_tls(struct reader *r, struct node *n, struct gateway_ser
 
 static bool is_protocol_served(struct sv protocol)
 {
-    return sv_eq(protocol, SV("HTTP")) || sv_eq(protocol, SV("HTTPS")) ||
-           sv_eq(protocol, SV("TLS")) || port_protocol_named(protocol) == PORT_TCP;
+    return port_protocol_named(protocol) != PORT_UNNAMED;
+}
+
+/* Without these fields more callers would be let in than are meant. */
+static bool is_too_open(struct reader *r, struct node *n)
+{
+    static const struct {
+        const char *where, *name;
+    } rows[] = {
+        { NULL, "bind" },
+        { "tls", "verifyCertificateSpki" },
+        { "tls", "verifyCertificateHash" },
+        { "tls", "caCertCredentialName" },
+    };
+    bool is_open = false;
+    for (size_t i = 0; i < NELEMS(rows); i++) {
+        struct node *map = rows[i].where ? field_map(r, n, rows[i].where) : n;
+        struct node *at = field_any(r, map, rows[i].name);
+        bool is_any = at && sv_eq(at->text, SV("0.0.0.0"));
+        if (!at || is_any)
+            continue;
+        finding_warn_key(r->to, at,
+                         "is not supported: this port is not opened, because without it more "
+                         "callers would be let in");
+        is_open = true;
+    }
+    return is_open;
 }
 
 static void read_server(struct reader *r, struct node *n, struct gateway_server *to)
@@ -113,10 +137,12 @@ static void read_server(struct reader *r, struct node *n, struct gateway_server 
         finding_error(r->to, n, "hosts is empty: what does it serve?");
     if (port && !field_any(r, port, "number"))
         finding_error(r->to, port, "number is missing");
+    bool is_closed = is_too_open(r, n);
     read_server_tls(r, n, to);
+    to->is_served = to->is_served && !is_closed;
     if (port && !is_protocol_served(to->port.protocol)) {
         finding_warn(r->to, port,
-                     "only HTTP, HTTPS, TLS and TCP are served yet: this port is not opened");
+                     "expected HTTP, HTTP2, GRPC, HTTPS, TLS or TCP: this port is not opened");
         to->is_served = false;
     }
     fields_finish(r, port, NULL);
@@ -170,6 +196,7 @@ void read_secret(struct catalog *c, struct node *root, const struct meta *meta)
     s->cert = secret_value(&r, root, "tls.crt", "cert");
     s->key = secret_value(&r, root, "tls.key", "key");
     s->ca = secret_value(&r, root, "ca.crt", "cacert");
+    s->crl = secret_value(&r, root, "ca.crl", "crl");
     if (s->cert.len || s->ca.len)
         CATALOG_ADD(&c->secrets, s);
 }

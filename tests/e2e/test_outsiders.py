@@ -1,10 +1,14 @@
-"""What callers of a gateway read in its own answers: the reason, and nothing about the inside.
+"""Callers of a gateway: what they read in its own answers (the reason, and nothing about the inside), and which certificates
+let them in.
 Usage: test_outsiders.py TULLE_PROXY"""
 import http.server
+import shutil
+import ssl
 import sys
 import threading
 
-from gateway_support import APP, DOOR, POD, SERVICE, Net, Proxy, run
+from gateway_support import (APP, DOOR, HTTPS, POD, SERVICE, Net, Proxy, client_tls, make_ca, make_cert, make_spiffe,
+                             openssl, run)
 from support import check, folder, wait_until
 
 PROXY = sys.argv[1]
@@ -75,6 +79,64 @@ def test_reasons():
         wait_until(f"the line of {path} with '{private}'",
                    lambda: f"id{path} {private}\n" in open(f"{folder}/door.access", encoding="utf-8").read())
     net.servers["shop-v1"].held.set()
+    g.stop()
+
+
+GATEWAY = f"""apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{ name: door, namespace: default }}
+spec:
+  selector: {{ istio: ingressgateway }}
+  servers:
+  - port: {{ number: {HTTPS}, name: named, protocol: HTTPS }}
+    hosts: ["named.test"]
+    tls: {{ mode: MUTUAL, credentialName: named, subjectAltNames: ["partner.test", "spiffe://cluster.local/ns/default/sa/robot"] }}
+  - port: {{ number: {HTTPS}, name: listed, protocol: HTTPS }}
+    hosts: ["listed.test"]
+    tls: {{ mode: MUTUAL, credentialName: listed }}
+  - port: {{ number: {DOOR}, name: grpc, protocol: GRPC }}
+    hosts: ["grpc.test"]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{ name: all, namespace: default }}
+spec: {{ hosts: ["*"], gateways: [door], http: [{{ route: [{{ destination: {{ host: shop }} }}] }}] }}
+---
+"""
+
+
+def revoke(ca, cert, to):
+    """A list of revoked certificates that has this one."""
+    db = f"{folder}/revoked"
+    with open(f"{db}.cnf", "w", encoding="utf-8") as f:
+        f.write(f"[ca]\ndefault_ca=x\n[x]\ndatabase={db}.txt\ndefault_md=sha256\ndefault_crl_days=1\n")
+    open(f"{db}.txt", "w", encoding="utf-8").close()
+    common = ("ca", "-config", f"{db}.cnf", "-cert", f"{ca}/ca.crt", "-keyfile", f"{ca}/ca.key")
+    openssl(*common, "-revoke", f"{cert}/tls.crt")
+    openssl(*common, "-gencrl", "-out", to)
+
+
+def test_who_may_call():
+    ca = make_ca()
+    secrets = f"{folder}/secrets/default"
+    for name in ("named", "listed"):
+        make_cert(ca, f"{secrets}/{name}", f"{name}.test")
+        shutil.copy(f"{ca}/ca.crt", f"{secrets}/{name}/ca.crt")
+    partner, other, robot = (make_cert(ca, f"{folder}/partner", "partner.test"), make_cert(ca, f"{folder}/other", "other.test"),
+                             make_spiffe(ca, f"{folder}/robot", "robot"))
+    for old, new in (("cert-chain.pem", "tls.crt"), ("key.pem", "tls.key")):
+        shutil.copy(f"{robot}/{old}", f"{robot}/{new}")
+    revoke(ca, other, f"{secrets}/listed/ca.crl")
+    g = Proxy(PROXY, net, "callers", [GATEWAY, net.service("callers").replace("callers", "shop")],
+              options=[f"--secrets={folder}/secrets"]).wait(HTTPS)
+    for host, cert, is_let_in in (("named.test", partner, True), ("named.test", robot, True), ("named.test", other, False),
+                                  ("listed.test", partner, True), ("listed.test", other, False)):
+        try:
+            status = g.ask(host, port=HTTPS, tls=client_tls(ca, cert))[0]
+        except (ssl.SSLError, ConnectionError):
+            status = 0
+        check((status == 200) == is_let_in, f"{host} {cert}: {status}")
+    check(g.ask("grpc.test", port=DOOR)[0] == 200, "a port of protocol GRPC")
     g.stop()
 
 

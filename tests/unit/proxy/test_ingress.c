@@ -170,6 +170,14 @@ static const char gateways[] = SERVICE("a") SERVICE(
          "ISTIO_MUTUAL, credentialName: x}}\n"
          "  - {port: {number: 9448, name: w, protocol: HTTPS}, hosts: ['*'], tls: {mode: "
          "AUTO_PASSTHROUGH}}\n"
+         "  - {port: {number: 9457, name: g, protocol: GRPC}, hosts: ['*']}\n"
+         "  - {port: {number: 9458, name: h, protocol: HTTP2}, hosts: ['*'], bind: 0.0.0.0}\n"
+         "  - {port: {number: 9459, name: b, protocol: HTTP}, hosts: ['*'], bind: 127.0.0.1}\n"
+         "  - {port: {number: 9460, name: v, protocol: HTTPS}, hosts: ['*'], tls: {mode: MUTUAL, "
+         "credentialName: m, verifyCertificateHash: [ab]}}\n"
+         "  - {port: {number: 9461, name: n, protocol: HTTPS}, hosts: ['*'], tls: {mode: MUTUAL, "
+         "credentialName: m, subjectAltNames: [a.test, 'spiffe://x/y']}}\n"
+         "  - {port: {number: 9462, name: u, protocol: UDP}, hosts: ['*']}\n"
          "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: "
          "v}\nspec:\n"
          "  hosts: ['*.test', x.w.test]\n  gateways: [g]\n  http:\n  - route: [{destination: "
@@ -181,7 +189,14 @@ static void test_gateways(void **state)
     struct mesh *m = load(gateways, NULL);
     (void)state;
     assert_non_null(m);
-    assert_int_equal(mesh_gateway_ports(m, &ports), 7);
+    assert_int_equal(mesh_gateway_ports(m, &ports), 10);
+    assert_true(ports[7].number == 9457 && !ports[7].is_tls && !ports[7].is_tcp);
+    assert_true(ports[8].number == 9458 && ports[9].number == 9461);
+    assert_true(sv_eq(ports[9].certs[0].peer_names, SV("a.test,spiffe://x/y")));
+    assert_true(
+        mesh_fixture_warns(m, "servers[10].bind is not supported: this port is not opened"));
+    assert_true(mesh_fixture_warns(m, "verifyCertificateHash is not supported: this port is not"));
+    assert_true(mesh_fixture_warns(m, "expected HTTP, HTTP2, GRPC, HTTPS, TLS or TCP"));
     assert_true(ports[3].is_tls && ports[3].certs_len == 0);
     assert_true(ports[4].is_tls && ports[4].certs_len == 0);
     assert_true(ports[5].is_tcp && !ports[5].is_tls);
