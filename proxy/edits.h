@@ -6,6 +6,8 @@
 #include "base/buf.h"
 #include "proxy/route/action.h"
 
+struct stream;
+
 #define EDITS_MAX 3 /* Ingress, the route behind it, the destination */
 
 struct edits {
@@ -17,7 +19,7 @@ struct edits {
 void edits_push(struct edits *e, const struct header_edits *list);
 /* A field of this name in the original head does not go on. */
 bool edits_hide(const struct edits *e, struct sv name);
-/* What is set and added. */
-void edits_put(const struct edits *e, struct buf *to);
+/* What is set and added. s: whose request it is, for values that are made of it; not looked at otherwise. */
+void edits_put(const struct edits *e, struct stream *s, struct buf *to);
 
 #endif

@@ -480,7 +480,7 @@ void traffic_put_request(struct stream *s, struct buf *to)
         h1_put_field(to, SV("x-scheme"), scheme);
         h1_put_field(to, SV("x-real-ip"), caller_text(s, text));
     }
-    edits_put(&t->request, to);
+    edits_put(&t->request, s, to);
 }
 
 static bool is_cors_field(struct sv name)
@@ -506,5 +506,5 @@ void traffic_put_response(struct stream *s, struct buf *to)
     }
     if (t->cookie.len)
         h1_put_field(to, SV("set-cookie"), t->cookie);
-    edits_put(&t->response, to);
+    edits_put(&t->response, s, to);
 }

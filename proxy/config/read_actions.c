@@ -7,6 +7,7 @@
  * Istio: a fault without percentage never happens, a mirror without one always. */
 #include "base/clock.h"
 #include "proxy/config/catalog.h"
+#include "proxy/route/header_format.h"
 #include "wire/grpc.h"
 
 #define BODY_MAX 65536 /* of a direct response; more belongs on a server */
@@ -72,6 +73,16 @@ static uint32_t read_old_share(struct reader *r, struct node *map, const char *n
     return n ? (uint32_t)field_uint(r, map, name, 100, 0) * (SHARE_ALL / 100) : fallback;
 }
 
+static bool is_format(struct reader *r, const struct node *at, struct sv value)
+{
+    struct err why = { 0 };
+    bool has_operators = false;
+    if (header_format_check(value, &has_operators, &why) == 0)
+        return has_operators;
+    finding_warn(r->to, at, "is sent as it is: %s", why.why);
+    return false;
+}
+
 static void add_edits(struct reader *r, struct node *n, enum header_edit_kind kind,
                       struct header_edit *to, size_t *len)
 {
@@ -89,9 +100,7 @@ static void add_edits(struct reader *r, struct node *n, enum header_edit_kind ki
         else if (!http_is_field_value(value))
             finding_error(r->to, at, "a header's value cannot have control characters");
         else
-            to[(*len)++] = (struct header_edit){ kind, name, value };
-        if (sv_contains(value, SV("%")))
-            finding_warn(r->to, at, "is sent as it is: %% formats are not supported");
+            to[(*len)++] = (struct header_edit){ kind, name, value, is_format(r, at, value) };
     }
 }
 

@@ -409,7 +409,7 @@ static void add_prefix(struct reader *r, const struct ingress_notes *n, struct r
     struct header_edit *e = n->forwarded_prefix.len ? read_array(r, 1, sizeof(*e)) : NULL;
     if (!e)
         return;
-    *e = (struct header_edit){ HEADER_SET, SV("x-forwarded-prefix"), n->forwarded_prefix };
+    *e = (struct header_edit){ HEADER_SET, SV("x-forwarded-prefix"), n->forwarded_prefix, false };
     a->request = (struct header_edits){ e, 1 };
 }
 

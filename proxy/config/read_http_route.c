@@ -260,7 +260,7 @@ static struct header_edits read_modifier(struct reader *r, struct node *n)
             struct sv value = is_name ? SV_NONE : field_text(r, at, "value");
             if (!read_is_token(name) || !http_is_field_value(value))
                 finding_error(r->to, at, "is no header's name and value");
-            all[len++] = (struct header_edit){ rows[i].kind, name, value };
+            all[len++] = (struct header_edit){ rows[i].kind, name, value, false };
             if (!is_name)
                 fields_finish(r, at, NULL);
         }

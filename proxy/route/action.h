@@ -18,6 +18,7 @@ enum header_edit_kind { HEADER_REMOVE, HEADER_SET, HEADER_ADD };
 struct header_edit {
     enum header_edit_kind kind;
     struct sv name, value;
+    bool is_format; /* value has operators: header_format.h */
 };
 struct header_edits {
     const struct header_edit *list;

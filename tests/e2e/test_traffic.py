@@ -114,6 +114,19 @@ spec:
     route:
     - destination: { host: shop }
       headers: { request: { set: { x-last: "3" } }, response: { add: { x-out: "2" } } }
+  - match: [{ uri: { exact: /made } }]
+    headers:
+      request:
+        set:
+          x-ip: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
+          x-from: "%REQ(x-nobody?user-agent)% by %PROTOCOL%, 100%%"
+          x-missing: "%REQ(x-nobody)%"
+          x-odd: "100%"
+        add: { x-start: "%START_TIME%" }
+      response: { add: { x-served-by: "%UPSTREAM_HOST%", x-cluster: "%UPSTREAM_CLUSTER%" } }
+    route: [{ destination: { host: shop } }]
+  - match: [{ uri: { exact: /keeps } }]
+    redirect: { scheme: https, derivePort: FROM_REQUEST_PORT }
   - match: [{ uri: { exact: /abort } }]
     fault: { abort: { percentage: { value: 100 }, httpStatus: 503 } }
     route: [{ destination: { host: shop } }]
@@ -183,6 +196,21 @@ def check_fields(p):
     check(h["x-set"] == "new" and h["host"] == "set.test" and "x-gone" not in h, h)
     check(h["x-more"] == "2" and h["x-last"] == "3", h)  # http.server keeps the last of two
     check(r.getheader("x-out") == "1, 2" and not r.getheader("x-powered-by"), r.getheaders())
+
+
+def check_made_fields(p):
+    """Operators in values, and a redirect that keeps the port."""
+    _, told, r = p.ask("shop", "/made", port=OUT, User_Agent="me", X_Missing="old")
+    h = told["headers"]
+    check(h["x-ip"] == "127.0.0.1" and h["x-from"] == "me by HTTP/1.1, 100%", h)
+    check("x-missing" not in h and h["x-odd"] == "100%", h)
+    check(h["x-start"].startswith("20") and h["x-start"].endswith("Z"), h)
+    check(r.getheader("x-served-by").endswith(f":{APP}"), r.getheaders())
+    check(r.getheader("x-cluster") == "outbound|80||shop.default.svc.cluster.local", r.getheaders())
+    check("'%' is no operator that is known here" in p.log(), p.log())
+    for host, want in (("shop", "https://shop:80/keeps"), ("shop:9080", "https://shop:9080/keeps")):
+        status, _, r = p.ask(host, "/keeps", port=OUT)
+        check((status, r.getheader("location")) == (301, want), f"{host}: {status} {r.getheader('location')}")
 
 
 def check_faults(p):

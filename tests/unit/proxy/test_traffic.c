@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "proxy/edits.h"
 #include "proxy/limit.h"
+#include "proxy/route/header_format.h"
 #include "proxy/upstream/balance.h"
 #include "proxy/upstream/breaker.h"
 #include <setjmp.h>
@@ -159,16 +160,67 @@ static void test_without_memory_nobody_is_refused(void **state)
     limiter_done(&l);
 }
 
+/* "op[argument] ..." of a value, or where it is wrong. */
+static void test_header_formats(void **state)
+{
+    /* clang-format off */
+    static const struct {
+        const char *text;
+        bool has_operators;
+        size_t at;             /* of what is wrong; SIZE_MAX: nothing is */
+        size_t parts;
+        enum header_op op;     /* of the last part, and its text */
+        const char *last;
+    } cases[] = {
+        { "",                                   false, SIZE_MAX, 0, 0, "" },
+        { "plain",                              false, SIZE_MAX, 1, HEADER_OP_TEXT, "plain" },
+        { "%PROTOCOL%",                         true,  SIZE_MAX, 1, HEADER_OP_PROTOCOL, "" },
+        { "from %REQ(x-a?:authority)%",         true,  SIZE_MAX, 2, HEADER_OP_REQ, "x-a?:authority" },
+        { "100%%",                              true,  SIZE_MAX, 2, HEADER_OP_TEXT, "%" },
+        { "%%PROTOCOL%%",                       true,  SIZE_MAX, 3, HEADER_OP_TEXT, "%" },
+        { "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", true, SIZE_MAX, 1, HEADER_OP_REMOTE_IP, "" },
+        { "100%",                               true,  3, 0, 0, "" },
+        { "%PROTOCOL",                          true,  0, 0, 0, "" },
+        { "a%NOBODY%",                          true,  1, 0, 0, "" },
+        { "%REQ%",                              true,  0, 0, 0, "" },
+        { "%REQ()%",                            true,  0, 0, 0, "" },
+        { "%REQ(a%",                            true,  0, 0, 0, "" },
+        { "%PROTOCOL(a)%",                      true,  0, 0, 0, "" },
+    };
+    /* clang-format on */
+    (void)state;
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        struct err err = { 0 };
+        bool has_operators = false;
+        size_t parts = 0;
+        struct header_part part = { 0 };
+        struct sv rest = sv_z(cases[i].text);
+        print_message("case: %s\n", cases[i].text);
+        int rc = header_format_check(rest, &has_operators, &err);
+        assert_int_equal(has_operators, cases[i].has_operators);
+        assert_int_equal(rc == 0, cases[i].at == SIZE_MAX);
+        if (rc < 0) {
+            assert_int_equal(err.at, cases[i].at);
+            continue;
+        }
+        while (header_format_next(&rest, &part))
+            parts++;
+        assert_int_equal(parts, cases[i].parts);
+        assert_int_equal(part.op, cases[i].op);
+        assert_true(sv_eq(part.text, sv_z(cases[i].last)));
+    }
+}
+
 static void test_edits(void **state)
 {
     static const struct header_edit first[] = {
-        { HEADER_REMOVE, { "x-gone", 6 }, { NULL, 0 } },
-        { HEADER_SET, { "x-set", 5 }, { "1", 1 } },
-        { HEADER_ADD, { "x-more", 6 }, { "1", 1 } },
+        { HEADER_REMOVE, { "x-gone", 6 }, { NULL, 0 }, false },
+        { HEADER_SET, { "x-set", 5 }, { "1", 1 }, false },
+        { HEADER_ADD, { "x-more", 6 }, { "1", 1 }, false },
     };
     static const struct header_edit second[] = {
-        { HEADER_SET, { "X-Set", 5 }, { "2", 1 } },
-        { HEADER_ADD, { "x-more", 6 }, { "2", 1 } },
+        { HEADER_SET, { "X-Set", 5 }, { "2", 1 }, false },
+        { HEADER_ADD, { "x-more", 6 }, { "2", 1 }, false },
     };
     const struct header_edits a = { first, 3 }, b = { second, 2 }, none = { NULL, 0 };
     AUTO_DONE(buf) text = { 0 };
@@ -182,7 +234,7 @@ static void test_edits(void **state)
     assert_true(edits_hide(&e, SV("X-Gone")));
     assert_true(edits_hide(&e, SV("x-set")));
     assert_false(edits_hide(&e, SV("x-more")));
-    edits_put(&e, &text);
+    edits_put(&e, NULL, &text);
     assert_text(buf_sv(&text), "x-more: 1\r\nX-Set: 2\r\nx-more: 2\r\n");
 }
 
@@ -286,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_in_flight),
         cmocka_unit_test(test_buckets_are_bounded),
         cmocka_unit_test(test_without_memory_nobody_is_refused),
+        cmocka_unit_test(test_header_formats),
         cmocka_unit_test(test_edits),
         cmocka_unit_test(test_hash_keeps_its_endpoint),
         cmocka_unit_test(test_breaker),
