@@ -222,7 +222,7 @@ static int explain_departure(struct walk *w, const struct identity *self)
     size_t targets = out.is_passed_on && out.route ? out.route->targets_len : 0;
     for (size_t i = 0; rc == 0 && i < targets; i++) {
         const struct route_target *t = &out.route->targets[i];
-        if (t->weight || out.route->targets_len == 1)
+        if (!t->is_broken && (t->weight || out.route->targets_len == 1))
             rc = explain_behind(w, t->cluster, out.endpoint, &head);
     }
     if (out.is_passed_on && !w->answers_len)

@@ -354,6 +354,11 @@ static enum step_result choose_cluster(struct stream *s)
 {
     const struct route_actions *a = actions_of(s);
     const struct route_target *t = route_pick(s->route, random_u64());
+    if (t->is_broken) {
+        snprintf(s->why, sizeof(s->why), "the route may not name %.*s, or it is no Service",
+                 (int)MIN(t->cluster->host.len, (size_t)100), t->cluster->host.p);
+        return stream_fail(s, 500, TALLY_REPLIES_NR, "NC", "cluster_not_found");
+    }
     if (a && !rewrite(s, a))
         return out_of_memory(s);
     s->cluster = t->cluster;

@@ -93,6 +93,9 @@ struct pod {
 };
 
 struct destination {
+    struct
+        sv namespace; /* of a backendRef that names another namespace than its route's; else empty */
+    bool is_broken; /* a backendRef that can lead nowhere: its share of requests is answered 500 */
     struct sv host, subset;
     uint16_t port; /* 0: the port of the request */
     uint32_t weight;
@@ -147,6 +150,7 @@ struct virtual_service {
     struct meta meta;
     bool
         is_k8s; /* an HTTPRoute: its most specific rule decides, and its gateways are Kubernetes' */
+    bool is_grpc;                    /* is_k8s: a GRPCRoute */
     const struct parent_part *parts; /* is_k8s: one for each of gateways */
     struct text_list hosts, gateways, export_to;
     const struct http_rule *rules;
@@ -200,6 +204,33 @@ struct destination_rule {
     const struct health_check *check;
     struct destination_rule *next;
 };
+/* A ReferenceGrant's from (name: the namespace) and to (name empty: any). */
+struct reference {
+    struct sv group, kind, name;
+};
+struct reference_grant {
+    struct meta meta;
+    const struct reference *from, *to;
+    size_t from_len, to_len;
+    struct reference_grant *next;
+};
+struct namespace_object { /* only for its labels */
+    struct meta meta;
+    struct namespace_object *next;
+};
+enum label_operator { LABEL_IN, LABEL_NOT_IN, LABEL_EXISTS, LABEL_MISSING };
+struct label_expression {
+    struct sv key;
+    int operator; /* enum label_operator */
+    struct text_list values;
+};
+struct label_selector {
+    struct labels labels;
+    const struct label_expression *expressions; /* all must hold, too */
+    size_t expressions_len;
+};
+/* Of a Gateway API's listener: which kinds of routes it takes. */
+enum route_kind { ROUTES_HTTP = 1, ROUTES_GRPC = 2 };
 struct gateway_server {
     struct gateway_port port;
     struct text_list hosts;
@@ -208,6 +239,8 @@ struct gateway_server {
     bool redirects_plain;     /* httpsRedirect */
     bool is_passed_on;        /* PASSTHROUGH: TLS is not ended here */
     bool is_by_name;          /* AUTO_PASSTHROUGH: nor does a route say where it goes */
+    unsigned kinds;           /* enum route_kind bits; 0: any */
+    const struct label_selector *namespaces; /* whose routes it takes, too; NULL: its hosts tell */
 };
 struct secret {
     struct meta meta;
@@ -305,6 +338,8 @@ struct catalog {
     CATALOG_LIST(destination_rule, destination_rules);
     CATALOG_LIST(gateway, gateways);
     CATALOG_LIST(secret, secrets);
+    CATALOG_LIST(reference_grant, reference_grants);
+    CATALOG_LIST(namespace_object, namespaces);
     CATALOG_LIST(ingress, ingresses);
     CATALOG_LIST(peer_authentication, peer_authentications);
     CATALOG_LIST(authorization_policy, authorization_policies);
@@ -331,6 +366,9 @@ void read_sidecar(struct catalog *c, struct node *root, const struct meta *meta)
 void read_gateway(struct catalog *c, struct node *root, const struct meta *meta);
 void read_k8s_gateway(struct catalog *c, struct node *root, const struct meta *meta);
 void read_http_route(struct catalog *c, struct node *root, const struct meta *meta);
+void read_grpc_route(struct catalog *c, struct node *root, const struct meta *meta);
+void read_reference_grant(struct catalog *c, struct node *root, const struct meta *meta);
+void read_namespace(struct catalog *c, struct node *root, const struct meta *meta);
 void read_secret(struct catalog *c, struct node *root, const struct meta *meta);
 void read_ingress(struct catalog *c, struct node *root, const struct meta *meta);
 void read_peer_authentication(struct catalog *c, struct node *root, const struct meta *meta);
@@ -350,6 +388,9 @@ struct text_match read_string_match(struct catalog *c, struct reader *r, struct 
 /* Limits annotated as tulle.io/..., for each rule of the object. */
 void read_object_limits(struct reader *r, struct node *root, struct sv kind,
                         const struct meta *meta, struct http_rule *rules, size_t len);
+/* A Kubernetes LabelSelector; NULL when memory is out. */
+const struct label_selector *read_label_selector(struct reader *r, struct node *map,
+                                                 const char *name);
 uint32_t read_share(struct reader *r, struct node *map, const char *name, uint32_t fallback);
 /* Text that may stand in a request line, a Host field, a field's name. */
 struct sv read_path_text(struct reader *r, struct node *map, const char *name);

@@ -36,9 +36,16 @@ bool resolve_names_gateway(const struct text_list *gateways, struct sv namespace
     return false;
 }
 
-bool resolve_names_server(const struct virtual_service *v, const struct door_server *s)
+bool resolve_names_server(struct resolve *r, const struct virtual_service *v,
+                          const struct door_server *s)
 {
     struct text_list one = { .len = 1 };
+    unsigned kind = v->is_grpc ? ROUTES_GRPC : ROUTES_HTTP;
+    if (v->is_k8s && s->server->kinds && !(s->server->kinds & kind))
+        return false;
+    if (v->is_k8s && s->server->namespaces &&
+        !resolve_selects_namespace(r, s->server->namespaces, v->meta.namespace))
+        return false;
     for (size_t i = 0; i < v->gateways.len && v->is_k8s == s->gateway->is_k8s; i++) {
         one.list = &v->gateways.list[i];
         const struct parent_part *part = v->is_k8s ? &v->parts[i] : NULL;
@@ -239,7 +246,8 @@ static void add_server(struct resolve *r, const struct gateway *g, const struct 
         hosts[i] = resolve_name(r, resolve_lower(r, resolve_split_name(s->hosts.list[i], &ns)));
     cert.hosts = hosts;
     cert.hosts_len = s->hosts.len;
-    cert.namespace = g->meta.namespace;
+    if (!cert.namespace.len)
+        cert.namespace = g->meta.namespace;
     resolve_add_cert(r, d, &cert);
 }
 
@@ -263,6 +271,6 @@ void resolve_doors(struct resolve *r)
     for (const struct gateway *g = r->catalog->gateways.first; g && r->role == ROLE_GATEWAY;
          g = g->next)
         for (size_t i = 0; is_ours(r, g) && i < g->servers_len; i++)
-            if (g->servers[i].is_served)
+            if (g->servers[i].is_served && resolve_may_show(r, g, &g->servers[i]))
                 add_server(r, g, &g->servers[i]);
 }

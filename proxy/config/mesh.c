@@ -76,9 +76,9 @@ static void resolve_all(struct resolve *r, const struct mesh_conf *conf)
     r->aliases = conf->trust_domain_aliases;
     r->self_labels = parse_labels(r, conf->self_labels);
     static void (*const steps[])(struct resolve *) = {
-        resolve_pods,     resolve_services,      resolve_scope,   resolve_rules,
-        resolve_doors,    resolve_routes,        resolve_tcp,     resolve_ingresses,
-        resolve_security, resolve_authorization, resolve_publish,
+        resolve_pods,       resolve_services, resolve_scope,         resolve_rules,
+        resolve_references, resolve_doors,    resolve_routes,        resolve_tcp,
+        resolve_ingresses,  resolve_security, resolve_authorization, resolve_publish,
     };
     for (size_t i = 0; i < NELEMS(steps) && !r->catalog->findings.is_nomem; i++)
         steps[i](r);

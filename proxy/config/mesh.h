@@ -159,6 +159,7 @@ struct cluster {
 struct route_target {
     const struct cluster *cluster;
     uint32_t weight;
+    bool is_broken; /* nothing is sent there: the Gateway API has such requests answered 500 */
     const struct header_edits *request, *response; /* NULL: none; after those of the route */
 };
 struct route {

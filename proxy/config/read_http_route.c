@@ -1,31 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
- * read_http_route.c - the Gateway API (gateway.networking.k8s.io): Gateway and HTTPRoute.
+ * read_http_route.c - the Gateway API's routes: HTTPRoute and GRPCRoute.
  *
- * Both are read into what their Istio cousins become: listeners are servers, an HTTPRoute is a
- * VirtualService whose gateways are its parents, a filter is an action. Two things differ and are
- * marked: prefixes go by whole elements, and among all rules of a host not the first but the most
- * specific one decides (vhosts.c sorts them). */
+ * They are read into what their Istio cousin becomes: a VirtualService whose gateways are the parents;
+ * a filter is an action. Two things differ and are marked: prefixes go by whole elements, and among all
+ * rules of a host not the first but the most specific one decides (vhosts.c sorts them). A gRPC method is
+ * a path, "/SERVICE/METHOD".
+ * Source: HTTPRoute, GRPCRoute, GRPCMethodMatch in the Gateway API's reference. */
 #include "base/clock.h"
 #include "proxy/config/catalog.h"
 
-#define PORT_HTTP    SV("HTTP")
-#define PORT_HTTPS   SV("HTTPS")
 #define WEIGHT_MAX   1000000
 #define ATTEMPTS_MAX 100
 
-static const char *const later_gateway[] = { "addresses", "infrastructure",   "backendTLS",
-                                             "tls",       "allowedListeners", NULL };
-static const char *const later_tls[] = { "frontendValidation", "options", NULL };
 static const char *const later_route[] = { "useDefaultGateways", NULL };
 static const char *const later_rule[] = { "sessionPersistence", NULL };
 
-enum route_namespaces { ROUTES_SAME, ROUTES_ALL, ROUTES_SELECTED };
-static const struct choice namespace_choices[] = {
-    { "Same", ROUTES_SAME },
-    { "All", ROUTES_ALL },
-    { "Selector", ROUTES_SELECTED },
-};
-static const struct choice tls_choices[] = { { "Terminate", 0 }, { "Passthrough", 1 } };
 enum match_type { MATCH_EXACT, MATCH_PREFIX, MATCH_REGEX };
 static const struct choice path_choices[] = {
     { "Exact", MATCH_EXACT },
@@ -36,101 +25,6 @@ static const struct choice value_choices[] = {
     { "Exact", MATCH_EXACT },
     { "RegularExpression", MATCH_REGEX },
 };
-
-/* "./HOST" for routes of the Gateway's own namespace, "*" "/HOST" for those of all. */
-static void read_listener_host(struct reader *r, struct node *n, struct gateway_server *to)
-{
-    struct node *allowed = field_map(r, n, "allowedRoutes");
-    struct node *from = field_map(r, allowed, "namespaces");
-    int which = field_choice(r, from, "from", namespace_choices, NELEMS(namespace_choices),
-                             ROUTES_SAME);
-    AUTO_DONE(buf) text = { 0 };
-    struct sv host = field_text(r, n, "hostname");
-    struct sv *hosts = read_array(r, 1, sizeof(*hosts));
-    buf_printf(&text, "%s/%.*s", which == ROUTES_ALL ? "*" : ".",
-               SV_ARG(host.len ? host : SV("*")));
-    if (which == ROUTES_SELECTED)
-        finding_warn(r->to, from, "Selector is not supported: only routes of the same namespace");
-    (void)field_any(r, from, "selector");
-    (void)field_any(r, allowed, "kinds");
-    if (hosts)
-        hosts[0] = text.failed ? SV_NONE : arena_copy(r->mem, buf_sv(&text));
-    if (!hosts || !hosts[0].p) {
-        r->to->is_nomem = true;
-        return;
-    }
-    to->hosts = (struct text_list){ hosts, 1 };
-    fields_finish(r, from, NULL);
-    fields_finish(r, allowed, NULL);
-}
-
-static void read_listener_tls(struct reader *r, struct node *n, struct gateway_server *to)
-{
-    struct node *tls = field_map(r, n, "tls"), *refs = field_list(r, tls, "certificateRefs");
-    int mode = field_choice(r, tls, "mode", tls_choices, NELEMS(tls_choices), 0);
-    to->cert.tls_min = 0x0303;
-    for (struct node *at = refs ? refs->first : NULL; at; at = at->next) {
-        if (!node_is_map(r, at))
-            continue;
-        (void)field_any(r, at, "group");
-        (void)field_any(r, at, "kind");
-        struct sv namespace = field_text(r, at, "namespace"), name = field_text(r, at, "name");
-        if (namespace.len)
-            finding_warn(r->to, at,
-                         "a Secret of another namespace needs a ReferenceGrant, which is "
-                         "not supported: looked for in the Gateway's");
-        if (to->cert.secret.len)
-            finding_warn(r->to, at, "only the first certificate is used");
-        else
-            to->cert.secret = name;
-        fields_finish(r, at, NULL);
-    }
-    if (mode == 1)
-        finding_warn(r->to, tls, "Passthrough is not supported: this listener is not opened");
-    else if (to->port.is_tls && !to->cert.secret.len)
-        finding_warn(r->to, n, "tls.certificateRefs is missing: this listener is not opened");
-    to->is_served = to->port.number && mode == 0 && (!to->port.is_tls || to->cert.secret.len);
-    fields_finish(r, tls, later_tls);
-}
-
-static void read_listener(struct reader *r, struct node *n, struct gateway_server *to)
-{
-    if (!node_is_map(r, n))
-        return;
-    to->port.name = field_text(r, n, "name");
-    to->port.number = field_port(r, n, "port");
-    to->port.protocol = field_text(r, n, "protocol");
-    to->port.is_tls = sv_eq(to->port.protocol, PORT_HTTPS);
-    if (!to->port.number)
-        finding_error(r->to, n, "port is missing");
-    read_listener_host(r, n, to);
-    read_listener_tls(r, n, to);
-    if (!to->port.is_tls && !sv_eq(to->port.protocol, PORT_HTTP)) {
-        finding_warn(r->to, n, "only HTTP and HTTPS are served yet: this listener is not opened");
-        to->is_served = false;
-    }
-    fields_finish(r, n, NULL);
-}
-
-void read_k8s_gateway(struct catalog *c, struct node *root, const struct meta *meta)
-{
-    struct reader r = { .to = &c->findings, .mem = c->mem };
-    struct node *spec = field_map(&r, root, "spec"), *list = field_list(&r, spec, "listeners");
-    struct gateway *g = read_array(&r, 1, sizeof(*g));
-    struct gateway_server *servers = read_array(&r, (list ? list->len : 0) + 1, sizeof(*servers));
-    if (!g || !servers)
-        return;
-    g->meta = *meta;
-    g->is_k8s = true;
-    g->class = field_text(&r, spec, "gatewayClassName");
-    for (struct node *n = list ? list->first : NULL; n; n = n->next)
-        read_listener(&r, n, &servers[g->servers_len++]);
-    g->servers = servers;
-    if (!g->servers_len)
-        finding_error(r.to, spec ? spec : root, "listeners is empty");
-    fields_finish(&r, spec, later_gateway);
-    CATALOG_ADD(&c->gateways, g);
-}
 
 static void read_value(struct catalog *c, struct reader *r, struct node *n, struct text_match *to)
 {
@@ -206,8 +100,8 @@ static void read_route_match(struct catalog *c, struct reader *r, struct node *n
     to->is_everything = !m->uri.kind && !m->method.kind && !m->headers_len && !m->params_len;
 }
 
-/* backendRef: a Service of the route's namespace. */
-static bool read_backend(struct reader *r, struct node *n, struct sv namespace,
+/* backendRef: a Service. What is none, or may not be named, is seen when all objects are there. */
+static void read_backend(struct reader *r, struct node *n, struct sv namespace,
                          struct destination *to)
 {
     AUTO_DONE(buf) host = { 0 };
@@ -218,23 +112,19 @@ static bool read_backend(struct reader *r, struct node *n, struct sv namespace,
     to->place = place_of(r->to, n);
     if (!name.len)
         finding_error(r->to, n, "name is missing");
-    if (group.len || (kind.len && !sv_eq(kind, SV("Service")))) {
-        finding_warn(r->to, n, "only Services are supported as backends, ignored");
-        return false;
-    }
-    if (other.len && !sv_eq(other, namespace)) {
+    to->is_broken = group.len || (kind.len && !sv_eq(kind, SV("Service")));
+    if (to->is_broken)
         finding_warn(r->to, n,
-                     "a Service of another namespace needs a ReferenceGrant, which is not "
-                     "supported, ignored");
-        return false;
-    }
-    if (!to->port)
+                     "InvalidKind: only Services are supported as backends: its requests are "
+                     "answered 500");
+    else if (!to->port)
         finding_warn(r->to, n, "port is missing: the Service's default is meant");
+    if (other.len && !sv_eq(other, namespace))
+    namespace = to->namespace = other;
     buf_printf(&host, "%.*s.%.*s.svc.cluster.local", SV_ARG(name), SV_ARG(namespace));
     to->host = host.failed ? SV_NONE : arena_copy(r->mem, buf_sv(&host));
     if (!to->host.p)
         r->to->is_nomem = true;
-    return true;
 }
 
 /* set and add are lists of {name, value}, remove is one of names. */
@@ -318,7 +208,9 @@ static void read_mirror_filter(struct reader *r, struct node *n, struct sv names
         m->share = (uint32_t)(numerator * SHARE_ALL / of);
     if (!backend)
         finding_error(r->to, n, "backendRef is missing");
-    else if (read_backend(r, backend, namespace, &m->to) && m->share)
+    else
+        read_backend(r, backend, namespace, &m->to);
+    if (backend && m->share)
         to->mirrors_len++;
     fields_finish(r, part, NULL);
     fields_finish(r, backend, NULL);
@@ -376,7 +268,7 @@ static void read_backend_filters(struct reader *r, struct node *n, struct sv nam
         return;
     read_filters(r, n, namespace, &none, a);
     if (a->redirect || a->rewrite.kind || a->rewrite.authority.len || none.mirrors_len)
-        finding_warn(r->to, n, "only header filters are supported for one backend");
+        finding_error(r->to, n, "only header filters are supported for one backend");
     to->request = a->request.len ? &a->request : NULL;
     to->response = a->response.len ? &a->response : NULL;
 }
@@ -392,11 +284,9 @@ static void read_backends(struct reader *r, struct node *n, struct sv namespace,
         if (!node_is_map(r, at))
             continue;
         struct destination *d = &all[to->targets_len];
-        bool is_known = read_backend(r, at, namespace, d);
+        read_backend(r, at, namespace, d);
         read_backend_filters(r, at, namespace, d);
         fields_finish(r, at, NULL);
-        if (!is_known)
-            continue;
         sum += d->weight;
         to->targets_len++;
     }
@@ -429,21 +319,40 @@ static const struct retry_policy *read_route_retry(struct reader *r, struct node
     return p;
 }
 
-static void read_route_rule(struct catalog *c, struct reader *r, struct node *n,
-                            struct sv namespace, struct http_rule *to)
+/* What rules of both kinds have. */
+static void read_rule_rest(struct reader *r, struct node *n, struct sv namespace,
+                           struct http_rule *to)
 {
-    if (!node_is_map(r, n))
-        return;
-    struct node *list = field_list(r, n, "matches"), *timeouts = field_map(r, n, "timeouts");
-    struct http_match *matches = read_array(r, (list ? list->len : 0) + 1, sizeof(*matches));
     struct route_actions *a = read_array(r, 1, sizeof(*a));
-    if (!matches || !a)
+    if (!a)
         return;
     to->name = field_text(r, n, "name");
     to->place = place_of(r->to, n);
-    for (struct node *at = list ? list->first : NULL; at; at = at->next)
-        read_route_match(c, r, at, &matches[to->matches_len++]);
+    read_filters(r, n, namespace, to, a);
+    read_backends(r, n, namespace, to, a);
+    to->actions = a;
+    fields_finish(r, n, later_rule);
+}
+
+typedef void match_fn(struct catalog *c, struct reader *r, struct node *n, struct http_match *to);
+
+static void read_matches(struct catalog *c, struct reader *r, struct node *n, match_fn *read_match,
+                         struct http_rule *to)
+{
+    struct node *list = field_list(r, n, "matches");
+    struct http_match *matches = read_array(r, (list ? list->len : 0) + 1, sizeof(*matches));
+    for (struct node *at = list && matches ? list->first : NULL; at; at = at->next)
+        read_match(c, r, at, &matches[to->matches_len++]);
     to->matches = matches;
+}
+
+static void read_http_rule(struct catalog *c, struct reader *r, struct node *n, struct sv namespace,
+                           struct http_rule *to)
+{
+    if (!node_is_map(r, n))
+        return;
+    struct node *timeouts = field_map(r, n, "timeouts");
+    read_matches(c, r, n, read_route_match, to);
     to->timeout_ns = field_duration(r, timeouts, "request", 0);
     to->retry = read_route_retry(r, n);
     int64_t per_try_ns = field_duration(r, timeouts, "backendRequest", 0);
@@ -453,11 +362,67 @@ static void read_route_rule(struct catalog *c, struct reader *r, struct node *n,
         retry->per_try_ns = per_try_ns;
         to->retry = retry;
     }
-    read_filters(r, n, namespace, to, a);
-    read_backends(r, n, namespace, to, a);
-    to->actions = a;
     fields_finish(r, timeouts, NULL);
-    fields_finish(r, n, later_rule);
+    read_rule_rest(r, n, namespace, to);
+}
+
+/* "/SERVICE/METHOD", either of which may be any. */
+static void read_method(struct catalog *c, struct reader *r, struct node *n, struct text_match *to)
+{
+    AUTO_DONE(buf) text = { 0 };
+    struct node *at = field_map(r, n, "method");
+    if (!at)
+        return;
+    bool is_regex = field_choice(r, at, "type", value_choices, NELEMS(value_choices),
+                                 MATCH_EXACT) == MATCH_REGEX;
+    struct sv service = field_text(r, at, "service"), method = field_text(r, at, "method");
+    bool is_name = sv_index(service, '/') == service.len && read_is_token(service);
+    if (!service.len && !method.len)
+        finding_error(r->to, at, "expected service, or method, or both");
+    else if (!is_regex && ((service.len && !is_name) || (method.len && !read_is_token(method))))
+        finding_error(r->to, at, "is no name of a gRPC service or method");
+    to->kind = !is_regex && service.len ? method.len ? TEXT_MATCH_EXACT : TEXT_MATCH_ELEMENTS
+                                        : TEXT_MATCH_REGEX;
+    struct sv any = SV("[^/]+");
+    if (to->kind == TEXT_MATCH_ELEMENTS)
+        buf_printf(&text, "/%.*s", SV_ARG(service));
+    else if (to->kind == TEXT_MATCH_EXACT)
+        buf_printf(&text, "/%.*s/%.*s", SV_ARG(service), SV_ARG(method));
+    else if (is_regex)
+        buf_printf(&text, "/(?:%.*s)/(?:%.*s)", SV_ARG(service.len ? service : any),
+                   SV_ARG(method.len ? method : any));
+    else
+        buf_printf(&text, "/[^/]+/\\Q%.*s\\E", SV_ARG(method));
+    to->text = text.failed ? SV_NONE : arena_copy(r->mem, buf_sv(&text));
+    if (!to->text.p)
+        r->to->is_nomem = true;
+    else if (to->kind == TEXT_MATCH_REGEX)
+        to->regex = read_regex(c, r, at, to->text, REGEX_WHOLE);
+    fields_finish(r, at, NULL);
+}
+
+static void read_grpc_match(struct catalog *c, struct reader *r, struct node *n,
+                            struct http_match *to)
+{
+    struct match *m = &to->match;
+    if (!node_is_map(r, n))
+        return;
+    read_method(c, r, n, &m->uri);
+    m->headers_len = read_named(c, r, n, "headers", &m->headers);
+    fields_finish(r, n, NULL);
+    to->is_everything = !m->uri.kind && !m->headers_len;
+}
+
+static void read_grpc_rule(struct catalog *c, struct reader *r, struct node *n, struct sv namespace,
+                           struct http_rule *to)
+{
+    if (!node_is_map(r, n))
+        return;
+    read_matches(c, r, n, read_grpc_match, to);
+    read_rule_rest(r, n, namespace, to);
+    const struct route_actions *a = to->actions;
+    if (a && (a->redirect || a->rewrite.kind || a->rewrite.authority.len))
+        finding_error(r->to, n, "a GRPCRoute can neither redirect nor rewrite");
 }
 
 static void read_parents(struct reader *r, struct node *spec, struct virtual_service *v)
@@ -494,7 +459,11 @@ static void read_parents(struct reader *r, struct node *spec, struct virtual_ser
                      "has no Gateway among its parentRefs: nobody serves it");
 }
 
-void read_http_route(struct catalog *c, struct node *root, const struct meta *meta)
+typedef void rule_fn(struct catalog *c, struct reader *r, struct node *n, struct sv namespace,
+                     struct http_rule *to);
+
+static void read_route(struct catalog *c, struct node *root, const struct meta *meta, bool is_grpc,
+                       rule_fn *read_rule)
 {
     static const struct sv any[] = { { "*", 1 } };
     struct reader r = { .to = &c->findings, .mem = c->mem };
@@ -505,14 +474,26 @@ void read_http_route(struct catalog *c, struct node *root, const struct meta *me
         return;
     v->meta = *meta;
     v->is_k8s = true;
+    v->is_grpc = is_grpc;
     v->hosts = read_texts(&r, spec, "hostnames");
     if (!v->hosts.len)
         v->hosts = (struct text_list){ any, 1 };
     read_parents(&r, spec, v);
     for (struct node *n = list ? list->first : NULL; n; n = n->next)
-        read_route_rule(c, &r, n, meta->namespace, &rules[v->rules_len++]);
+        read_rule(c, &r, n, meta->namespace, &rules[v->rules_len++]);
     v->rules = rules;
-    read_object_limits(&r, root, SV("httproute"), meta, rules, v->rules_len);
+    read_object_limits(&r, root, is_grpc ? SV("grpcroute") : SV("httproute"), meta, rules,
+                       v->rules_len);
     fields_finish(&r, spec, later_route);
     CATALOG_ADD(&c->virtual_services, v);
+}
+
+void read_http_route(struct catalog *c, struct node *root, const struct meta *meta)
+{
+    read_route(c, root, meta, false, read_http_rule);
+}
+
+void read_grpc_route(struct catalog *c, struct node *root, const struct meta *meta)
+{
+    read_route(c, root, meta, true, read_grpc_rule);
 }

@@ -1,7 +1,8 @@
 /* resolve.h - from objects to a mesh: the steps of mesh_load() after reading.
  *
- * Order: resolve_pods, resolve_services (endpoints), resolve_scope (what this proxy sees), resolve_rules (DestinationRules by host),
- * resolve_doors (ports of a gateway), resolve_routes (virtual hosts; makes clusters on demand),
+ * Order: resolve_pods, resolve_services (endpoints), resolve_scope (what this proxy sees), resolve_rules
+ * (DestinationRules by host), resolve_references (warns of what may not be named), resolve_doors (ports of a
+ * gateway), resolve_routes (virtual hosts; makes clusters on demand),
  * resolve_tcp (connections), resolve_ingresses, resolve_security, resolve_authorization, resolve_publish.
  * Running out of memory is latched in the findings; everything else becomes a warning. */
 #ifndef PROXY_CONFIG_RESOLVE_H
@@ -71,6 +72,7 @@ void resolve_pods(struct resolve *r);
 void resolve_services(struct resolve *r);
 void resolve_scope(struct resolve *r);
 void resolve_rules(struct resolve *r);
+void resolve_references(struct resolve *r);
 void resolve_doors(struct resolve *r);
 void resolve_routes(struct resolve *r);
 void resolve_tcp(struct resolve *r);
@@ -113,13 +115,22 @@ const struct cluster *resolve_unopened_cluster(struct resolve *r, struct service
                                                uint16_t port, struct sv subset);
 /* DestinationRules in force for the host, strongest first. */
 const struct rule_link *resolve_rules_of(struct resolve *r, struct service_entry *e);
+/* Does the selector of a listener take routes of the namespace? */
+bool resolve_selects_namespace(struct resolve *r, const struct label_selector *s,
+                               struct sv namespace);
+/* May the route name this Service as a backend, and the Gateway this Secret? A Service there is not is
+ * another matter. */
+bool resolve_may_send(struct resolve *r, const struct virtual_service *v,
+                      const struct destination *d);
+bool resolve_may_show(struct resolve *r, const struct gateway *g, const struct gateway_server *s);
 /* Does this proxy play the part of one of these gateways ("mesh" for sidecars)? */
 bool resolve_is_bound(struct resolve *r, const struct text_list *gateways, struct sv namespace);
 /* Is g among them? */
 bool resolve_names_gateway(const struct text_list *gateways, struct sv namespace,
                            const struct gateway *g);
-/* Does v want to be served there? */
-bool resolve_names_server(const struct virtual_service *v, const struct door_server *s);
+/* Does v want to be served there, and is it let? */
+bool resolve_names_server(struct resolve *r, const struct virtual_service *v,
+                          const struct door_server *s);
 /* What "[ns/]pattern" of a server and the host of a VirtualService in vs_namespace have in common:
  * the narrower of the two, or an empty view. */
 struct sv resolve_host_met(struct resolve *r, const struct door_server *s, struct sv pattern,

@@ -214,7 +214,7 @@ static void add_door(struct resolve *r, struct door *d)
     struct listing entries = { 0 };
     for (const struct virtual_service *v = r->catalog->virtual_services.first; v; v = v->next)
         for (const struct door_server *s = d->servers; v->tcp_len && s; s = s->next)
-            if (resolve_names_server(v, s) && is_served(r, v, s))
+            if (resolve_names_server(r, v, s) && is_served(r, v, s))
                 add_rules(r, &entries, v, s->gateway, s->server->port.number);
     struct tcp_service by_name = { 0 };
     resolve_by_name(r, d, &by_name);

@@ -90,14 +90,17 @@ static bool add_mirrors(struct resolve *r, const struct virtual_service *v,
     struct mirror *list = arena_array(&r->mesh->mem, rule->mirrors_len, sizeof(*list));
     if (!list)
         return false;
+    size_t len = 0;
     for (size_t i = 0; i < rule->mirrors_len; i++) {
-        list[i].cluster = cluster_of(r, v, &rule->mirrors[i].to, 0);
-        list[i].share = rule->mirrors[i].share;
-        if (!list[i].cluster)
+        if (!resolve_may_send(r, v, &rule->mirrors[i].to))
+            continue;
+        list[len].cluster = cluster_of(r, v, &rule->mirrors[i].to, 0);
+        list[len].share = rule->mirrors[i].share;
+        if (!list[len++].cluster)
             return false;
     }
     to->mirrors = list;
-    to->mirrors_len = rule->mirrors_len;
+    to->mirrors_len = len;
     return true;
 }
 
@@ -128,6 +131,14 @@ static bool make_actions(struct resolve *r, const struct virtual_service *v,
     return !rule->mirrors_len || add_mirrors(r, v, rule, a);
 }
 
+/* Requests of an HTTPRoute for a Service that it may not name, or that is none, are answered 500. */
+static bool is_broken(struct resolve *r, const struct virtual_service *v,
+                      const struct destination *d)
+{
+    const struct service_entry *e = v->is_k8s ? entry_of(r, v, d) : NULL;
+    return v->is_k8s && (!e || !e->object || !resolve_may_send(r, v, d));
+}
+
 /* By what a route is known. */
 struct route_id {
     struct sv name;
@@ -153,6 +164,7 @@ static const struct route *make_route(struct resolve *r, const struct virtual_se
         const struct destination *d = rule->targets_len ? &rule->targets[i] : &nowhere;
         targets[i] = (struct route_target){ .cluster = cluster_of(r, v, d, port),
                                             .weight = d->weight,
+                                            .is_broken = is_broken(r, v, d),
                                             .request = d->request,
                                             .response = d->response };
         if (!targets[i].cluster)
@@ -419,7 +431,7 @@ static void add_to_doors(struct resolve *r, const struct virtual_service *v)
             struct door *door = &r->mesh->doors[d];
             for (const struct door_server *s = door->servers; s; s = s->next) {
                 struct vhost rules = { 0 };
-                if (!resolve_names_server(v, s))
+                if (!resolve_names_server(r, v, s))
                     continue;
                 is_bound = true;
                 if (make_entries(r, v, s->gateway, &rules))

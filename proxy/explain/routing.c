@@ -248,6 +248,17 @@ double explain_share(const struct route *r, const struct route_target *target)
                                 : 100.0 * target->weight / r->weight_sum;
 }
 
+/* A destination without what it is made of. */
+static void tell_short(struct telling *t, const struct route *r, const struct route_target *to)
+{
+    tell_open(t, NULL, '{');
+    tell_str(t, "cluster", to->cluster->name);
+    tell_double(t, "percent", explain_share(r, to));
+    if (to->is_broken)
+        tell_u64(t, "answers", 500);
+    tell_close(t);
+}
+
 void explain_route(struct telling *t, const struct route *r)
 {
     const struct route_actions *a = r->actions;
@@ -265,10 +276,7 @@ void explain_route(struct telling *t, const struct route *r)
         tell_retries(r->retry, t);
     tell_open(t, "destinations", '[');
     for (size_t i = 0; i < r->targets_len; i++) {
-        tell_open(t, NULL, '{');
-        tell_str(t, "cluster", r->targets[i].cluster->name);
-        tell_double(t, "percent", explain_share(r, &r->targets[i]));
-        tell_close(t);
+        tell_short(t, r, &r->targets[i]);
     }
     tell_close(t);
 }
@@ -325,7 +333,7 @@ static void tell_route(const struct explain_ask *q, const struct route *r, struc
                        struct telling *t, struct explain_outcome *ret)
 {
     const struct route_actions *a = r->actions;
-    bool has_endpoint = false;
+    bool has_endpoint = false, is_broken = r->targets_len > 0;
     tell_str(t, "route", r->name);
     explain_origin(t, "written_in", r->origin);
     if (!r->origin && !t->is_json)
@@ -349,13 +357,23 @@ static void tell_route(const struct explain_ask *q, const struct route *r, struc
     tell_retries(r->retry, t);
     tell_open(t, "destinations", '[');
     for (size_t i = 0; i < r->targets_len; i++) {
-        explain_cluster(t, r->targets[i].cluster, explain_share(r, &r->targets[i]));
-        has_endpoint = has_endpoint || r->targets[i].cluster->endpoints_len ||
-                       r->targets[i].cluster->is_looked_up;
+        const struct route_target *to = &r->targets[i];
+        if (to->is_broken)
+            tell_short(t, r, to);
+        else
+            explain_cluster(t, to->cluster, explain_share(r, to));
+        is_broken = is_broken && to->is_broken;
+        has_endpoint = has_endpoint || (!to->is_broken &&
+                                        (to->cluster->endpoints_len || to->cluster->is_looked_up));
     }
     tell_close(t);
     ret->is_passed_on = has_endpoint;
-    if (!has_endpoint) {
+    if (is_broken) {
+        ret->status = 500;
+        snprintf(
+            ret->why, sizeof(ret->why),
+            "NC cluster_not_found: the route may not name its backends, or they are no Services");
+    } else if (!has_endpoint) {
         ret->status = 503;
         snprintf(ret->why, sizeof(ret->why),
                  "UH no_healthy_upstream: no destination has endpoints");

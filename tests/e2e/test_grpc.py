@@ -99,7 +99,23 @@ spec:
   - {{ match: [{{ uri: {{ prefix: /shop.Shop/ }} }}], route: [{{ destination: {{ host: shop }} }}] }}
   - {{ route: [{{ destination: {{ host: pages }} }}] }}
 ---
-""".format(inbound=IN, h2=H2PORT, shop=SHOP, client=CLIENT, nginx=NGINX, door=DOOR)
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{ name: other-door, namespace: default }}
+spec: {{ listeners: [{{ name: http, port: {grpc_door}, protocol: HTTP }}] }}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {{ name: shop, namespace: default }}
+spec:
+  parentRefs: [{{ name: other-door }}]
+  rules:
+  - matches: [{{ method: {{ service: shop.Shop }} }}]
+    backendRefs: [{{ name: shop, port: 80 }}]
+  - matches: [{{ method: {{ service: shop.Shop, method: Count }} }}]
+    backendRefs: [{{ name: nobody, port: 80 }}]
+---
+""".format(inbound=IN, h2=H2PORT, shop=SHOP, client=CLIENT, nginx=NGINX, door=DOOR, grpc_door=DOOR + 20)
 
 
 def start_nginx():
@@ -328,6 +344,10 @@ def test_gateway():
     outside = grpc_app.Client(f"{GATEWAY}:{DOOR}", "shop.example.com")
     check(outside.Echo(b"from outside") == b"from outside", "through the gateway")
     check([int(m) for m in outside.Count(b"10")] == list(range(10)), "streams")
+    outside = grpc_app.Client(f"{GATEWAY}:{DOOR + 20}", "shop.example.com")
+    check(outside.Echo(b"by a GRPCRoute") == b"by a GRPCRoute", "through a GRPCRoute")
+    e = fails(lambda: list(outside.Count(b"10")), grpc.StatusCode.UNKNOWN)  # HTTP 500, the more specific rule
+    check("no Service" in e.details(), e.details())
 
 
 def test_edges():

@@ -222,6 +222,14 @@ static void test_gateways(void **state)
     "rules: [" rules "]\n"
 #define TO(name) "backendRefs: [{name: " name ", port: 80}]"
 
+#define GRPC(rules)                                                                                \
+    "---\napiVersion: " K8S                                                                        \
+    "\nkind: GRPCRoute\nmetadata: {name: r}\nspec: {parentRefs: [{name: g}], rules: [" rules       \
+    "]}\n"
+#define REFERENCE(spec)                                                                            \
+    "---\napiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {name: "  \
+    "x, namespace: other}\nspec: " spec "\n"
+
 static const char routes[] = ROUTE(
     "{" TO("a") "}, {matches: [{path: {value: /x}, headers: [{name: h, value: '1'}]}], filters: "
                 "[{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, "
@@ -242,6 +250,38 @@ static void test_routes(void **state)
     mesh_unref(m);
 }
 
+/* What may be named in another namespace, and what becomes of requests for what may not. */
+static const char references[] =
+    "---\napiVersion: v1\nkind: Service\nmetadata: {name: far, namespace: other}\nspec: {ports: "
+    "[{name: http, port: 80}]}\n" REFERENCE(
+        "{from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: default}], to: "
+        "[{group: '', kind: Service, name: far}]}")
+        ROUTE(
+            "{backendRefs: [{name: far, namespace: other, port: 80}, {name: a, port: 80, weight: "
+            "0}, {name: b, namespace: other, port: 80}, {name: nobody, port: 80}, {name: a, kind: "
+            "Bucket}]}")
+            GRPC("{matches: [{method: {service: s, method: m}}, {method: {method: m}}], "
+                 "backendRefs: [{name: far, namespace: other, port: 80}]}");
+
+static void test_references(void **state)
+{
+    static const bool broken[] = { false, false, true, true, true };
+    struct mesh *m = load(references, NULL);
+    struct http_head head = mesh_fixture_request("any.test", "/", NULL);
+    struct route_ask q = { .req = &head, .listen = 8080 };
+    (void)state;
+    assert_non_null(m);
+    const struct route *r = mesh_gateway_route(m, &q);
+    assert_int_equal(r->targets_len, NELEMS(broken));
+    for (size_t i = 0; i < NELEMS(broken); i++)
+        assert_int_equal(r->targets[i].is_broken, broken[i]);
+    head = mesh_fixture_request("any.test", "/s/m", NULL); /* the grant is not for GRPCRoutes */
+    r = mesh_gateway_route(m, &q);
+    assert_true(r->targets_len == 1 && r->targets[0].is_broken);
+    assert_true(mesh_fixture_warns(m, "lets GRPCRoutes of namespace default"));
+    mesh_unref(m);
+}
+
 static void test_route_findings(void **state)
 {
     static const struct {
@@ -251,8 +291,23 @@ static void test_route_findings(void **state)
         { ROUTE("{filters: [{type: ExtensionRef, extensionRef: {name: x}}]}"),
           "the filter 'ExtensionRef' is not supported", true },
         { ROUTE("{matches: [{path: {value: x}}]}"), "a path begins with a slash", true },
-        { ROUTE("{backendRefs: [{name: a, namespace: other, port: 80}]}"), "needs a ReferenceGrant",
+        { ROUTE("{backendRefs: [{name: a, namespace: other, port: 80}]}"),
+          "RefNotPermitted: no ReferenceGrant in namespace other lets HTTPRoutes of namespace "
+          "default name the Service a: its requests are answered 500",
           false },
+        { ROUTE("{backendRefs: [{name: a, kind: Bucket}]}"), "InvalidKind", false },
+        { ROUTE("{backendRefs: [{name: a, port: 80, filters: [{type: URLRewrite, urlRewrite: "
+                "{hostname: x}}]}]}"),
+          "only header filters are supported for one backend", true },
+        { GRPC("{matches: [{method: {}}]}"), "expected service, or method, or both", true },
+        { GRPC("{matches: [{method: {service: a/b}}]}"), "is no name of a gRPC service", true },
+        { GRPC("{filters: [{type: URLRewrite, urlRewrite: {hostname: x}}], " TO("a") "}"),
+          "can neither redirect nor rewrite", true },
+        { REFERENCE("{from: [{group: x}], to: []}"), "kind is missing", true },
+        { "---\napiVersion: " K8S
+          "\nkind: Gateway\nmetadata: {name: g}\nspec: {listeners: [{name: l, port: 80, protocol: "
+          "HTTP, allowedRoutes: {namespaces: {from: Selector}}}]}\n",
+          "selector is missing", true },
         { ROUTE("{backendRefs: [{name: a, port: 80, weight: 0}]}"), "is answered 500", false },
         { ROUTE("{filters: [{type: RequestRedirect, requestRedirect: {statusCode: 200}}]}"),
           "expected one of 301, 302", true },
@@ -304,15 +359,16 @@ static void test_allocations(void **state)
     sweep(gateways);
     sweep(annotated);
     sweep(routes);
+    sweep(references);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths),       cmocka_unit_test(test_tls_and_ports),
-        cmocka_unit_test(test_findings),    cmocka_unit_test(test_gateways),
-        cmocka_unit_test(test_routes),      cmocka_unit_test(test_route_findings),
-        cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_paths),      cmocka_unit_test(test_tls_and_ports),
+        cmocka_unit_test(test_findings),   cmocka_unit_test(test_gateways),
+        cmocka_unit_test(test_routes),     cmocka_unit_test(test_route_findings),
+        cmocka_unit_test(test_references), cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

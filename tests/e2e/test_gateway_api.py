@@ -1,0 +1,180 @@
+"""The Gateway API where namespaces meet: ReferenceGrants, listeners that take routes of some namespaces, and GRPCRoutes.
+What rules match and filters do is in test_traffic.py. Usage: test_gateway_api.py TULLE_PROXY TULLE"""
+import os
+import subprocess
+import sys
+
+from gateway_support import DOOR, HTTPS, Net, Proxy, client_tls, is_share, make_ca, make_cert, run
+from support import check, folder, wait_until
+
+PROXY, TULLE = sys.argv[1:3]
+net = Net("127.1.92")
+ca = make_ca()
+API = "gateway.networking.k8s.io"
+
+
+def service(name, namespace="default"):
+    return net.service(name).replace("namespace: default", f"namespace: {namespace}")
+
+
+def grant(namespace, kind, of, to, name=""):
+    named = f", name: {name}" if name else ""
+    return f"""apiVersion: {API}/v1beta1
+kind: ReferenceGrant
+metadata: {{ name: for-{kind.lower()}-{of}, namespace: {namespace} }}
+spec: {{ from: [{{ group: {API}, kind: {kind}, namespace: {of} }}], to: [{{ group: "", kind: {to}{named} }}] }}
+---
+"""
+
+
+def route(name, namespace, rules, kind="HTTPRoute", parent="main", host=None):
+    return f"""apiVersion: {API}/v1
+kind: {kind}
+metadata: {{ name: {name}, namespace: {namespace} }}
+spec:
+  parentRefs: [{{ name: {parent}, namespace: default }}]
+  hostnames: ["{host or name + '.test'}"]
+  rules: {rules}
+---
+"""
+
+
+def gateway(listeners, name="main"):
+    return f"""apiVersion: {API}/v1
+kind: Gateway
+metadata: {{ name: {name}, namespace: default }}
+spec: {{ gatewayClassName: tulle, listeners: {listeners} }}
+---
+"""
+
+
+OPEN = f"[{{ name: http, port: {DOOR}, protocol: HTTP, allowedRoutes: {{ namespaces: {{ from: All }} }} }}]"
+
+
+def write(g, name, text):
+    with open(f"{g.config}/.{name}", "w", encoding="utf-8") as f:
+        f.write(text)
+    os.rename(f"{g.config}/.{name}", f"{g.config}/{name}")
+
+
+def check_files(path):
+    done = subprocess.run([TULLE, "check", path], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def test_backends():
+    data = service("db", "data") + service("other", "data") + service("near", "shop") + service("spy", "data")
+    backend = "{ name: db, namespace: data, port: 80 }"
+    routes = route("far", "shop", f"[{{ backendRefs: [{backend}] }}]")
+    routes += route("some", "shop", f"[{{ backendRefs: [{{ name: near, port: 80, weight: 3 }}, {backend}] }}]")
+    routes += route("none", "shop", "[{ backendRefs: [{ name: nobody, port: 80 }] }]")
+    routes += route("bucket", "shop", "[{ backendRefs: [{ group: storage.example, kind: Bucket, name: near }] }]")
+    routes += route("copied", "shop", "[{ filters: [{ type: RequestMirror, requestMirror: { backendRef: "
+                    "{ name: spy, namespace: data, port: 80 } } }], backendRefs: [{ name: near, port: 80 }] }]")
+    g = Proxy(PROXY, net, "grants", [gateway(OPEN) + routes, data]).wait(DOOR)
+    for name in ("far", "none", "bucket"):
+        status, text, r = g.ask(f"{name}.test", port=DOOR)
+        check(status == 500 and r.getheader("x-tulle-reason").startswith("NC cluster_not_found"), f"{name}: {status} {text}")
+    check(g.access(authority="far.test")["response_flags"] == "NC", "the flag")
+    c = g.connect(DOOR)
+    answers = [g.who("some.test", connection=c) for _ in range(800)]
+    check(set(answers) == {"near-v1", 500} and is_share(answers.count(500), 800, 0.25), "a quarter is answered 500")
+    check(g.who("copied.test", port=DOOR) == "near-v1", "beside a copy that may not be made")
+    refused = "RefNotPermitted: no ReferenceGrant in namespace data lets HTTPRoutes of namespace shop name the Service db"
+    for told in (g.log(), check_files(g.config)):
+        check(refused in told and "InvalidKind" in told, told)
+    for wrong in (grant("data", "HTTPRoute", "stranger", "Service"), grant("shop", "HTTPRoute", "shop", "Service"),
+                  grant("data", "GRPCRoute", "shop", "Service"), grant("data", "HTTPRoute", "shop", "Secret"),
+                  grant("data", "HTTPRoute", "shop", "Service", "other")):
+        write(g, "grant.yaml", wrong + service(f"mark{len(net.servers)}"))
+        mark = f"mark{len(net.servers) - 1}"
+        write(g, "mark.yaml", route("mark", "default", f"[{{ backendRefs: [{{ name: {mark}, port: 80 }}] }}]"))
+        wait_until("the change", lambda mark=mark: g.who("mark.test", port=DOOR) == f"{mark}-v1")
+        check(g.who("far.test", port=DOOR) == 500, wrong)
+    write(g, "grant.yaml", grant("data", "HTTPRoute", "shop", "Service", "db"))
+    wait_until("the grant", lambda: g.who("far.test", port=DOOR) == "db-v1")
+    check({g.who("some.test", port=DOOR) for _ in range(60)} == {"near-v1", "db-v1"}, "both")
+    check(refused not in check_files(g.config), "nothing to warn of")
+    check(not net.servers["spy-v1"].seen, "the copy was not granted")
+    write(g, "spy.yaml", grant("data", "HTTPRoute", "shop", "Service"))
+    wait_until("a copy", lambda: g.who("copied.test", port=DOOR) and net.servers["spy-v1"].seen)
+    write(g, "grant.yaml", "")
+    write(g, "spy.yaml", "")
+    wait_until("the end of the grant", lambda: g.who("far.test", port=DOOR) == 500)
+    g.stop()
+
+
+def test_certificates():
+    make_cert(ca, f"{folder}/secrets/vault/www", "www.test")
+    listener = (f"[{{ name: https, port: {HTTPS}, protocol: HTTPS, tls: {{ certificateRefs: [{{ name: www, namespace: vault }}] }} }}, "
+                f"{{ name: http, port: {DOOR}, protocol: HTTP }}]")
+    text = gateway(listener) + service("web") + route("www", "default", "[{ backendRefs: [{ name: web, port: 80 }] }]")
+    g = Proxy(PROXY, net, "vaults", [text], options=[f"--secrets={folder}/secrets"]).wait(DOOR)
+    check("RefNotPermitted: no ReferenceGrant in namespace vault lets Gateways of namespace default name the Secret www: "
+          "its listener is not opened" in g.log(), g.log())
+    try:
+        g.connect(HTTPS).close()
+        raise AssertionError("a key that was not granted")
+    except ConnectionRefusedError:
+        pass
+    write(g, "grant.yaml", grant("vault", "Gateway", "default", "Secret", "www"))
+    g.wait(HTTPS)
+    check(g.who("www.test", port=HTTPS, tls=client_tls(ca)) == "web-v1", "granted")
+    g.stop()
+
+
+def test_whose_routes():
+    """Which namespaces' routes, and which kinds, a listener takes."""
+    def door(i, allowed):
+        return f"{{ name: l{i}, port: {DOOR + i}, protocol: HTTP, allowedRoutes: {allowed} }}"
+    selectors = ["{ matchLabels: { team: red } }", "{ matchLabels: { kubernetes.io/metadata.name: blue } }",
+                 "{ matchExpressions: [{ key: team, operator: In, values: [red, green] }] }",
+                 "{ matchExpressions: [{ key: team, operator: NotIn, values: [red] }] }",
+                 "{ matchExpressions: [{ key: team, operator: Exists }], matchLabels: { size: small } }",
+                 "{ matchExpressions: [{ key: team, operator: DoesNotExist }] }"]
+    doors = [door(20 + i, f"{{ namespaces: {{ from: Selector, selector: {s} }} }}") for i, s in enumerate(selectors)]
+    doors += [door(26, "{ namespaces: { from: Same } }"), door(27, "{ namespaces: { from: All } }"),
+              door(28, "{ namespaces: { from: All }, kinds: [{ kind: GRPCRoute }] }")]
+    text = gateway("[" + ", ".join(doors) + "]")
+    for name, labels in (("red", "team: red, size: small"), ("green", "team: green"), ("blue", "")):
+        text += f"apiVersion: v1\nkind: Namespace\nmetadata: {{ name: {name}, labels: {{ {labels} }} }}\n---\n"
+    for name in ("red", "green", "blue", "default"):
+        text += service(f"of-{name}", name) + route(name, name, f"[{{ backendRefs: [{{ name: of-{name}, port: 80 }}] }}]")
+    g = Proxy(PROXY, net, "doors", [text]).wait(DOOR + 28)
+    want = ["red", "blue", "red green", "green blue default", "red", "blue default", "default", "red green blue default", ""]
+    for i, names in enumerate(want):
+        got = {n for n in ("red", "green", "blue", "default") if g.who(f"{n}.test", port=DOOR + 20 + i) == f"of-{n}-v1"}
+        check(got == set(names.split()), f"{doors[i]}: {got}")
+    g.stop()
+
+
+def test_grpc_routes():
+    rules = """
+  - matches: [{ method: { service: shop.Cart, method: Add } }]
+    backendRefs: [{ name: exact, port: 80 }]
+  - matches: [{ method: { service: shop.Cart } }]
+    backendRefs: [{ name: of-service, port: 80 }]
+  - matches: [{ method: { method: Watch } }]
+    backendRefs: [{ name: of-method, port: 80 }]
+  - matches: [{ method: { type: RegularExpression, service: "shop[.](Stock|Price)", method: "Get.*" } }]
+    backendRefs: [{ name: pattern, port: 80 }]
+  - matches: [{ method: { service: shop.Cart, method: Add }, headers: [{ name: x-canary, value: "1" }] }]
+    filters: [{ type: RequestHeaderModifier, requestHeaderModifier: { set: [{ name: x-set, value: "1" }] } }]
+    backendRefs: [{ name: canary, port: 80 }]
+"""
+    text = gateway(OPEN) + route("grpc", "default", rules, "GRPCRoute")
+    text += "".join(service(n) for n in ("exact", "of-service", "of-method", "pattern", "canary"))
+    g = Proxy(PROXY, net, "grpc-routes", [text]).wait(DOOR)
+    for path, headers, want in (
+            ("/shop.Cart/Add", {}, "exact-v1"), ("/shop.Cart/Remove", {}, "of-service-v1"), ("/shop.Carts/Add", {}, 404),
+            ("/a.B/Watch", {}, "of-method-v1"), ("/a.B/Watch2", {}, 404), ("/a/b/Watch", {}, 404),
+            ("/shop.Cart/Watch", {}, "of-service-v1"), ("/shop.Stock/GetAll", {}, "pattern-v1"),
+            ("/shop.Price/Set", {}, 404), ("/shop.Cart/Add", {"x_canary": "1"}, "canary-v1"),
+            ("/shop.Cart/Add", {"x_canary": "2"}, "exact-v1")):
+        got = g.who("grpc.test", path, method="POST", port=DOOR, **headers)
+        check(got == want, f"{path} {headers}: {got}, want {want}")
+    check(net.servers["canary-v1"].seen[0]["headers"]["x-set"] == "1", "filters")
+    g.stop()
+
+
+run(globals(), sys.argv[3:])
