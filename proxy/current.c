@@ -28,6 +28,7 @@ static struct mesh *read_mesh(struct worker *w, struct err *err)
         .gateway_class = sv_z(o->gateway_class),
         .names = &(struct mesh_names){ &w->names, names_addresses },
         .wants_tcp = o->intercept || o->tcp_listen[0],
+        .knows_original = o->intercept && !o->tcp_listen[0],
     };
     return mesh_load(&conf, err);
 }
@@ -110,6 +111,8 @@ static int open_tcp_port(struct worker *w, enum side side, uint16_t number, stru
     };
     struct listener_conf conf = { .host = sv_z(host.len ? w->opt->listen : w->opt->ports_listen),
                                   .port = number,
+                                  .is_transparent = side == SIDE_INBOUND &&
+                                                    w->opt->intercept == INTERCEPT_TPROXY,
                                   .max_conns = w->opt->max_connections };
     p->listener = listener_open(w->loop, &conf, down_accept, p, err);
     return p->listener ? 0 : ERR_IO;

@@ -49,8 +49,8 @@ uint16_t down_app_port(const struct down *d);
 /* "inbound|8080||", that port as a cluster. */
 struct sv down_inbound_cluster(struct down *d);
 /* Where the application is to be called from, so that what we send it is not taken over again; false:
- * it does not matter. */
-bool down_app_source(const struct down *d, struct addr *ret);
+ * it does not matter. original_choose_port() is due before it is connected from there. */
+bool down_app_source(const struct down *d, struct conn_from *ret);
 /* Bytes of a request are there, or its end of stream: begins a request if there is none. */
 void down_read_request(struct down *d);
 /* Takes fd. */

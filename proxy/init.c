@@ -4,7 +4,8 @@
  * The rules are applied by the system's own tools, which know its kernel: nft where it is there, else
  * iptables-restore and ip6tables-restore. Applying takes away what the other tool may have left, so a
  * change of tools does not leave two sets. For IPv6 the loopback interface gets the address ::6, from
- * which the sidecar calls the application (127.0.0.6 is there already). */
+ * which the sidecar calls the application (127.0.0.6 is there already). TPROXY needs a routing rule besides,
+ * which ip makes. */
 #include "proxy/init.h"
 #include "base/flag.h"
 #include "proxy/init_rules.h"
@@ -16,13 +17,16 @@
 #include <unistd.h>
 
 #define CAP_NET_ADMIN_BIT 12
+#define TEXT_OF(number)   #number
+#define AS_TEXT(number)   TEXT_OF(number)
+#define MARK              AS_TEXT(CAPTURE_TPROXY_MARK)
 
 enum { EXIT_FINE = 0, EXIT_REFUSED = 1, EXIT_MISTAKE = 2 };
 
 struct init_conf {
     uint16_t outbound, inbound;
     uint64_t uid, gid;
-    const char *backend, *ipv6;
+    const char *backend, *ipv6, *mode;
     const char *in, *not_in, *out, *not_out, *out_nets, *not_out_nets;
     bool is_dry_run, is_undo;
 };
@@ -39,6 +43,7 @@ static const struct flag rows[] = {
     { "exclude-outbound-cidrs", FLAG_STR,    OFF(not_out_nets), "",      "of them, these not", NULL },
     { "include-outbound-ports", FLAG_STR,    OFF(out),          "",      "ports to take over whatever the address", NULL },
     { "exclude-outbound-ports", FLAG_STR,    OFF(not_out),      "",      "ports never to take over", NULL },
+    { "interception-mode",      FLAG_CHOICE, OFF(mode),         "REDIRECT", "how connections to the application come to the sidecar; TPROXY: the application sees the caller's address, and the sidecar runs with --intercept=tproxy and NET_ADMIN", "REDIRECT|TPROXY" },
     { "backend",                FLAG_CHOICE, OFF(backend),      "auto",  "what applies the rules; auto: nftables if nft is there", "auto|nftables|iptables" },
     { "ipv6",                   FLAG_CHOICE, OFF(ipv6),         "auto",  "rules for IPv6, too; auto: if this network namespace has it", "auto|yes|no" },
     { "dry-run",                FLAG_BOOL,   OFF(is_dry_run),   "false", "print the rules, change nothing", NULL },
@@ -133,19 +138,48 @@ static int refused(const char *what)
     return EXIT_REFUSED;
 }
 
-static void undo_iptables(const char *tool)
+static void undo_iptables_table(const char *tool, const char *in)
 {
     static const char *const jumps[][2] = { { "PREROUTING", "TULLE_INBOUND" },
                                             { "OUTPUT", "TULLE_OUTPUT" } };
-    static const char *const chains[] = { "TULLE_INBOUND", "TULLE_OUTPUT", "TULLE_REDIRECT",
-                                          "TULLE_IN_REDIRECT" };
+    static const char *const chains[] = { "TULLE_INBOUND",     "TULLE_OUTPUT", "TULLE_REDIRECT",
+                                          "TULLE_IN_REDIRECT", "TULLE_DIVERT", "TULLE_TPROXY" };
     for (size_t i = 0; i < NELEMS(jumps); i++)
-        while (RUN(true, SV_NONE, tool, "-w", "-t", "nat", "-D", jumps[i][0], "-p", "tcp", "-j",
+        while (RUN(true, SV_NONE, tool, "-w", "-t", in, "-D", jumps[i][0], "-p", "tcp", "-j",
                    jumps[i][1]) == 0)
             continue;
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < NELEMS(chains); i++)
-            (void)RUN(true, SV_NONE, tool, "-w", "-t", "nat", pass ? "-X" : "-F", chains[i]);
+            (void)RUN(true, SV_NONE, tool, "-w", "-t", in, pass ? "-X" : "-F", chains[i]);
+}
+
+static void undo_iptables(const char *tool)
+{
+    undo_iptables_table(tool, "mangle");
+    undo_iptables_table(tool, "nat");
+}
+
+/* Packets with TPROXY's mark are for this namespace, whosever their address is. */
+static void undo_routes(bool is_v6)
+{
+    const char *family = is_v6 ? "-6" : "-4", *all = is_v6 ? "::/0" : "0.0.0.0/0";
+    while (RUN(true, SV_NONE, "ip", family, "rule", "del", "fwmark", MARK, "lookup",
+               CAPTURE_TPROXY_TABLE) == 0)
+        continue;
+    (void)RUN(true, SV_NONE, "ip", family, "route", "del", "local", all, "dev", "lo", "table",
+              CAPTURE_TPROXY_TABLE);
+}
+
+static int apply_routes(bool is_v6)
+{
+    const char *family = is_v6 ? "-6" : "-4", *all = is_v6 ? "::/0" : "0.0.0.0/0";
+    undo_routes(is_v6);
+    bool is_done = RUN(false, SV_NONE, "ip", family, "route", "replace", "local", all, "dev", "lo",
+                       "table", CAPTURE_TPROXY_TABLE) == 0 &&
+                   RUN(false, SV_NONE, "ip", family, "rule", "add", "fwmark", MARK, "lookup",
+                       CAPTURE_TPROXY_TABLE) == 0;
+    return is_done ? EXIT_FINE
+                   : refused("ip could not route what is marked for the sidecar (TPROXY)");
 }
 
 static void undo(const struct init *i, bool is_nft)
@@ -158,16 +192,19 @@ static void undo(const struct init *i, bool is_nft)
         undo_iptables("ip6tables");
 }
 
-static bool has_jumps(const char *tool)
+static bool has_jump(const char *tool, const char *in)
 {
-    return RUN(true, SV_NONE, tool, "-w", "-t", "nat", "-C", "OUTPUT", "-p", "tcp", "-j",
+    return RUN(true, SV_NONE, tool, "-w", "-t", in, "-C", "OUTPUT", "-p", "tcp", "-j",
                "TULLE_OUTPUT") == 0;
 }
 
 static int apply_iptables(const struct init *i, bool is_v6)
 {
     AUTO_DONE(buf) rules = { 0 };
-    capture_iptables(&i->capture, is_v6, has_jumps(is_v6 ? "ip6tables" : "iptables"), &rules);
+    const char *tool = is_v6 ? "ip6tables" : "iptables";
+    if (has_jump(tool, "mangle") != i->capture.is_tproxy)
+        undo_iptables(tool); /* of the other mode */
+    capture_iptables(&i->capture, is_v6, has_jump(tool, "nat"), &rules);
     if (rules.failed)
         return refused("out of memory");
     int rc = RUN(false, buf_sv(&rules), is_v6 ? "ip6tables-restore" : "iptables-restore",
@@ -187,6 +224,18 @@ static int apply_nft(const struct init *i)
     return rc == 0 ? EXIT_FINE : refused("nft refused the rules");
 }
 
+static int route(const struct init *i)
+{
+    int rc = EXIT_FINE;
+    for (int is_v6 = 0; is_v6 <= i->has_v6 && rc == EXIT_FINE; is_v6++) {
+        if (i->capture.is_tproxy)
+            rc = apply_routes(is_v6);
+        else
+            undo_routes(is_v6);
+    }
+    return rc;
+}
+
 static int apply(const struct init *i)
 {
     undo(i, !i->is_nft);
@@ -194,9 +243,12 @@ static int apply(const struct init *i)
         RUN(false, SV_NONE, "ip", "-6", "addr", "replace", "::6/128", "dev", "lo") != 0)
         return refused(
             "ip could not give the loopback interface the address ::6; --ipv6=no does without");
+    int rc = route(i);
+    if (rc != EXIT_FINE)
+        return rc;
     if (i->is_nft)
         return apply_nft(i);
-    int rc = apply_iptables(i, false);
+    rc = apply_iptables(i, false);
     return rc == EXIT_FINE && i->has_v6 ? apply_iptables(i, true) : rc;
 }
 
@@ -204,6 +256,9 @@ static int take_away(const struct init *i)
 {
     undo(i, true);
     undo(i, false);
+    undo_routes(false);
+    if (i->has_v6)
+        undo_routes(true);
     if (i->has_v6)
         (void)RUN(true, SV_NONE, "ip", "-6", "addr", "del", "::6/128", "dev", "lo");
     return EXIT_FINE;
@@ -225,6 +280,11 @@ static int print(const struct init *i)
     }
     if (i->has_v6)
         buf_printf(&text, "# ip -6 addr replace ::6/128 dev lo\n");
+    for (int is_v6 = 0; i->capture.is_tproxy && is_v6 <= i->has_v6; is_v6++)
+        buf_printf(&text,
+                   "# ip -%d route replace local %s dev lo table " CAPTURE_TPROXY_TABLE
+                   "\n# ip -%d rule add fwmark " MARK " lookup " CAPTURE_TPROXY_TABLE "\n",
+                   is_v6 ? 6 : 4, is_v6 ? "::/0" : "0.0.0.0/0", is_v6 ? 6 : 4);
     struct sv all = buf_sv(&text);
     return !text.failed && fwrite(all.p, 1, all.len, stdout) == all.len ? EXIT_FINE
                                                                         : refused("cannot print");
@@ -268,6 +328,7 @@ static int check(struct init *i, struct err *err)
     i->is_nft = strcmp(o->backend, "auto") == 0 ? i->has_nft || !i->has_iptables
                                                 : strcmp(o->backend, "nftables") == 0;
     i->has_v6 = strcmp(o->ipv6, "auto") == 0 ? has_ipv6() : strcmp(o->ipv6, "yes") == 0;
+    i->capture.is_tproxy = strcmp(o->mode, "TPROXY") == 0;
     i->capture.outbound = o->outbound;
     i->capture.inbound = o->inbound;
     i->capture.uid = (uint32_t)o->uid;

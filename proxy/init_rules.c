@@ -5,12 +5,10 @@
  * to the outbound port. Left alone are the sidecar's own connections, by user and by group, and what
  * stays on the loopback interface; but when the sidecar calls its own pod there by a Service's address,
  * that is inbound again. The sidecar calls the application from 127.0.0.6 (::6), which passes first:
- * otherwise it would be sent back to the sidecar for ever.
+ * otherwise it would be sent back to the sidecar for ever. With TPROXY inbound is init_tproxy.c's.
  *
  * Both texts replace what was there in one transaction, so running them twice is running them once. */
 #include "proxy/init_rules.h"
-
-#define HBONE 15008 /* a tunnel of its own, not ours to take */
 
 int capture_read_ports(struct sv text, const char *what, struct capture_ports *ret, struct err *err)
 {
@@ -68,7 +66,7 @@ static void for_nets(struct buf *to, const struct capture_nets *nets, bool is_v6
 
 static void iptables_inbound(const struct capture *c, struct buf *to)
 {
-    buf_printf(to, "-A TULLE_INBOUND -p tcp --dport %d -j RETURN\n", HBONE);
+    buf_printf(to, "-A TULLE_INBOUND -p tcp --dport %d -j RETURN\n", CAPTURE_HBONE);
     if (!c->in.is_all) {
         for_ports(to, &c->in, "-A TULLE_INBOUND -p tcp --dport ", " -j TULLE_IN_REDIRECT");
         return;
@@ -82,7 +80,7 @@ static void iptables_own(struct buf *to, const char *self, const char *who, uint
     buf_printf(to,
                "-A TULLE_OUTPUT -o lo ! -d %s -p tcp ! --dport %d -m owner --%s-owner %u "
                "-j TULLE_IN_REDIRECT\n",
-               self, HBONE, who, id);
+               self, CAPTURE_HBONE, who, id);
     buf_printf(to, "-A TULLE_OUTPUT -o lo -m owner ! --%s-owner %u -j RETURN\n", who, id);
     buf_printf(to, "-A TULLE_OUTPUT -m owner --%s-owner %u -j RETURN\n", who, id);
 }
@@ -90,6 +88,8 @@ static void iptables_own(struct buf *to, const char *self, const char *who, uint
 static void iptables_outbound(const struct capture *c, bool is_v6, struct buf *to)
 {
     const char *self = is_v6 ? "::1/128" : "127.0.0.1/32";
+    if (c->is_tproxy)
+        buf_printf(to, "-A TULLE_OUTPUT -o lo -m mark --mark %d -j RETURN\n", CAPTURE_TPROXY_MARK);
     buf_printf(to, "-A TULLE_OUTPUT -o lo -s %s -j RETURN\n", is_v6 ? "::6/128" : "127.0.0.6/32");
     for_ports(to, &c->not_out, "-A TULLE_OUTPUT -p tcp --dport ", " -j RETURN");
     iptables_own(to, self, "uid", c->uid);
@@ -106,15 +106,20 @@ void capture_iptables(const struct capture *c, bool is_v6, bool has_jumps, struc
 {
     static const char *const chains[] = { "TULLE_INBOUND", "TULLE_IN_REDIRECT", "TULLE_OUTPUT",
                                           "TULLE_REDIRECT" };
+    if (c->is_tproxy)
+        capture_iptables_mangle(c, is_v6, has_jumps, to);
     buf_printf(to, "*nat\n");
     for (size_t i = 0; i < NELEMS(chains); i++)
         buf_printf(to, ":%s - [0:0]\n", chains[i]);
     buf_printf(to, "-A TULLE_REDIRECT -p tcp -j REDIRECT --to-ports %u\n", c->outbound);
     buf_printf(to, "-A TULLE_IN_REDIRECT -p tcp -j REDIRECT --to-ports %u\n", c->inbound);
-    iptables_inbound(c, to);
+    if (!c->is_tproxy)
+        iptables_inbound(c, to);
     iptables_outbound(c, is_v6, to);
+    if (!has_jumps && !c->is_tproxy)
+        buf_printf(to, "-A PREROUTING -p tcp -j TULLE_INBOUND\n");
     if (!has_jumps)
-        buf_printf(to, "-A PREROUTING -p tcp -j TULLE_INBOUND\n-A OUTPUT -p tcp -j TULLE_OUTPUT\n");
+        buf_printf(to, "-A OUTPUT -p tcp -j TULLE_OUTPUT\n");
     buf_printf(to, "COMMIT\n");
 }
 
@@ -123,7 +128,7 @@ static void nft_own(struct buf *to, const char *who, uint32_t id, bool has_v6)
     const char *const selves[] = { "ip daddr != 127.0.0.1", "ip6 daddr != ::1" };
     for (size_t i = 0; i < (has_v6 ? 2 : 1); i++)
         buf_printf(to, "\t\toifname \"lo\" %s tcp dport != %d meta %s %u jump in_redirect\n",
-                   selves[i], HBONE, who, id);
+                   selves[i], CAPTURE_HBONE, who, id);
     buf_printf(to, "\t\toifname \"lo\" meta %s != %u return\n", who, id);
     buf_printf(to, "\t\tmeta %s %u return\n", who, id);
 }
@@ -138,7 +143,10 @@ static void nft_nets(struct buf *to, const struct capture_nets *nets, bool has_v
 
 static void nft_output(const struct capture *c, bool has_v6, struct buf *to)
 {
-    buf_printf(to, "\tchain output {\n\t\toifname \"lo\" ip saddr 127.0.0.6 return\n");
+    buf_printf(to, "\tchain output {\n");
+    if (c->is_tproxy)
+        buf_printf(to, "\t\toifname \"lo\" meta mark %d return\n", CAPTURE_TPROXY_MARK);
+    buf_printf(to, "\t\toifname \"lo\" ip saddr 127.0.0.6 return\n");
     if (has_v6)
         buf_printf(to, "\t\toifname \"lo\" ip6 saddr ::6 return\n");
     for_ports(to, &c->not_out, "\t\ttcp dport ", " return");
@@ -155,6 +163,23 @@ static void nft_output(const struct capture *c, bool has_v6, struct buf *to)
     buf_printf(to, "\t}\n");
 }
 
+static void nft_inbound(const struct capture *c, const char *tcp, struct buf *to)
+{
+    buf_printf(to, "\tchain inbound {\n\t\ttcp dport %d return\n", CAPTURE_HBONE);
+    if (c->in.is_all) {
+        for_ports(to, &c->not_in, "\t\ttcp dport ", " return");
+        buf_printf(to, "\t\tjump in_redirect\n");
+    } else {
+        for_ports(to, &c->in, "\t\ttcp dport ", " jump in_redirect");
+    }
+    buf_printf(to, "\t}\n");
+    buf_printf(
+        to,
+        "\tchain prerouting {\n\t\ttype nat hook prerouting priority dstnat; policy accept;\n"
+        "\t\t%s jump inbound\n\t}\n",
+        tcp);
+}
+
 void capture_nft(const struct capture *c, bool has_v6, struct buf *to)
 {
     const char *tcp = has_v6 ? "meta l4proto tcp" : "meta nfproto ipv4 meta l4proto tcp";
@@ -163,20 +188,11 @@ void capture_nft(const struct capture *c, bool has_v6, struct buf *to)
                c->outbound);
     buf_printf(to, "\tchain in_redirect {\n\t\tmeta l4proto tcp redirect to :%u\n\t}\n",
                c->inbound);
-    buf_printf(to, "\tchain inbound {\n\t\ttcp dport %d return\n", HBONE);
-    if (c->in.is_all) {
-        for_ports(to, &c->not_in, "\t\ttcp dport ", " return");
-        buf_printf(to, "\t\tjump in_redirect\n");
-    } else {
-        for_ports(to, &c->in, "\t\ttcp dport ", " jump in_redirect");
-    }
-    buf_printf(to, "\t}\n");
+    if (c->is_tproxy)
+        capture_nft_mangle(c, has_v6, to);
+    else
+        nft_inbound(c, tcp, to);
     nft_output(c, has_v6, to);
-    buf_printf(
-        to,
-        "\tchain prerouting {\n\t\ttype nat hook prerouting priority dstnat; policy accept;\n"
-        "\t\t%s jump inbound\n\t}\n",
-        tcp);
     buf_printf(to,
                "\tchain local {\n\t\ttype nat hook output priority -100; policy accept;\n"
                "\t\t%s jump output\n\t}\n}\n",

@@ -11,6 +11,12 @@
 
 #define CAPTURE_MAX 128 /* of one list; every connection walks them */
 
+#define CAPTURE_HBONE        15008 /* a tunnel of its own, not ours to take */
+/* Istio's marks and routing table of TPROXY: init_tproxy.c. */
+#define CAPTURE_TPROXY_MARK  1337
+#define CAPTURE_SELF_MARK    1338
+#define CAPTURE_TPROXY_TABLE "133"
+
 struct capture_ports {
     uint16_t list[CAPTURE_MAX];
     size_t len;
@@ -23,6 +29,7 @@ struct capture_nets {
     bool is_all;
 };
 struct capture {
+    bool is_tproxy;                    /* inbound; else REDIRECT */
     uint16_t outbound, inbound;        /* ports of the sidecar */
     uint32_t uid, gid;                 /* it runs as: its own connections are left alone */
     struct capture_ports in, not_in;   /* of the application */
@@ -37,10 +44,14 @@ int capture_read_nets(struct sv text, const char *what, struct capture_nets *ret
     MUST_USE;
 
 /* For `iptables-restore --noflush`, of one family: chains of our own are made anew. has_jumps: the
- * jumps to them are there already. */
+ * jumps to them, for this kind of capture, are there already. */
 void capture_iptables(const struct capture *c, bool is_v6, bool has_jumps, struct buf *to);
 /* For `nft -f -`: both families, the table is made anew. */
 void capture_nft(const struct capture *c, bool has_v6, struct buf *to);
+
+/* The parts of both that only TPROXY has. */
+void capture_iptables_mangle(const struct capture *c, bool is_v6, bool has_jumps, struct buf *to);
+void capture_nft_mangle(const struct capture *c, bool has_v6, struct buf *to);
 
 #define CAPTURE_NFT_UNDO "table inet tulle\ndelete table inet tulle\n"
 

@@ -27,7 +27,7 @@ static const struct flag rows[] = {
     { "outbound-port",     FLAG_PORT,   OFF(outbound_port),        "15001",         "where the application sends its requests; 0 turns a port off", NULL },
     { "inbound-port",      FLAG_PORT,   OFF(inbound_port),         "15006",         "where requests for the application arrive", NULL },
     { "tcp-listen",        FLAG_STR,    OFF(tcp_listen),           "",              "ports for what is no HTTP, PORT=HOST:PORT,...: what connects to PORT goes to that Service's port", NULL },
-    { "intercept",         FLAG_CHOICE, OFF(intercept_name),       "none",          "connections were taken over by the rules of tulle-proxy init: where they were going decides", "none|redirect" },
+    { "intercept",         FLAG_CHOICE, OFF(intercept_name),       "none",          "connections were taken over by the rules of tulle-proxy init: where they were going decides", "none|redirect|tproxy" },
     { "outbound-traffic-policy", FLAG_CHOICE, OFF(outbound_policy), "ALLOW_ANY",    "connections that were taken over and go to nobody we know: pass them on, or refuse them", "ALLOW_ANY|REGISTRY_ONLY" },
     { "ingress-http-port", FLAG_PORT,  OFF(ingress_http_port),  "80",            "gateway: where Ingresses are served, if there are any", NULL },
     { "ingress-https-port", FLAG_PORT, OFF(ingress_https_port), "443",           "gateway: where those with tls are", NULL },
@@ -93,7 +93,9 @@ static int check(struct options *o, struct err *err)
         return err_set(err, ERR_USAGE,
                        "--protocol-detection-timeout must not be 0: where the server "
                        "speaks first, both sides would wait for ever");
-    o->intercept = strcmp(o->intercept_name, "redirect") == 0 ? INTERCEPT_REDIRECT : INTERCEPT_NONE;
+    o->intercept = strcmp(o->intercept_name, "redirect") == 0 ? INTERCEPT_REDIRECT
+                   : strcmp(o->intercept_name, "tproxy") == 0 ? INTERCEPT_TPROXY
+                                                              : INTERCEPT_NONE;
     o->ports_listen = o->intercept == INTERCEPT_NONE            ? o->listen
                       : access("/proc/net/if_inet6", F_OK) == 0 ? "::"
                                                                 : "0.0.0.0";

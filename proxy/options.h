@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "net/addr.h"
 
-enum intercept { INTERCEPT_NONE, INTERCEPT_REDIRECT };
+enum intercept { INTERCEPT_NONE, INTERCEPT_REDIRECT, INTERCEPT_TPROXY };
 
 struct options {
     const char *config, *certs, *collector, *role;

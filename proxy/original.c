@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  * original.c - asks the kernel whom a redirected connection was for, and refuses loops.
  *
- * The answer is in the connection tracking table. Who connected to one of our ports directly was not
+ * The answer is in the connection tracking table, with TPROXY in the socket itself. Who connected to one of our ports directly was not
  * redirected: an application of this pod may well use the outbound port as a proxy for HTTP, where the
  * request says where it goes; nobody else may. On the inbound port it would make us call ourselves; so
  * would a connection to another of our ports. The application itself is called from 127.0.0.6 (::6),
- * which the rules let pass.
+ * which the rules let pass; with TPROXY from the caller's own address, from a port that is hardly ever one
+ * of the caller's: two connections between the same ends would be one.
  *
  * Requests go by their Host, as in Istio; when nobody has that name, by the address they were sent to;
  * when nobody has that either, they go where they were going, or nowhere. An endpoint that was called
  * by its own address (a headless Service, a scrape) gets the call itself. */
 #include "proxy/original.h"
+#include "proxy/init_rules.h"
 #include "proxy/route/tcp.h"
 #include "proxy/stream.h"
 #include <linux/netfilter_ipv4.h>
 #include <sys/socket.h>
 
+#define PORT_FIRST       10240 /* below 32768, where Linux takes its callers' ports from */
+#define PORT_LAST        32700
+#define PORT_DRAWS       8
 #define IP6_ORIGINAL_DST 80 /* IP6T_SO_ORIGINAL_DST, whose header does not go with netinet/in.h */
 
 const struct cluster passthrough_cluster = { .name = { "PassthroughCluster", 18 },
@@ -73,12 +78,21 @@ static bool ask_tracking(const struct down *d, struct addr *ret)
                       is_4 ? SO_ORIGINAL_DST : IP6_ORIGINAL_DST, &ret->sa, &len) == 0;
 }
 
+/* TPROXY changes no address: the socket's own is where the connection was going. */
+static bool ask_socket(const struct down *d, struct addr *ret)
+{
+    *ret = addr_unmapped(conn_local(d->conn));
+    return d->worker->opt->intercept == INTERCEPT_TPROXY && d->port->side == SIDE_INBOUND;
+}
+
 bool original_find(struct down *d)
 {
     const struct worker *w = d->worker;
     if (w->opt->intercept == INTERCEPT_NONE || d->port->tcp_host.len)
         return true;
     d->has_original = ask_tracking(d, &d->original) && !is_same(&d->original, conn_local(d->conn));
+    if (!d->has_original)
+        d->has_original = ask_socket(d, &d->original);
     if (d->port->side == SIDE_INBOUND)
         return d->has_original && !is_own_port(w, addr_port(&d->original));
     return d->has_original || is_loopback(conn_peer(d->conn));
@@ -112,9 +126,37 @@ const struct endpoint *original_endpoint(const struct down *d, const struct clus
                            : NULL;
 }
 
-bool down_app_source(const struct down *d, struct addr *ret)
+bool down_app_source(const struct down *d, struct conn_from *ret)
 {
     if (!d->has_original || d->port->side != SIDE_INBOUND)
         return false;
-    return addr_parse(is_v4(&d->original) ? SV("127.0.0.6") : SV("::6"), 0, ret, NULL) == 0;
+    *ret = (struct conn_from){ .mark = 0 };
+    if (d->worker->opt->intercept != INTERCEPT_TPROXY)
+        return addr_parse(is_v4(&d->original) ? SV("127.0.0.6") : SV("::6"), 0, &ret->addr, NULL) ==
+               0;
+    ret->addr = addr_unmapped(conn_peer(d->conn));
+    addr_set_port(&ret->addr, 0);
+    ret->mark = CAPTURE_TPROXY_MARK;
+    return true;
+}
+
+static bool is_callers_port(const struct worker *w, const struct addr *a)
+{
+    LIST_EACH (it, after, &w->downs) {
+        const struct down *d = CONTAINER_OF(it, struct down, node);
+        struct addr peer = addr_unmapped(conn_peer(d->conn));
+        if (addr_eq(&peer, a))
+            return true;
+    }
+    return false;
+}
+
+void original_choose_port(const struct worker *w, struct conn_from *from)
+{
+    for (int i = 0; from->mark && i < PORT_DRAWS; i++) {
+        uint16_t port = (uint16_t)(PORT_FIRST + random_u64() % (PORT_LAST - PORT_FIRST));
+        addr_set_port(&from->addr, port);
+        if (!is_callers_port(w, &from->addr))
+            return;
+    }
 }

@@ -14,6 +14,9 @@ const struct route *original_route(const struct down *d, const struct mesh *m,
                                    const struct http_head *req, uint16_t named);
 /* The endpoint of c that was called by its own address, or NULL. */
 const struct endpoint *original_endpoint(const struct down *d, const struct cluster *c);
+/* With the caller's own address as source, the caller's ports are taken: chooses one that none of its
+ * connections here has. Does nothing for other sources. */
+void original_choose_port(const struct worker *w, struct conn_from *from);
 /* Where it was going, whoever that is. */
 extern const struct cluster passthrough_cluster, black_hole_cluster;
 

@@ -190,11 +190,13 @@ static bool open_up(struct tcp *t, conn_fn *on_up, int64_t timeout_ns, struct er
     struct worker *w = t->worker;
     struct tls_client want = { .session = NULL };
     struct tls_ctx *ctx = NULL;
-    struct addr from;
+    struct conn_from from;
     if (t->cluster && choose_tls(t, &ctx, &want, err) < 0)
         return false;
-    bool is_marked = t->side == SIDE_INBOUND && down_app_source(t->down, &from);
-    t->up = conn_connect_from(w->loop, &t->target, is_marked ? &from : NULL, timeout_ns, on_up, t,
+    bool has_from = t->side == SIDE_INBOUND && down_app_source(t->down, &from);
+    if (has_from)
+        original_choose_port(w, &from);
+    t->up = conn_connect_from(w->loop, &t->target, has_from ? &from : NULL, timeout_ns, on_up, t,
                               err);
     if (!t->up)
         return false;

@@ -22,6 +22,9 @@ int addr_parse(struct sv host, uint16_t port, struct addr *ret, struct err *err)
 int addr_parse_host_port(struct sv text, struct addr *ret, struct err *err) MUST_USE;
 socklen_t addr_len(const struct addr *a);
 uint16_t addr_port(const struct addr *a);
+void addr_set_port(struct addr *a, uint16_t port);
+/* An IPv4 address mapped into IPv6 becomes IPv4; others stay. */
+struct addr addr_unmapped(const struct addr *a);
 bool addr_eq(const struct addr *a, const struct addr *b);
 
 #define ADDR_TEXT_SIZE 56

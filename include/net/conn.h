@@ -35,8 +35,14 @@ struct conn *conn_connect(struct loop *l, const struct addr *to, int64_t timeout
                           void *owner, struct err *err) MUST_USE;
 /* The kernel asks a silent peer whether it is still there; whole seconds, 0 means the system's. */
 void conn_keep_alive(struct conn *c, unsigned probes, int64_t idle_ns, int64_t interval_ns);
-/* The same from this local address (port 0: any); NULL: the system chooses. */
-struct conn *conn_connect_from(struct loop *l, const struct addr *to, const struct addr *from,
+/* Where a connection is made from. */
+struct conn_from {
+    struct addr addr; /* port 0: any; else that one or, when it is taken, one of the next few */
+    uint32_t mark;    /* of its packets (SO_MARK), and addr may be anybody's (IP_TRANSPARENT): needs
+                         CAP_NET_ADMIN; 0: ordinary */
+};
+/* conn_connect() from there; NULL: the system chooses. */
+struct conn *conn_connect_from(struct loop *l, const struct addr *to, const struct conn_from *from,
                                int64_t timeout_ns, conn_fn *fn, void *owner, struct err *err)
     MUST_USE;
 /* Server side: now, before any conn_read(); timeout_ns for the handshake. Client side: after

@@ -14,12 +14,13 @@ struct listener;
 typedef void accept_fn(void *owner, struct listener *l, int fd, const struct addr *peer);
 
 struct listener_conf {
-    struct sv host;   /* text address */
-    uint16_t port;    /* 0: any free one */
-    int backlog;      /* 0: 511 */
-    size_t max_conns; /* 0: 16384 */
-    bool reuse_port;  /* several workers on one port */
-    bool is_paused;   /* callers wait until listener_resume() */
+    struct sv host;      /* text address */
+    uint16_t port;       /* 0: any free one */
+    int backlog;         /* 0: 511 */
+    size_t max_conns;    /* 0: 16384 */
+    bool reuse_port;     /* several workers on one port */
+    bool is_transparent; /* takes connections made to any address (TPROXY): needs CAP_NET_ADMIN */
+    bool is_paused;      /* callers wait until listener_resume() */
 };
 struct listener *listener_open(struct loop *l, const struct listener_conf *conf, accept_fn *fn,
                                void *owner, struct err *err) MUST_USE;

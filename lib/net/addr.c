@@ -59,6 +59,26 @@ bool addr_eq(const struct addr *a, const struct addr *b)
                : a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
 }
 
+void addr_set_port(struct addr *a, uint16_t port)
+{
+    if (a->sa.sa_family == AF_INET6)
+        a->v6.sin6_port = htons(port);
+    else
+        a->v4.sin_port = htons(port);
+}
+
+struct addr addr_unmapped(const struct addr *a)
+{
+    struct addr v4 = *a;
+    if (a->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
+        return v4;
+    memset(&v4, 0, sizeof(v4));
+    v4.v4.sin_family = AF_INET;
+    v4.v4.sin_port = a->v6.sin6_port;
+    memcpy(&v4.v4.sin_addr, &a->v6.sin6_addr.s6_addr[12], sizeof(v4.v4.sin_addr));
+    return v4;
+}
+
 struct sv addr_host(const struct addr *a, char out[ADDR_TEXT_SIZE])
 {
     const void *bytes = &a->v4.sin_addr;

@@ -273,7 +273,30 @@ struct conn *conn_connect(struct loop *l, const struct addr *to, int64_t timeout
     return conn_connect_from(l, to, NULL, timeout_ns, fn, owner, err);
 }
 
-struct conn *conn_connect_from(struct loop *l, const struct addr *to, const struct addr *from,
+#define PORTS_TRIED 16 /* of a source address whose port is not left to the system */
+
+/* 0, or -1 with errno. */
+static int bind_from(int fd, const struct conn_from *from)
+{
+    struct addr a = from->addr;
+    bool is_v6 = a.sa.sa_family == AF_INET6;
+    uint16_t first = addr_port(&a);
+    int on = 1, rc = -1;
+    if (from->mark &&
+        (setsockopt(fd, is_v6 ? SOL_IPV6 : SOL_IP, is_v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, &on,
+                    sizeof(on)) != 0 ||
+         setsockopt(fd, SOL_SOCKET, SO_MARK, &from->mark, sizeof(from->mark)) != 0))
+        return -1;
+    for (int i = 0; i < (first ? PORTS_TRIED : 1); i++) {
+        addr_set_port(&a, (uint16_t)(first + i));
+        rc = bind(fd, &a.sa, addr_len(&a));
+        if (rc == 0 || errno != EADDRINUSE)
+            break;
+    }
+    return rc;
+}
+
+struct conn *conn_connect_from(struct loop *l, const struct addr *to, const struct conn_from *from,
                                int64_t timeout_ns, conn_fn *fn, void *owner, struct err *err)
 {
     int on = 1;
@@ -289,7 +312,7 @@ struct conn *conn_connect_from(struct loop *l, const struct addr *to, const stru
     c->state = CONN_CONNECTING;
     if (timeout_ns)
         timer_after(&c->timer, timeout_ns);
-    bool is_bound = !from || bind(fd, &from->sa, addr_len(from)) == 0;
+    bool is_bound = !from || bind_from(fd, from) == 0;
     if (!is_bound || (connect(fd, &to->sa, addr_len(to)) != 0 && errno != EINPROGRESS)) {
         (void)conn_broke(c, ERR_IO, "connect: %s", strerror(errno));
         c->is_failed_due = true;

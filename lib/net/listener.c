@@ -109,6 +109,17 @@ static int bind_and_listen(int fd, const struct listener_conf *conf, const struc
     return 0;
 }
 
+static int make_transparent(int fd, const struct addr *a, struct err *err)
+{
+    int on = 1;
+    bool is_v6 = a->sa.sa_family == AF_INET6;
+    if (setsockopt(fd, is_v6 ? SOL_IPV6 : SOL_IP, is_v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, &on,
+                   sizeof(on)) != 0)
+        return err_set(err, ERR_IO, "IP_TRANSPARENT: %s (it needs the capability NET_ADMIN)",
+                       strerror(errno));
+    return 0;
+}
+
 /* The inherited socket of that address, no longer in the list, or -1. */
 static int take_inherited(struct loop *loop, const struct addr *want)
 {
@@ -133,6 +144,10 @@ static int open_socket(struct loop *loop, const struct listener_conf *conf, uint
     if (addr_parse(conf->host, conf->port, &a, err) < 0)
         return ERR_USAGE;
     int left = take_inherited(loop, &a);
+    if (left >= 0 && conf->is_transparent && make_transparent(left, &a, err) < 0) {
+        close(left);
+        return ERR_IO;
+    }
     if (left >= 0) {
         *ret_port = conf->port;
         return left;
@@ -140,7 +155,9 @@ static int open_socket(struct loop *loop, const struct listener_conf *conf, uint
     int fd = socket(a.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_set(err, ERR_IO, "socket: %s", strerror(errno));
-    int rc = bind_and_listen(fd, conf, &a, err);
+    int rc = conf->is_transparent ? make_transparent(fd, &a, err) : 0;
+    if (rc == 0)
+        rc = bind_and_listen(fd, conf, &a, err);
     if (rc < 0) {
         close(fd);
         return rc;

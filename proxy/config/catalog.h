@@ -344,6 +344,7 @@ struct catalog {
     CATALOG_LIST(peer_authentication, peer_authentications);
     CATALOG_LIST(authorization_policy, authorization_policies);
     const struct mesh_names *names; /* NULL: no name means anything */
+    bool knows_original;            /* of mesh_conf */
     struct sv *wanted;              /* host names to be looked up; in mem */
     size_t wanted_len;
     struct owned_regex *regexes; /* the catalog's until it is resolved, then the mesh's */

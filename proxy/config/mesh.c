@@ -130,6 +130,7 @@ static struct mesh *load(struct catalog *c, const struct mesh_conf *conf, enum r
     }
     c->mem = &m->mem;
     c->names = conf->names;
+    c->knows_original = conf->knows_original;
     if (from->name)
         catalog_read_text(c, from->name, from->text);
     for (size_t i = 0; i < from->paths_len; i++)

@@ -196,7 +196,8 @@ struct mesh_conf {
     struct sv ingress_class;              /* only Ingresses of this class; empty: every one */
     struct sv gateway_class;              /* the same of the Gateway API's Gateways */
     const struct mesh_names *names;       /* NULL: no name means anything */
-    bool wants_tcp; /* a sidecar that takes connections over: mesh_tcp_by_...() answer */
+    bool wants_tcp;      /* a sidecar that takes connections over: mesh_tcp_by_...() answer */
+    bool knows_original; /* where each connection was going is known: names need not be for that */
 };
 /* Gives a mesh with one reference; NULL with err "file:line:column: reason". */
 struct mesh *mesh_load(const struct mesh_conf *conf, struct err *err) MUST_USE;

@@ -176,6 +176,14 @@ static struct backends *own_name(struct catalog *c, struct reader *r, struct nod
     return b;
 }
 
+static bool has_http(const struct service *s)
+{
+    for (size_t i = 0; i < s->ports_len; i++)
+        if (s->ports[i].protocol != PORT_TCP && s->ports[i].protocol != PORT_TLS)
+            return true;
+    return false;
+}
+
 static void add_host(struct catalog *c, struct reader *r, struct node *spec, struct sv host,
                      const struct service *like)
 {
@@ -195,7 +203,8 @@ static void add_host(struct catalog *c, struct reader *r, struct node *spec, str
         b->next_of_service = s->own;
         s->own = b;
     }
-    if (s->is_looked_up && !list)
+    bool goes_on = s->is_as_meant && c->knows_original && !has_http(s);
+    if (s->is_looked_up && !list && !goes_on)
         s->own = own_name(c, r, spec, s);
     CATALOG_ADD(&c->services, s);
 }

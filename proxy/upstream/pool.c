@@ -7,6 +7,7 @@
  * Bound: --max-upstream connections an endpoint; beyond it pool_get() refuses. */
 #include "proxy/upstream/pool.h"
 #include "base/mem.h"
+#include "proxy/original.h"
 #include "proxy/stream.h"
 #include "proxy/upstream/up_h2.h"
 
@@ -130,8 +131,6 @@ static struct pool *pool_new(const struct target *t, const struct addr *a)
     p->is_tcp = t->is_tcp;
     p->streams_most = POOL_STREAMS_WAIT;
     p->addr = *a;
-    p->from = t->from;
-    p->has_from = t->has_from;
     p->addr_text = addr_text(a, p->addr_text_mem);
     p->is_mtls = t->is_mtls;
     p->sni = arena_copy(&p->mem, t->sni);
@@ -190,12 +189,22 @@ static struct tls_ctx *mesh_tls(const struct worker *w, const struct pool *p)
     return p->is_tcp ? c->client_tcp : p->is_h2 ? c->client_h2 : c->client;
 }
 
-static struct up *take_idle(struct pool *p, struct stream *s, bool is_checked)
+/* Is the connection from where the target wants it? Ports do not matter. */
+static bool is_from(const struct up *up, const struct target *t)
 {
-    for (;;) {
-        struct up *up = LIST_FIRST(&p->idle, struct up, node);
-        if (!up)
-            return NULL;
+    if (!t->has_from)
+        return true;
+    struct sv have = address_bytes(&up->from), want = address_bytes(&t->from.addr);
+    return sv_eq(have, want);
+}
+
+static struct up *take_idle(struct pool *p, const struct target *t, struct stream *s,
+                            bool is_checked)
+{
+    LIST_EACH (it, after, &p->idle) {
+        struct up *up = CONTAINER_OF(it, struct up, node);
+        if (!is_from(up, t))
+            continue;
         int64_t now_ns = loop_now_ns(s->worker->loop), waited_ns = now_ns - up->since_ns;
         if (is_checked && !rest_is_short(&p->rest, waited_ns, now_ns))
             return NULL; /* the others have waited longer */
@@ -211,6 +220,15 @@ static struct up *take_idle(struct pool *p, struct stream *s, bool is_checked)
         tally(TALLY_UP_REUSED);
         return up;
     }
+    return NULL;
+}
+
+/* Where connections are not everybody's, one that waits for another caller makes room. */
+static bool is_full(struct worker *w, struct pool *p, const struct target *t)
+{
+    if (p->conns >= w->opt->max_upstream && t->has_from && p->idle_len)
+        up_close(CONTAINER_OF(p->idle.prev, struct up, node));
+    return p->conns >= w->opt->max_upstream;
 }
 
 static struct up *up_new(struct worker *w, struct pool *p, const struct target *t, struct stream *s,
@@ -228,7 +246,11 @@ static struct up *up_new(struct worker *w, struct pool *p, const struct target *
         err_set(err, ERR_NOMEM, "upstream connection");
         return mem_free(up);
     }
-    up->conn = conn_connect_from(w->loop, &p->addr, p->has_from ? &p->from : NULL,
+    struct conn_from from = t->from;
+    if (t->has_from)
+        original_choose_port(w, &from);
+    up->from = from.addr;
+    up->conn = conn_connect_from(w->loop, &p->addr, t->has_from ? &from : NULL,
                                  t->connect_timeout_ns, on_event, up, err);
     if (!up->conn) {
         h2_free(up->h2);
@@ -266,7 +288,7 @@ static struct up *find_shared(struct pool *p, const struct target *t, bool is_ch
         struct up *up = CONTAINER_OF(it, struct up, node);
         bool is_used_up = (t->requests_max && up->requests >= t->requests_max) ||
                           (t->lifetime_ns && age_ns(up) >= t->lifetime_ns);
-        if (is_used_up || !up_h2_room(up, t->streams_max))
+        if (is_used_up || !is_from(up, t) || !up_h2_room(up, t->streams_max))
             continue;
         if (up->streams_len || !is_checked || conn_is_quiet(up->conn))
             return up;
@@ -280,7 +302,7 @@ static int get_shared(struct worker *w, struct pool *p, const struct target *t, 
     struct up *up = use == POOL_FRESH ? NULL : find_shared(p, t, use == POOL_CHECKED);
     if (up)
         tally(TALLY_UP_REUSED);
-    else if (p->conns >= w->opt->max_upstream)
+    else if (is_full(w, p, t))
         return err_set(err, ERR_LIMIT, "%zu connections to %.*s", p->conns, SV_ARG(p->addr_text));
     else if ((up = up_new(w, p, t, NULL, err)) != NULL)
         list_add_head(&p->shared, &up->node);
@@ -299,8 +321,8 @@ int pool_get(struct worker *w, const struct target *t, enum pool_use use, struct
         return ERR_IO;
     if (p->is_h2)
         return get_shared(w, p, t, use, s, ret_up, err);
-    struct up *up = use == POOL_FRESH ? NULL : take_idle(p, s, use == POOL_CHECKED);
-    if (!up && p->conns >= w->opt->max_upstream)
+    struct up *up = use == POOL_FRESH ? NULL : take_idle(p, t, s, use == POOL_CHECKED);
+    if (!up && is_full(w, p, t))
         return err_set(err, ERR_LIMIT, "%zu connections to %.*s", p->conns, SV_ARG(p->addr_text));
     if (!up)
         up = up_new(w, p, t, s, err);

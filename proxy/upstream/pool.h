@@ -20,8 +20,8 @@ struct pool {
     struct list shared; /* HTTP/2: all of them, newest first */
     uint32_t
         streams_most; /* the same: requests for a connection that has not told how many it takes */
-    bool is_h2, is_tcp, has_from;
-    struct addr addr, from;
+    bool is_h2, is_tcp;
+    struct addr addr;
     char addr_text_mem[ADDR_TEXT_SIZE];
     struct sv addr_text;
     bool is_mtls;
@@ -35,6 +35,7 @@ struct pool {
 
 struct up {
     struct list all;  /* worker->ups */
+    struct addr from; /* calls from there, when the pool's connections have an address; else zero */
     struct list node; /* pool->idle, while waiting */
     struct worker *worker;
     struct pool *pool;
@@ -72,7 +73,7 @@ struct target {
     int64_t lifetime_ns;   /* HTTP/2: an older connection takes no more requests; 0: any */
     const struct keepalive *keepalive; /* of a new connection; NULL: none */
     bool has_from;
-    struct addr from;      /* has_from: the address to call from */
+    struct conn_from from; /* has_from: where to call from; only shared by callers from there */
     bool is_mtls;          /* with the mesh's certificates: peer metadata is exchanged */
     struct tls_ctx *tls;   /* borrowed; NULL: plaintext */
     struct sv sni, spiffe; /* expected id; may be empty */

@@ -35,8 +35,10 @@ def ip(*argv):
     subprocess.run(["ip", *argv], check=True)
 
 
-def inside(ns, *argv, uid=None):
+def inside(ns, *argv, uid=None, may_be_anybody=False):
     who = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"] if uid else []
+    if may_be_anybody:
+        who += ["--inh-caps=+net_admin", "--ambient-caps=+net_admin"]
     return ["ip", "netns", "exec", ns, *who, *map(str, argv)]
 
 
@@ -122,22 +124,22 @@ class Sidecar:
         self.ns, self.name, self.more, self.runs = ns, name, more, 0
         self.start()
 
-    def start(self, *more):
+    def start(self, *more, mode="redirect"):
         self.runs += 1
         self.log = f"{folder}/{self.name}{self.runs}.access"
         open(self.log, "w", encoding="utf-8").close()
         os.chmod(self.log, 0o666)
         self.child = support.start(f"{self.name}{self.runs}", *inside(
             self.ns, PROXY, f"--config={config}", f"--certs={folder}/certs/{self.name}", f"--workload={self.name}",
-            f"--service-account={self.name}", f"--labels=app={self.name}", "--intercept=redirect",
-            f"--access-log={self.log}", *self.more, *more, uid=UID))
+            f"--service-account={self.name}", f"--labels=app={self.name}", f"--intercept={mode}",
+            f"--access-log={self.log}", *self.more, *more, uid=UID, may_be_anybody=mode == "tproxy"))
         wait_until(f"{self.name} to be ready", lambda: call(
             self.ns, "curl", "-sf", "http://127.0.0.1:15021/healthz/ready").returncode == 0)
 
-    def restart(self, *more):
+    def restart(self, *more, mode="redirect"):
         self.child.may_end = True
         support.stop(self.child)
-        self.start(*more)
+        self.start(*more, mode=mode)
 
     def access(self, **want):
         def found():
@@ -206,10 +208,11 @@ def with_rules(backend):
         check(first and rules_left(ns) == first, f"{backend}: twice is once: {first}")
 
 
-def through(family):
-    """What every application does, by a Service's address."""
-    net, pod, guard, six = (("10.96.0.", "10.77.0.1", "127.0.0.6", "") if family == 4
+def through(family, guard=None):
+    """What every application does, by a Service's address. guard: who the application is called from."""
+    net, pod, usual, six = (("10.96.0.", "10.77.0.1", "127.0.0.6", "") if family == 4
                             else ("fd96::", "fd77::1", "::6", "6"))
+    guard = guard or usual
     host = (lambda n: f"[{net}{n}]") if family == 6 else (lambda n: f"{net}{n}")
     name = f"outbound|80||web{six}.default.svc.cluster.local"
     for i, more in enumerate(([], ["-H", f"Host: web{six}"], ["-H", f"Host: web{six}.default.svc.cluster.local"],
@@ -408,10 +411,88 @@ def test_a_change_of_tools_leaves_one_set():
     test_undo()
 
 
+def routes(ns):
+    return [call(ns, "ip", family, *what).stdout for family in ("-4", "-6")
+            for what in (("rule", "list"), ("route", "show", "table", "133"))]
+
+
+def tproxy(backend):
+    """As REDIRECT does, but the application sees who calls."""
+    init(CLIENT, f"--backend={backend}")
+    for _ in range(2):
+        init(SERVER, f"--backend={backend}", "--interception-mode=TPROXY")
+    before = rules_left(SERVER), routes(SERVER)
+    init(SERVER, f"--backend={backend}", "--interception-mode=TPROXY")
+    check((rules_left(SERVER), routes(SERVER)) == before, f"{backend}: twice is once: {before}")
+    check(routes(SERVER)[0].count("lookup 133") == 1, routes(SERVER))
+    through(4, guard="10.77.0.1")
+    if has_v6:
+        through(6, guard="fd77::1")
+    status, body = get(CLIENT, "http://10.77.0.2:8080/plain", uid=UID)  # a caller without a sidecar
+    check(status == 200 and json.loads(body)["peer"] == "10.77.0.1", body)
+    check(speak(CLIENT, "10.77.0.2", 9999, "x" * 100000, 100000, uid=UID) == "x" * 100000, "more than a packet")
+    status, body = get(SERVER, "http://10.96.0.10/self")
+    check(status == 200 and json.loads(body)["peer"] == "10.77.0.2", f"its own Service: {body}")
+    server.access(path="/self", upstream_cluster="inbound|8080||")
+    check(json.loads(get(SERVER, "http://127.0.0.1:8080/near")[1])["peer"] == "127.0.0.1", "the loopback is its own")
+    for port in (15006, 15001):
+        check(speak(CLIENT, "10.77.0.2", port, "GET / HTTP/1.1\r\nHost: web\r\n\r\n", 100, uid=UID) == "",
+              f"{port}: closed")
+
+
+def test_tproxy():
+    server.restart(mode="tproxy")
+    for backend in ("nftables", "iptables"):
+        tproxy(backend)
+    init(SERVER, "--backend=iptables", "--interception-mode=TPROXY", "--include-inbound-ports=2525")
+    check(json.loads(get(CLIENT, "http://10.77.0.2:8080/direct", uid=UID)[1])["xfcc"] == "", "not taken over")
+    check(speak(CLIENT, "10.77.0.2", 2525, "", 11, uid=UID) == "220 ready\r\n", "taken over")
+
+
+def test_one_source_each():
+    """Connections to the application are shared only by callers from the same address, and when there are as many as
+    may be one of another address makes room."""
+    server.restart("--max-upstream=2", mode="tproxy")
+    init(SERVER, "--backend=nftables", "--interception-mode=TPROXY")
+    others = [f"10.77.0.{n}" for n in range(11, 15)]
+    for other in others:
+        ip("-n", CLIENT, "addr", "add", f"{other}/24", "dev", "veth0")
+    for _ in range(3):
+        for other in others:
+            status, body = get(CLIENT, "http://10.77.0.2:8080/source", "--interface", other, uid=UID)
+            check(status == 200 and json.loads(body)["peer"] == other, f"{other}: {body}")
+    for other in others:
+        ip("-n", CLIENT, "addr", "del", f"{other}/24", "dev", "veth0")
+
+
+def test_tproxy_needs_net_admin():
+    done = call(SERVER, PROXY, f"--config={config}", "--workload=web", "--intercept=tproxy", "--inbound-port=15106", "--outbound-port=15101",
+                "--admin-port=0", "--readiness-port=0", "--prometheus-port=0", uid=UID)
+    check(done.returncode == 1 and "NET_ADMIN" in done.stderr, f"{done.returncode} {done.stderr}")
+
+
+def test_back_to_redirect():
+    """The rules of the other mode go when one is put in force, and all with --undo."""
+    server.restart()
+    for backend in ("nftables", "iptables"):
+        init(SERVER, f"--backend={backend}", "--interception-mode=TPROXY")
+        init(SERVER, f"--backend={backend}")
+        left = " ".join(rules_left(SERVER) + call(SERVER, "nft", "list", "table", "inet", "tulle").stdout.splitlines())
+        check("TPROXY" not in left and "tproxy" not in left, f"{backend}: {left}")
+        check("lookup 133" not in "".join(routes(SERVER)), routes(SERVER))
+        check(json.loads(get(CLIENT, "http://10.77.0.2:8080/", uid=UID)[1])["peer"] == "127.0.0.6", backend)
+    init(SERVER, "--backend=nftables", "--interception-mode=TPROXY")
+    test_undo()
+    check("lookup 133" not in "".join(routes(SERVER)), routes(SERVER))
+    check("local" not in routes(SERVER)[1] + routes(SERVER)[3], routes(SERVER))
+
+
 def test_no_errors_in_the_logs():
     for child in support.children:
         with open(log_of(child.tulle_name), encoding="utf-8", errors="replace") as f:
-            check("lvl=error" not in f.read(), f"{child.tulle_name} has errors")
+            text = f.read()
+        check("lvl=error" not in text, f"{child.tulle_name} has errors")
+        check("meant.test" not in text, f"{child.tulle_name}: who goes on to where he was going needs no look-up")
 
 
 run(globals(), sys.argv[2:])

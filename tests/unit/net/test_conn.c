@@ -262,7 +262,8 @@ static void test_connect_refused(void **state)
 static void test_connect_from(void **state)
 {
     char text[ADDR_TEXT_SIZE];
-    struct addr to, from;
+    struct addr to;
+    struct conn_from from = { .mark = 0 };
     (void)state;
     begin(NULL, NULL, NULL);
     run_until(both_open);
@@ -270,13 +271,22 @@ static void test_connect_from(void **state)
     conn_close(TAKE(t.server.conn));
     t.client.is_open = false;
     assert_int_equal(addr_parse(SV("127.0.0.1"), listener_port(t.listener), &to, NULL), 0);
-    assert_int_equal(addr_parse(SV("127.0.0.7"), 0, &from, NULL), 0);
+    assert_int_equal(addr_parse(SV("127.0.0.7"), 0, &from.addr, NULL), 0);
     t.client.conn = conn_connect_from(t.loop, &to, &from, STEP_NS, on_event, &t.client, NULL);
     run_until(both_open);
     assert_true(sv_eq(addr_host(conn_local(t.client.conn), text), SV("127.0.0.7")));
     assert_true(sv_eq(addr_host(conn_peer(t.server.conn), text), SV("127.0.0.7")));
+    from.addr = *conn_local(t.client.conn); /* a port that is taken: the next one */
+    conn_close(TAKE(t.server.conn));
+    t.client.is_open = false;
+    struct conn *first = TAKE(t.client.conn);
+    t.client.conn = conn_connect_from(t.loop, &to, &from, STEP_NS, on_event, &t.client, NULL);
+    run_until(both_open);
+    uint16_t port = addr_port(conn_local(t.client.conn)), taken = addr_port(&from.addr);
+    assert_true(port > taken && port < taken + 16);
+    conn_close(first);
     conn_close(TAKE(t.client.conn));
-    assert_int_equal(addr_parse(SV("192.0.2.1"), 0, &from, NULL), 0);
+    assert_int_equal(addr_parse(SV("192.0.2.1"), 0, &from.addr, NULL), 0);
     t.client.is_failed = false;
     t.client.conn = conn_connect_from(t.loop, &to, &from, STEP_NS, on_event, &t.client, NULL);
     run_until(client_failed);

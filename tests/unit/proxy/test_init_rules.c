@@ -104,6 +104,64 @@ static void test_iptables(void **state)
     assert_false(sv_contains(buf_sv(&to), SV("-A OUTPUT")));
 }
 
+/* Istio's for TPROXY, in chains of our own; its nat table has no inbound. */
+static void test_tproxy(void **state)
+{
+    static const char want[] =
+        "*mangle\n"
+        ":TULLE_DIVERT - [0:0]\n:TULLE_TPROXY - [0:0]\n:TULLE_INBOUND - [0:0]\n:TULLE_OUTPUT - "
+        "[0:0]\n"
+        "-A TULLE_DIVERT -j MARK --set-mark 1337\n-A TULLE_DIVERT -j ACCEPT\n"
+        "-A TULLE_TPROXY ! -d 127.0.0.1/32 -p tcp -j TPROXY --tproxy-mark 1337/0xffffffff "
+        "--on-port "
+        "15006\n"
+        "-A TULLE_INBOUND -m mark --mark 1337 -j CONNMARK --save-mark\n"
+        "-A TULLE_INBOUND -m mark --mark 1337 -j RETURN\n"
+        "-A TULLE_INBOUND -i lo -s 127.0.0.6/32 -j RETURN\n"
+        "-A TULLE_INBOUND -i lo -m mark ! --mark 1338 -j RETURN\n"
+        "-A TULLE_INBOUND -p tcp --dport 15008 -j RETURN\n"
+        "-A TULLE_INBOUND -p tcp --dport 15090 -j RETURN\n"
+        "-A TULLE_INBOUND -p tcp -m conntrack --ctstate RELATED,ESTABLISHED -j TULLE_DIVERT\n"
+        "-A TULLE_INBOUND -p tcp -j TULLE_TPROXY\n"
+        "-A TULLE_OUTPUT -o lo -m mark --mark 1337 -j RETURN\n"
+        "-A TULLE_OUTPUT -o lo ! -d 127.0.0.1/32 -m owner --uid-owner 1337 -j MARK --set-mark "
+        "1338\n"
+        "-A TULLE_OUTPUT -o lo ! -d 127.0.0.1/32 -m owner --gid-owner 1337 -j MARK --set-mark "
+        "1338\n"
+        "-A TULLE_OUTPUT -m connmark --mark 1337 -j CONNMARK --restore-mark\n"
+        "-A PREROUTING -p tcp -j TULLE_INBOUND\n-A OUTPUT -p tcp -j TULLE_OUTPUT\nCOMMIT\n*nat\n";
+    AUTO_DONE(buf) to = { 0 };
+    struct capture c = usual();
+    (void)state;
+    c.is_tproxy = true;
+    capture_iptables(&c, false, false, &to);
+    assert_true(sv_starts(buf_sv(&to), sv_z(want)));
+    struct sv nat = sv_from(buf_sv(&to), sizeof(want) - 1);
+    assert_true(sv_contains(nat, SV("-A TULLE_OUTPUT -o lo -m mark --mark 1337 -j RETURN\n"
+                                    "-A TULLE_OUTPUT -o lo -s 127.0.0.6/32 -j RETURN\n")));
+    assert_false(sv_contains(nat, SV("PREROUTING")));
+    assert_false(sv_contains(nat, SV("-A TULLE_INBOUND")));
+    buf_clear(&to);
+    capture_iptables(&c, true, true, &to);
+    assert_true(sv_contains(buf_sv(&to), SV("-A TULLE_TPROXY ! -d ::1/128 -p tcp -j TPROXY")));
+    assert_false(sv_contains(buf_sv(&to), SV("-A PREROUTING")));
+    buf_clear(&to);
+    c.in = (struct capture_ports){ .list = { 8080 }, .len = 1 };
+    capture_iptables(&c, false, false, &to);
+    assert_true(sv_contains(buf_sv(&to), SV("--dport 8080 -j TULLE_TPROXY\n")));
+    assert_false(sv_contains(buf_sv(&to), SV("-p tcp -j TULLE_TPROXY\n")));
+    buf_clear(&to);
+    capture_nft(&c, true, &to);
+    assert_true(sv_contains(buf_sv(&to), SV("tcp dport 8080 jump take_in\n")));
+    assert_true(sv_contains(buf_sv(&to), SV("tproxy ip6 to :15006 meta mark set 1337 accept\n")));
+    assert_true(
+        sv_contains(buf_sv(&to), SV("chain output {\n\t\toifname \"lo\" meta mark 1337 return")));
+    assert_false(sv_contains(buf_sv(&to), SV("hook prerouting priority dstnat")));
+    buf_clear(&to);
+    capture_nft(&c, false, &to);
+    assert_false(sv_contains(buf_sv(&to), SV("ip6")));
+}
+
 static void test_lists(void **state)
 {
     AUTO_DONE(buf) to = { 0 };
@@ -135,9 +193,8 @@ static void test_lists(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ports),
-        cmocka_unit_test(test_nets),
-        cmocka_unit_test(test_iptables),
+        cmocka_unit_test(test_ports),    cmocka_unit_test(test_nets),
+        cmocka_unit_test(test_iptables), cmocka_unit_test(test_tproxy),
         cmocka_unit_test(test_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
