@@ -140,11 +140,11 @@ spec:
 
 def connect(proxy, port, sni):
     """A connection with these first bytes; its own address."""
+    context = ssl.create_default_context()  # first: loading its roots takes longer than a proxy waits for first bytes
     s = socket.create_connection((proxy.ip, port), 20)
     me = "%s:%d" % s.getsockname()
     try:
         if sni:
-            context = ssl.create_default_context()
             context.wrap_socket(s, server_hostname=sni)
         else:
             s.sendall(b"GET / HTTP/1.0\r\n\r\n")

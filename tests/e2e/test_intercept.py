@@ -330,14 +330,14 @@ def test_hosts_with_a_star():
 
 
 HELLO = """import socket, ssl, sys
-s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 20)
-s.settimeout(20)
 into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
 try:
     ssl.create_default_context().wrap_bio(into, out, server_hostname=sys.argv[3]).do_handshake()
 except ssl.SSLWantReadError:
     pass
 hello = out.read()
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 20)
+s.settimeout(20)
 s.sendall(hello)
 got = b""
 try:
