@@ -151,6 +151,8 @@ struct virtual_service {
     bool
         is_k8s; /* an HTTPRoute: its most specific rule decides, and its gateways are Kubernetes' */
     bool is_grpc;                    /* is_k8s: a GRPCRoute */
+    bool is_mesh;                    /* is_k8s: its parent is the Service that hosts names */
+    uint16_t parent_port;            /* is_mesh: only this port of it; 0: all */
     const struct parent_part *parts; /* is_k8s: one for each of gateways */
     struct text_list hosts, gateways, export_to;
     const struct http_rule *rules;

@@ -425,38 +425,74 @@ static void read_grpc_rule(struct catalog *c, struct reader *r, struct node *n, 
         finding_error(r->to, n, "a GRPCRoute can neither redirect nor rewrite");
 }
 
-static void read_parents(struct reader *r, struct node *spec, struct virtual_service *v)
+/* A Service as parent is a route of its own, which shares everything else. */
+static void add_mesh_route(struct catalog *c, struct reader *r, const struct virtual_service *v,
+                           struct sv namespace, struct sv name, uint16_t port)
 {
-    struct node *list = field_list(r, spec, "parentRefs");
-    size_t max = (list ? list->len : 0) + 1;
-    struct sv *names = read_array(r, max, sizeof(*names));
-    struct parent_part *parts = read_array(r, max, sizeof(*parts));
-    for (struct node *n = list && names && parts ? list->first : NULL; n; n = n->next) {
-        AUTO_DONE(buf) text = { 0 };
-        if (!node_is_map(r, n))
-            continue;
-        struct sv namespace = field_text(r, n, "namespace"), kind = field_text(r, n, "kind");
-        (void)field_any(r, n, "group");
-        struct sv name = field_text(r, n, "name");
-        if (!namespace.len)
-        namespace = v->meta.namespace;
+    AUTO_DONE(buf) host = { 0 };
+    struct virtual_service *own = read_array(r, 1, sizeof(*own));
+    struct sv *hosts = read_array(r, 1, sizeof(*hosts));
+    if (!own || !hosts)
+        return;
+    buf_printf(&host, "%.*s.%.*s.svc.cluster.local", SV_ARG(name), SV_ARG(namespace));
+    hosts[0] = host.failed ? SV_NONE : arena_copy(r->mem, buf_sv(&host));
+    if (!hosts[0].p)
+        r->to->is_nomem = true;
+    *own = *v;
+    own->is_mesh = true;
+    own->parent_port = port;
+    own->hosts = (struct text_list){ hosts, 1 };
+    CATALOG_ADD(&c->virtual_services, own);
+}
+
+static bool is_service(struct sv group, struct sv kind)
+{
+    return sv_eq(kind, SV("Service")) && !group.len;
+}
+
+/* One parentRef: of a Gateway it is kept in v, with a Service it becomes a route of its own. */
+static void read_parent(struct catalog *c, struct reader *r, struct node *n,
+                        struct virtual_service *v, struct sv *names, struct parent_part *parts)
+{
+    AUTO_DONE(buf) text = { 0 };
+    struct sv namespace = field_text(r, n, "namespace"), kind = field_text(r, n, "kind");
+    struct sv group = field_text(r, n, "group"), name = field_text(r, n, "name");
+    struct parent_part part = { field_text(r, n, "sectionName"), field_port(r, n, "port") };
+    if (!namespace.len)
+    namespace = v->meta.namespace;
+    fields_finish(r, n, NULL);
+    if (is_service(group, kind)) {
+        add_mesh_route(c, r, v, namespace, name, part.port);
+    } else if (kind.len && !sv_eq(kind, SV("Gateway"))) {
+        finding_warn(r->to, n, "only Gateways and Services are supported as parents, ignored");
+    } else {
         buf_printf(&text, "%.*s/%.*s", SV_ARG(namespace), SV_ARG(name));
-        struct parent_part part = { field_text(r, n, "sectionName"), field_port(r, n, "port") };
-        fields_finish(r, n, NULL);
-        if (kind.len && !sv_eq(kind, SV("Gateway"))) {
-            finding_warn(r->to, n, "only Gateways are supported as parents, ignored");
-            continue;
-        }
         parts[v->gateways.len] = part;
         names[v->gateways.len] = text.failed ? SV_NONE : arena_copy(r->mem, buf_sv(&text));
         if (!names[v->gateways.len++].p)
             r->to->is_nomem = true;
     }
+}
+
+/* Everything else of v is read already. */
+static void read_parents(struct catalog *c, struct reader *r, struct node *spec,
+                         struct virtual_service *v)
+{
+    struct node *list = field_list(r, spec, "parentRefs");
+    size_t max = (list ? list->len : 0) + 1;
+    struct sv *names = read_array(r, max, sizeof(*names));
+    struct parent_part *parts = read_array(r, max, sizeof(*parts));
+    size_t before = c->virtual_services.len;
+    for (struct node *n = list && names && parts ? list->first : NULL; n; n = n->next)
+        if (node_is_map(r, n))
+            read_parent(c, r, n, v, names, parts);
     v->gateways.list = names;
     v->parts = parts;
-    if (!v->gateways.len)
+    if (v->gateways.len)
+        CATALOG_ADD(&c->virtual_services, v);
+    else if (c->virtual_services.len == before)
         finding_warn(r->to, spec ? spec : r->to->object,
-                     "has no Gateway among its parentRefs: nobody serves it");
+                     "has no Gateway or Service among its parentRefs: nobody serves it");
 }
 
 typedef void rule_fn(struct catalog *c, struct reader *r, struct node *n, struct sv namespace,
@@ -478,14 +514,13 @@ static void read_route(struct catalog *c, struct node *root, const struct meta *
     v->hosts = read_texts(&r, spec, "hostnames");
     if (!v->hosts.len)
         v->hosts = (struct text_list){ any, 1 };
-    read_parents(&r, spec, v);
     for (struct node *n = list ? list->first : NULL; n; n = n->next)
         read_rule(c, &r, n, meta->namespace, &rules[v->rules_len++]);
     v->rules = rules;
     read_object_limits(&r, root, is_grpc ? SV("grpcroute") : SV("httproute"), meta, rules,
                        v->rules_len);
+    read_parents(c, &r, spec, v);
     fields_finish(&r, spec, later_route);
-    CATALOG_ADD(&c->virtual_services, v);
 }
 
 void read_http_route(struct catalog *c, struct node *root, const struct meta *meta)

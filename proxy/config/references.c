@@ -187,7 +187,7 @@ bool resolve_may_send(struct resolve *r, const struct virtual_service *v,
                       const struct destination *d)
 {
     struct wish w = of_route(v, d);
-    return !v->is_k8s || (!d->is_broken && is_granted(r, &w));
+    return !v->is_k8s || (!d->is_broken && (v->is_mesh || is_granted(r, &w)));
 }
 
 bool resolve_may_show(struct resolve *r, const struct gateway *g, const struct gateway_server *s)
@@ -226,7 +226,7 @@ void resolve_references(struct resolve *r)
 {
     for (const struct virtual_service *v = r->catalog->virtual_services.first;
          v && r->role != ROLE_SIDECAR; v = v->next)
-        for (size_t i = 0; v->is_k8s && i < v->rules_len; i++)
+        for (size_t i = 0; v->is_k8s && !v->is_mesh && i < v->rules_len; i++)
             warn_of_rule(r, v, &v->rules[i]);
     for (const struct gateway *g = r->catalog->gateways.first; g && r->role != ROLE_SIDECAR;
          g = g->next)

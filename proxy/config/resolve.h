@@ -149,6 +149,15 @@ const struct route *resolve_route(struct resolve *r, const struct virtual_servic
                                   const struct http_rule *rule, struct sv name, uint16_t port);
 /* Of mesh->tcp, ServiceEntries by their blocks of addresses. */
 void resolve_tcp_nets(struct resolve *r);
+/* The Service that v, a route of the Gateway API, is attached to as far as it holds for this sidecar's
+ * callers; NULL: it is not, or does not. */
+struct service_entry *resolve_mesh_parent(struct resolve *r, const struct virtual_service *v);
+/* Confines entries of v to the port its parent names, if any; false when memory is out. */
+bool resolve_mesh_port(struct resolve *r, const struct virtual_service *v,
+                       const struct service_entry *e, struct route_entry *entries, size_t len)
+    MUST_USE;
+/* Does one of the routes attached to the Service speak for this port? */
+bool resolve_is_mesh_port(struct resolve *r, const struct service_entry *e, uint16_t port);
 /* Sorts the entries of hosts that go by precedence (HTTPRoute). */
 void resolve_precedence(struct resolve *r, struct hosts *h);
 /* Is the Service one through which others reach this very workload? */

@@ -26,7 +26,7 @@ static bool is_match_ours(struct resolve *r, const struct reading *to,
     const struct text_list *gateways = m->gateways.len ? &m->gateways : &to->root->gateways;
     if (m->is_never)
         return false;
-    if (r->role == ROLE_CHECK)
+    if (r->role == ROLE_CHECK || v->is_mesh)
         return true;
     if (to->gateway)
         return resolve_names_gateway(gateways, v->meta.namespace, to->gateway);
@@ -368,7 +368,7 @@ static struct vhost *put_host(struct resolve *r, const struct virtual_service *v
                               struct sv host, const struct vhost *rules)
 {
     struct vhost *there = hosts_get(to, host);
-    if (there && r->role == ROLE_SIDECAR) {
+    if (there && r->role == ROLE_SIDECAR && !(v->is_mesh && there->is_by_precedence)) {
         finding_place(&r->catalog->findings, false, &v->meta.place,
                       "another VirtualService speaks for host %.*s; this one is ignored",
                       SV_ARG(host));
@@ -400,6 +400,29 @@ static void add_virtual_service(struct resolve *r, const struct virtual_service 
         struct sv host = resolve_host(r, resolve_lower(r, v->hosts.list[i]), v->meta.namespace);
         put_host(r, v, &r->mesh->hosts, host, &rules);
     }
+}
+
+/* A route attached to a Service: beside the others of that Service. */
+static void add_mesh_route(struct resolve *r, const struct virtual_service *v)
+{
+    struct vhost rules = { .is_by_precedence = true };
+    struct service_entry *e = resolve_mesh_parent(r, v);
+    struct reading reading = { .root = v };
+    size_t max = e ? MAX(blocks_of(v), 1) : 0;
+    reading.entries = e ? arena_array(&r->mesh->mem, max, sizeof(*reading.entries)) : NULL;
+    if (!e)
+        return;
+    if (!reading.entries) {
+        resolve_nomem(r);
+        return;
+    }
+    if (!add_rules(r, &reading, v, NULL) ||
+        !resolve_mesh_port(r, v, e, reading.entries, reading.len))
+        return;
+    rules.entries = reading.entries;
+    rules.entries_len = reading.len;
+    if (reading.len)
+        put_host(r, v, &r->mesh->hosts, e->fqdn, &rules);
 }
 
 /* A host in the table of a door, as far as one of its servers serves it. */
@@ -468,6 +491,32 @@ static struct virtual_service *sorted(struct virtual_service *list)
     return out;
 }
 
+/* The Service's ports that none of the routes attached to it speaks for are as they are. */
+static void add_other_ports(struct resolve *r, const struct service_entry *e)
+{
+    struct vhost *v = e->object ? hosts_get(&r->mesh->hosts, e->fqdn) : NULL;
+    struct destination to = { .host = e->fqdn, .weight = 1 };
+    struct http_rule rule = { .targets = &to, .targets_len = 1 };
+    for (size_t i = 0; v && v->is_by_precedence && i < e->object->ports_len; i++) {
+        uint16_t port = e->object->ports[i].port;
+        if (resolve_is_mesh_port(r, e, port))
+            continue;
+        struct virtual_service none = { .meta = e->object->meta };
+        struct match *m = arena_zalloc(&r->mesh->mem, sizeof(*m));
+        struct port_route *one = arena_zalloc(&r->mesh->mem, sizeof(*one));
+        if (!m || !one) {
+            resolve_nomem(r);
+            return;
+        }
+        m->port = port;
+        *one = (struct port_route){ port, resolve_route(r, &none, &rule, SV("default"), port) };
+        struct route_entry entry = { .match = m, .routes = one, .routes_len = 1 };
+        struct vhost more = { .entries = &entry, .entries_len = 1 };
+        if (one->route)
+            append_entries(r, v, &more);
+    }
+}
+
 /* The Service as it is: its ports, all endpoints. */
 static void add_service(struct resolve *r, struct service_entry *e)
 {
@@ -515,9 +564,14 @@ void resolve_routes(struct resolve *r)
     for (struct virtual_service *v = r->catalog->virtual_services.first; v; v = v->next) {
         if (r->role == ROLE_GATEWAY)
             add_to_doors(r, v);
+        else if (v->is_mesh && r->role == ROLE_SIDECAR)
+            add_mesh_route(r, v);
         else
             add_virtual_service(r, v);
     }
+    for (struct service_entry *e = r->entries.first; e && r->role == ROLE_SIDECAR; e = e->next)
+        add_other_ports(r, e);
+    resolve_precedence(r, &r->mesh->hosts);
     for (size_t i = 0; i < r->mesh->doors_len; i++)
         resolve_precedence(r, &r->mesh->doors[i].hosts);
     for (struct service_entry *e = r->entries.first; e; e = e->next)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from gateway_support import DOOR, HTTPS, Net, Proxy, client_tls, is_share, make_ca, make_cert, run
+from gateway_support import DOOR, HTTPS, OUT, Net, Proxy, client_tls, is_share, make_ca, make_cert, run
 from support import check, folder, wait_until
 
 PROXY, TULLE = sys.argv[1:3]
@@ -175,6 +175,77 @@ def test_grpc_routes():
         check(got == want, f"{path} {headers}: {got}, want {want}")
     check(net.servers["canary-v1"].seen[0]["headers"]["x-set"] == "1", "filters")
     g.stop()
+
+
+def parents(name, namespace, rules, port="", of="default", kind="HTTPRoute", service_name="shop"):
+    ported = f", port: {port}" if port else ""
+    return f"""apiVersion: {API}/v1
+kind: {kind}
+metadata: {{ name: {name}, namespace: {namespace} }}
+spec:
+  parentRefs: [{{ group: "", kind: Service, name: {service_name}, namespace: {of}{ported} }}]
+  hostnames: [means-nothing.test]
+  rules: {rules}
+---
+"""
+
+
+def sidecar(name, namespace, texts):
+    return Proxy(PROXY, net, name, texts, role="sidecar", labels="app=caller", options=[f"--namespace={namespace}"]).wait(OUT)
+
+
+def test_services_as_parents():
+    """Rules of callers' sidecars: the Service's own word, the callers' own, ports."""
+    text = service("shop") + service("v1") + service("v2") + service("far", "data") + service("free")
+    text += parents("own", "default", """
+  - matches: [{ path: { value: /a } }]
+    backendRefs: [{ name: v1, port: 80 }]
+  - matches: [{ path: { value: /a }, headers: [{ name: x-v, value: "2" }] }]
+    filters: [{ type: RequestHeaderModifier, requestHeaderModifier: { set: [{ name: x-set, value: "1" }] } }]
+    backendRefs: [{ name: v2, port: 80 }]
+  - matches: [{ path: { value: /far } }]
+    backendRefs: [{ name: far, namespace: data, port: 80 }]
+  - matches: [{ path: { value: /nobody } }]
+    backendRefs: [{ name: nobody, port: 80 }]
+  - matches: [{ path: { value: /hold } }]
+    timeouts: { request: 200ms }
+    backendRefs: [{ name: shop, port: 80 }]""")
+    text += parents("more", "default", """
+  - matches: [{ path: { value: /a/deeper } }]
+    backendRefs: [{ name: shop, port: 80 }]""")
+    text += parents("callers", "red", "[{ backendRefs: [{ name: v2, namespace: default, port: 80 }] }]")
+    text += parents("nowhere", "default", "[{ backendRefs: [{ name: v1, port: 80 }] }]", service_name="nobody")
+    s = sidecar("in-default", "default", [text])
+    for path, headers, want in (
+            ("/a", {}, "v1-v1"), ("/a/b", {}, "v1-v1"), ("/ab", {}, 404), ("/", {}, 404), ("/a", {"x_v": "2"}, "v2-v1"),
+            ("/a/deeper", {}, "shop-v1"), ("/a/deeper/x", {"x_v": "2"}, "shop-v1"), ("/far", {}, "far-v1"), ("/nobody", {}, 500),
+            ("/hold", {}, 504)):
+        for host in ("shop", "shop.default:80", "shop.default.svc.cluster.local"):
+            got = s.who(host, path, port=OUT, **headers)
+            check(got == want, f"{host}{path} {headers}: {got}, want {want}")
+    check(any(t["headers"].get("x-set") == "1" for t in net.servers["v2-v1"].seen), "filters")
+    check(s.who("free", port=OUT) == "free-v1" and s.who("means-nothing.test", port=OUT) == 404, "others are as they were")
+    red, blue = sidecar("in-red", "red", [text]), sidecar("in-blue", "blue", [text])
+    check({red.who("shop.default", p, port=OUT) for p in ("/", "/a", "/a/deeper")} == {"v2-v1"}, "the callers' own word")
+    check(blue.who("shop.default", "/a", port=OUT) == "v1-v1" and blue.who("shop.default", "/", port=OUT) == 404,
+          "the Service's word holds elsewhere")
+    write(s, "99-grpc.yaml", parents("grpc", "default", "[{ matches: [{ method: { service: s.S } }], backendRefs: "
+                                     "[{ name: v2, port: 80 }] }]", kind="GRPCRoute"))
+    wait_until("a GRPCRoute beside them", lambda: s.who("shop", "/s.S/M", port=OUT) == "v2-v1")
+    check(s.who("shop", "/a", port=OUT) == "v1-v1", "the others stay")
+
+
+def test_ports_of_parents():
+    two = service("two").replace("ports: [{", "ports: [{ name: http-b, port: 81, targetPort: 21700 }, {") + service("other")
+    for name, attached, want in (("one", [81], {80: "two-v1", 81: "other-v1"}), ("both", [80, 81], {80: "other-v1", 81: "other-v1"}),
+                                 ("any", [""], {80: "other-v1", 81: "other-v1"})):
+        text = two + "".join(parents(f"p{p}", "default", "[{ backendRefs: [{ name: other, port: 80 }] }]", port=p,
+                                     service_name="two") for p in attached)
+        s = sidecar(f"ports-{name}", "default", [text])
+        for port, who in want.items():
+            got = s.who(f"two:{port}", port=OUT)
+            check(got == who, f"{name} {port}: {got}, want {who}")
+        s.stop()
 
 
 run(globals(), sys.argv[3:])

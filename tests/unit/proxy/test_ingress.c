@@ -282,6 +282,54 @@ static void test_references(void **state)
     mesh_unref(m);
 }
 
+/* Routes of a Service, in a sidecar of its namespace. */
+static const char parents[] = SERVICE("a")
+    SERVICE("b") "---\napiVersion: v1\nkind: Service\nmetadata: {name: two}\nspec: {ports: [{name: "
+                 "http, port: "
+                 "80}, {name: http-b, port: 81}]}\n"
+                 "---\napiVersion: " K8S
+                 "\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n  parentRefs: [{kind: "
+                 "Service, name: two, port: 81}, {kind: Service, name: a}]\n"
+                 "  rules: [{matches: [{path: {value: /x}}], " TO(
+                     "b") "}]\n"
+                          "---\napiVersion: " K8S
+                          "\nkind: HTTPRoute\nmetadata: {name: s, namespace: other}\nspec:\n"
+                          "  parentRefs: [{kind: Service, name: a, namespace: default}]\n  rules: "
+                          "[{backendRefs: [{name: b, "
+                          "namespace: default, port: 80}]}]\n";
+
+static struct mesh *load_sidecar(const char *yaml, struct err *err)
+{
+    struct mesh_conf conf = mesh_fixture_conf();
+    conf.self_labels = SV("app=x");
+    return mesh_load_text(&conf, "t.yaml", sv_z(yaml), err);
+}
+
+static void test_services_as_parents(void **state)
+{
+    static const struct {
+        const char *host, *path, *want;
+        uint16_t port;
+    } cases[] = {
+        { "a", "/x/y", "b.", 0 }, { "a", "/", "", 0 },        { "two", "/x", "b.", 81 },
+        { "two", "/", "", 81 },   { "two", "/", "two.", 80 }, { "two", "/x", "two.", 80 },
+        { "b", "/", "b.", 0 },
+    };
+    struct mesh *m = load_sidecar(parents, NULL);
+    (void)state;
+    assert_non_null(m);
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        struct http_head head = mesh_fixture_request(cases[i].host, cases[i].path, NULL);
+        const struct route *r = mesh_route(m, &head, cases[i].port);
+        struct sv got = r ? route_pick(r, 0)->cluster->host : SV_NONE;
+        print_message("case: %s:%u%s: %.*s\n", cases[i].host, cases[i].port, cases[i].path,
+                      SV_ARG(got));
+        assert_true((got.len > 0) == (cases[i].want[0] != '\0'));
+        assert_true(sv_starts(got, sv_z(cases[i].want)));
+    }
+    mesh_unref(m);
+}
+
 static void test_route_findings(void **state)
 {
     static const struct {
@@ -325,12 +373,14 @@ static void test_route_findings(void **state)
 }
 
 /* Fails the 1st, 2nd, n-th allocation: each time an error, never a crash or a leak. */
-static void sweep(const char *yaml)
+typedef struct mesh *load_fn(const char *yaml, struct err *err);
+
+static void sweep_as(const char *yaml, load_fn *load_it)
 {
     for (uint64_t nth = 1;; nth++) {
         struct err err = { 0 };
         mem_fail_nth(nth);
-        struct mesh *m = load(yaml, &err);
+        struct mesh *m = load_it(yaml, &err);
         bool was_reached = mem_count() >= nth;
         mem_fail_nth(0);
         assert_true(m || err.code == ERR_NOMEM);
@@ -338,6 +388,11 @@ static void sweep(const char *yaml)
         if (!was_reached)
             break;
     }
+}
+
+static void sweep(const char *yaml)
+{
+    sweep_as(yaml, load);
 }
 
 static const char annotated[] = SERVICE("a") SERVICE("b") INGRESS(
@@ -360,15 +415,21 @@ static void test_allocations(void **state)
     sweep(annotated);
     sweep(routes);
     sweep(references);
+    sweep_as(parents, load_sidecar);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths),      cmocka_unit_test(test_tls_and_ports),
-        cmocka_unit_test(test_findings),   cmocka_unit_test(test_gateways),
-        cmocka_unit_test(test_routes),     cmocka_unit_test(test_route_findings),
-        cmocka_unit_test(test_references), cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_tls_and_ports),
+        cmocka_unit_test(test_findings),
+        cmocka_unit_test(test_gateways),
+        cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_route_findings),
+        cmocka_unit_test(test_services_as_parents),
+        cmocka_unit_test(test_references),
+        cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
