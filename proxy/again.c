@@ -115,7 +115,7 @@ static bool has_policy(const struct stream *s)
 
 bool again_after_failure(struct stream *s, enum retry_cause cause)
 {
-    again_judge(s, OUTLIER_GATEWAY_ERROR);
+    again_judge(s, OUTLIER_NO_ANSWER);
     return has_policy(s) && retry_wants_failure(policy_of(s), cause) && begin_again(s, cause);
 }
 

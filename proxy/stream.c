@@ -427,7 +427,7 @@ static void look_around(struct stream *s)
         (void)stream_fail(s, 0, TALLY_REPLIES_DC, "DC", "downstream_remote_disconnect");
     } else if (s->is_timed_out) {
         if (s->up && !s->is_resp_started)
-            again_judge(s, OUTLIER_GATEWAY_ERROR);
+            again_judge(s, OUTLIER_NO_ANSWER);
         s->is_exhausted = false; /* there may be tries left, but there is no time */
         snprintf(s->why, sizeof(s->why), "no complete response within the route's timeout");
         (void)stream_fail(s, 504, TALLY_REPLIES_UT, "UT", "response_timeout");

@@ -130,7 +130,7 @@ static void connect_failed(struct tcp *t)
     tally(TALLY_UP_FAILED);
     snprintf(t->failure, sizeof(t->failure), "%s", conn_error(t->up)->why);
     t->flag = "UF";
-    if (t->endpoint && outlier_report(o, t->cluster, t->endpoint, OUTLIER_GATEWAY_ERROR,
+    if (t->endpoint && outlier_report(o, t->cluster, t->endpoint, OUTLIER_NO_ANSWER,
                                       loop_now_ns(t->worker->loop), NULL) == OUTLIER_EJECTED)
         tally(TALLY_OUTLIER_EJECTED);
     try_next(t);

@@ -45,6 +45,8 @@ struct endpoint {
 struct outlier_policy {
     uint32_t consecutive_5xx;     /* answers 500 to 599 or none at all, in a row; 0: off */
     uint32_t consecutive_gateway; /* 502, 503, 504 or none at all, in a row; 0: off */
+    bool splits_local;            /* no answer at all counts by itself, and not in these two: */
+    uint32_t consecutive_local;   /* in a row; 0: off */
     int64_t interval_ns;          /* each one spent in health takes back one step of base */
     int64_t base_ns;              /* out for this long, times the ejections in a row */
     uint32_t max_percent;         /* of a cluster's endpoints that may be out at once */

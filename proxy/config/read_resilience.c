@@ -42,9 +42,7 @@ static const struct choice conditions[] = {
 static const char *const unserved[] = { "retriable-headers", "envoy-ratelimited",
                                         "http3-post-connect-failure" };
 static const char *const later_retries[] = { "retryRemoteLocalities", NULL };
-static const char *const later_outlier[] = { "splitExternalLocalOriginErrors",
-                                             "consecutiveLocalOriginFailures",
-                                             "outlierDetectionHttpErrorCodes", NULL };
+static const char *const later_outlier[] = { "outlierDetectionHttpErrorCodes", NULL };
 
 static void read_condition(struct reader *r, struct node *n, struct sv word,
                            struct retry_policy *to, uint16_t *statuses)
@@ -128,6 +126,9 @@ const struct outlier_policy *read_outlier(struct reader *r, struct node *policy)
         finding_warn_key(r->to, old, "is the old name of consecutive5xxErrors, which decides");
     p->consecutive_5xx = (uint32_t)field_uint(r, n, "consecutive5xxErrors", ERRORS_MAX, errors);
     p->consecutive_gateway = (uint32_t)field_uint(r, n, "consecutiveGatewayErrors", ERRORS_MAX, 0);
+    p->splits_local = field_bool(r, n, "splitExternalLocalOriginErrors", false);
+    p->consecutive_local = (uint32_t)field_uint(r, n, "consecutiveLocalOriginFailures", ERRORS_MAX,
+                                                5);
     p->interval_ns = field_duration(r, n, "interval", 10 * NS_PER_S);
     p->base_ns = field_duration(r, n, "baseEjectionTime", 30 * NS_PER_S);
     p->max_percent = (uint32_t)field_uint(r, n, "maxEjectionPercent", 100, 10);

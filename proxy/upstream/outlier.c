@@ -19,6 +19,7 @@ struct host {
     uint32_t steps;                  /* ejections in a row: what base is multiplied with */
     int64_t until_ns;                /* end of the last ejection */
     int64_t error_ns;                /* last error */
+    uint32_t no_answers;             /* in a row, where the policy counts them apart */
     bool is_ejected;                 /* until_ns may have passed unseen */
 };
 
@@ -43,7 +44,7 @@ static bool is_out(struct outlier *o, struct host *h, int64_t now_ns)
 {
     if (h->is_ejected && now_ns >= h->until_ns) {
         h->is_ejected = false;
-        h->errors = h->gateway_errors = 0;
+        h->errors = h->gateway_errors = h->no_answers = 0;
         o->ejected_len--;
     }
     return h->is_ejected;
@@ -127,7 +128,7 @@ static uint32_t steps_left(const struct host *h, const struct outlier_policy *p,
 static void succeeded(struct outlier *o, struct host *h, const struct cluster *c,
                       const struct endpoint *e, int64_t now_ns)
 {
-    h->errors = h->gateway_errors = 0;
+    h->errors = h->gateway_errors = h->no_answers = 0;
     if (is_out(o, h, now_ns) || steps_left(h, c->outlier, now_ns) > 0)
         return;
     map_remove(&o->hosts, e->text);
@@ -145,7 +146,7 @@ static enum outlier_verdict eject(struct outlier *o, struct host *h, const struc
                                   int64_t now_ns, int64_t *ret_out_ns)
 {
     const struct outlier_policy *p = c->outlier;
-    h->errors = h->gateway_errors = 0;
+    h->errors = h->gateway_errors = h->no_answers = 0;
     if (!may_go(o, c, now_ns))
         return OUTLIER_SPARED;
     int64_t longest = MAX(EJECTION_MAX_NS, p->base_ns);
@@ -157,6 +158,21 @@ static enum outlier_verdict eject(struct outlier *o, struct host *h, const struc
     if (ret_out_ns)
         *ret_out_ns = out_ns;
     return OUTLIER_EJECTED;
+}
+
+/* Whether it is due. With splitExternalLocalOriginErrors answers and their absence are two rows of errors. */
+static bool count(struct host *h, const struct outlier_policy *p, enum outlier_sign sign)
+{
+    if (sign == OUTLIER_NO_ANSWER && p->splits_local) {
+        h->no_answers++;
+        return p->consecutive_local && h->no_answers >= p->consecutive_local;
+    }
+    bool is_gateway_error = sign == OUTLIER_GATEWAY_ERROR || sign == OUTLIER_NO_ANSWER;
+    h->no_answers = 0;
+    h->errors++;
+    h->gateway_errors = is_gateway_error ? h->gateway_errors + 1 : 0;
+    return (p->consecutive_5xx && h->errors >= p->consecutive_5xx) ||
+           (p->consecutive_gateway && h->gateway_errors >= p->consecutive_gateway);
 }
 
 enum outlier_verdict outlier_report(struct outlier *o, const struct cluster *c,
@@ -175,9 +191,6 @@ enum outlier_verdict outlier_report(struct outlier *o, const struct cluster *c,
     }
     bool is_ejected = is_out(o, h, now_ns); /* a late answer of one that is out already */
     h->error_ns = now_ns;
-    h->errors++;
-    h->gateway_errors = sign == OUTLIER_GATEWAY_ERROR ? h->gateway_errors + 1 : 0;
-    bool is_due = (p->consecutive_5xx && h->errors >= p->consecutive_5xx) ||
-                  (p->consecutive_gateway && h->gateway_errors >= p->consecutive_gateway);
-    return is_due && !is_ejected ? eject(o, h, c, now_ns, ret_out_ns) : OUTLIER_UNCHANGED;
+    return count(h, p, sign) && !is_ejected ? eject(o, h, c, now_ns, ret_out_ns)
+                                            : OUTLIER_UNCHANGED;
 }

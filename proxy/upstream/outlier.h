@@ -18,7 +18,8 @@ struct outlier {
 enum outlier_sign {
     OUTLIER_OK,            /* an answer below 500 */
     OUTLIER_5XX,           /* any other of 500 and above */
-    OUTLIER_GATEWAY_ERROR, /* 502, 503, 504, or no answer: refused, reset, timed out */
+    OUTLIER_GATEWAY_ERROR, /* 502, 503, 504 */
+    OUTLIER_NO_ANSWER,     /* refused, reset, timed out: counts as a gateway error, or by itself */
 };
 enum outlier_verdict {
     OUTLIER_UNCHANGED,

@@ -199,6 +199,40 @@ static void test_outlier_gateway_errors(void **state)
     outlier_done(&t.o);
 }
 
+/* splitExternalLocalOriginErrors: answers and their absence are counted apart. */
+static void test_outlier_split(void **state)
+{
+    static const struct {
+        const char *signs; /* e: 500, g: 503, n: no answer, o: 200 */
+        bool splits;
+        uint32_t local;
+        bool is_ejected;
+    } cases[] = {
+        { "nnn", false, 5, true },    { "enn", false, 5, true },   { "nnn", true, 5, false },
+        { "nnnnn", true, 5, true },   { "nn", true, 2, true },     { "enen", true, 2, false },
+        { "eenne", true, 3, true },   { "nngnn", true, 3, false }, { "nnonn", true, 3, false },
+        { "nnnnnn", true, 0, false }, { "eee", true, 5, true },
+    };
+    (void)state;
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        enum outlier_verdict last = OUTLIER_UNCHANGED;
+        struct scene t;
+        scene_init(&t, 3);
+        t.policy.splits_local = cases[i].splits;
+        t.policy.consecutive_local = cases[i].local;
+        for (const char *p = cases[i].signs; *p; p++)
+            last = outlier_report(&t.o, &t.c, &t.e[0],
+                                  *p == 'e'   ? OUTLIER_5XX
+                                  : *p == 'g' ? OUTLIER_GATEWAY_ERROR
+                                  : *p == 'n' ? OUTLIER_NO_ANSWER
+                                              : OUTLIER_OK,
+                                  0, NULL);
+        print_message("case: %s\n", cases[i].signs);
+        assert_int_equal(last == OUTLIER_EJECTED, cases[i].is_ejected);
+        outlier_done(&t.o);
+    }
+}
+
 static void test_outlier_grows_and_shrinks(void **state)
 {
     struct scene t;
@@ -485,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_retry_bodies_and_methods),
         cmocka_unit_test(test_backoff),
         cmocka_unit_test(test_outlier_counts_in_a_row),
+        cmocka_unit_test(test_outlier_split),
         cmocka_unit_test(test_outlier_gateway_errors),
         cmocka_unit_test(test_outlier_grows_and_shrinks),
         cmocka_unit_test(test_outlier_how_many),
