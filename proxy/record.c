@@ -27,6 +27,7 @@ static void put_request(const struct stream *s, struct exchange *x)
     c->user_agent = s->seen[FIELD_USER_AGENT];
     c->trace_id = s->trace.trace_id;
     x->is_sampled = s->trace.is_sampled;
+    record_follow(s->mesh, s->side, x);
     x->trace_state = s->trace_state;
     x->protocol_text = s->down_h2 ? SV("HTTP/2") : h->minor ? SV("HTTP/1.1") : SV("HTTP/1.0");
     x->reason = s->details[0] ? sv_z(s->why) : SV_NONE;
@@ -37,6 +38,14 @@ static void put_request(const struct stream *s, struct exchange *x)
     x->upstream_service_time_ns = -1;
     x->request_messages = s->req_messages.messages - s->req_messages_told;
     x->response_messages = s->resp_messages.messages - s->resp_messages_told;
+}
+
+void record_follow(const struct mesh *m, enum side side, struct exchange *x)
+{
+    const struct telemetry_rules *rules = mesh_telemetry(m, side == SIDE_INBOUND);
+    x->is_log_silent = rules->log == TELEMETRY_OFF;
+    x->log_from = rules->log_from;
+    x->is_span_silent = rules->spans == TELEMETRY_OFF;
 }
 
 static void tell(const struct stream *s, const struct exchange *x, bool is_over)

@@ -185,7 +185,8 @@ static void begin_trace(struct stream *s)
         if (tracestate_is_valid(s->seen[FIELD_TRACESTATE]))
             s->trace_state = s->seen[FIELD_TRACESTATE];
     } else {
-        double percent = s->worker->opt->trace_sampling;
+        const struct telemetry_rules *rules = mesh_telemetry(s->mesh, s->side == SIDE_INBOUND);
+        double percent = rules->sampling >= 0 ? rules->sampling : s->worker->opt->trace_sampling;
         s->trace = (struct trace_ctx){ .trace_id = trace_id_new() };
         s->trace.is_sampled = percent >= 100 ||
                               (double)(random_u64() >> 11) * 0x1p-53 * 100 < percent;

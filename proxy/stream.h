@@ -258,6 +258,9 @@ bool who_is_of_mesh(const struct conn *c);
 void who_has_answered(struct stream *s, const struct http_head *response);
 
 /* record.c */
+struct exchange; /* proxy/telemetry/exchange.h */
+/* What Telemetry objects say of this side: whether a line is written, and a span sent. */
+void record_follow(const struct mesh *m, enum side side, struct exchange *x);
 void stream_record(struct stream *s);
 /* The messages since this was called before, of a call that goes on. */
 void stream_record_messages(struct stream *s);

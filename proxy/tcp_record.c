@@ -45,6 +45,7 @@ static void put_common(struct tcp *t, struct exchange *x)
     x->downstream_local_address = t->down->local_addr;
     x->downstream_remote_address = t->down->peer_addr;
     x->upstream_service_time_ns = -1;
+    record_follow(t->mesh, t->side, x);
 }
 
 static void put_upstream(struct tcp *t, struct exchange *x)

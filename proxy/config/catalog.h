@@ -174,6 +174,12 @@ struct sidecar {
     enum outbound_policy outbound;
     struct sidecar *next;
 };
+struct telemetry_object {
+    struct meta meta;
+    struct labels selector;
+    struct telemetry_rules rules[2]; /* for clients, for servers */
+    struct telemetry_object *next;
+};
 struct port_policy;
 /* What a trafficPolicy says; nothing said: -1, NULL. */
 struct traffic_policy {
@@ -337,6 +343,7 @@ struct catalog {
     CATALOG_LIST(pod, pods);
     CATALOG_LIST(virtual_service, virtual_services);
     CATALOG_LIST(sidecar, sidecars);
+    CATALOG_LIST(telemetry_object, telemetries);
     CATALOG_LIST(destination_rule, destination_rules);
     CATALOG_LIST(gateway, gateways);
     CATALOG_LIST(secret, secrets);
@@ -366,6 +373,7 @@ void read_pod(struct catalog *c, struct node *root, const struct meta *meta);
 void read_virtual_service(struct catalog *c, struct node *root, const struct meta *meta);
 void read_destination_rule(struct catalog *c, struct node *root, const struct meta *meta);
 void read_sidecar(struct catalog *c, struct node *root, const struct meta *meta);
+void read_telemetry(struct catalog *c, struct node *root, const struct meta *meta);
 void read_gateway(struct catalog *c, struct node *root, const struct meta *meta);
 void read_k8s_gateway(struct catalog *c, struct node *root, const struct meta *meta);
 void read_http_route(struct catalog *c, struct node *root, const struct meta *meta);

@@ -177,6 +177,13 @@ struct route {
 
 /* Of a Sidecar: where may callers go that no host is known for? */
 enum outbound_policy { OUTBOUND_UNSAID, OUTBOUND_ALLOW_ANY, OUTBOUND_REGISTRY_ONLY };
+/* What Telemetry objects say of requests at one side; where they are silent the proxy's options decide. */
+enum telemetry_switch { TELEMETRY_UNSAID, TELEMETRY_ON, TELEMETRY_OFF };
+struct telemetry_rules {
+    double sampling; /* percent of the traces begun here; below 0: not said */
+    enum telemetry_switch spans, log;
+    unsigned log_from; /* lines only from this status on, or without any; 0: all */
+};
 enum mtls_mode { MTLS_PERMISSIVE, MTLS_STRICT, MTLS_DISABLE };
 
 /* What host names mean now; asked while a mesh is loaded, which is made anew when the answers change. */
@@ -282,6 +289,8 @@ struct sv mesh_service_fqdn(const struct mesh *m, struct sv authority);
 /* May what was taken over leave for an address nobody has? host: its authority or server name, in any case;
  * otherwise: --outbound-traffic-policy, when no Sidecar says. */
 bool mesh_lets_out(const struct mesh *m, struct sv host, uint16_t port, bool otherwise);
+/* is_server: of requests to this workload; else of those it or a gateway sends. Never NULL. */
+const struct telemetry_rules *mesh_telemetry(const struct mesh *m, bool is_server);
 /* What PeerAuthentication asks of this workload's port: mesh < namespace < workload < port. */
 enum mtls_mode mesh_inbound_mtls(const struct mesh *m, uint16_t port);
 /* The PeerAuthentication that said so; NULL: none did. */

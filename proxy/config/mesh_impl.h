@@ -57,7 +57,8 @@ struct mesh {
     size_t endpoints_len;
     const struct endpoint **by_ip; /* one an address, sorted by it */
     size_t by_ip_len;
-    struct identity self; /* of the workload's own Pod; workload empty without one */
+    struct identity self;                /* of the workload's own Pod; workload empty without one */
+    struct telemetry_rules telemetry[2]; /* as a client, as a server */
     enum outbound_policy outbound;
     const struct wild_port *wild_ports;
     size_t wild_ports_len;

@@ -26,6 +26,7 @@ static const struct kind {
     { "networking.istio.io", "ServiceEntry",        SCRATCH, WARNS,   read_service_entry },
     { "networking.istio.io", "DestinationRule",     MESH,    WARNS,   read_destination_rule },
     { "networking.istio.io", "Sidecar",             SCRATCH, WARNS,   read_sidecar },
+    { "telemetry.istio.io",  "Telemetry",           SCRATCH, WARNS,   read_telemetry },
     { "networking.istio.io", "Gateway",             MESH,    WARNS,   read_gateway },
     { "gateway.networking.k8s.io", "Gateway",       MESH,    WARNS,   read_k8s_gateway },
     { "gateway.networking.k8s.io", "HTTPRoute",     MESH,    WARNS,   read_http_route },

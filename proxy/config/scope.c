@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * scope.c - which of the objects this proxy is meant to see: exportTo, and the Sidecar of its workload.
+ * scope.c - which of the objects this proxy is meant to see: exportTo, and the Sidecar and Telemetry of its
+ * workload.
  *
  * A VirtualService out of sight is as if it were not there. A Service or ServiceEntry out of sight has no
  * virtual host and no address of its own for callers, but remains behind routes that name it, which is
@@ -20,19 +21,19 @@ bool resolve_is_exported(const struct resolve *r, const struct text_list *to, st
     return false;
 }
 
-static bool is_older(const struct sidecar *a, const struct sidecar *b)
+static bool is_older(const struct meta *a, const struct meta *b)
 {
-    return a->meta.created_s != b->meta.created_s ? a->meta.created_s < b->meta.created_s
-                                                  : a->meta.order < b->meta.order;
+    return a->created_s != b->created_s ? a->created_s < b->created_s : a->order < b->order;
 }
 
-/* 2: for this workload, 1: for its namespace, 0: for the mesh, -1: not for it. */
-static int closeness(const struct resolve *r, const struct sidecar *s)
+/* 2: an object for this workload, 1: for its namespace, 0: for the mesh, -1: not for it. */
+static int closeness(const struct resolve *r, const struct meta *meta,
+                     const struct labels *selector)
 {
-    bool is_own = sv_eq(s->meta.namespace, r->namespace);
-    if (s->selector.len)
-        return is_own && labels_match(&r->self_labels, &s->selector) ? 2 : -1;
-    return is_own ? 1 : sv_eq(s->meta.namespace, ROOT_NAMESPACE) ? 0 : -1;
+    bool is_own = sv_eq(meta->namespace, r->namespace);
+    if (selector->len)
+        return is_own && labels_match(&r->self_labels, selector) ? 2 : -1;
+    return is_own ? 1 : sv_eq(meta->namespace, ROOT_NAMESPACE) ? 0 : -1;
 }
 
 static const struct sidecar *sidecar_of(const struct resolve *r)
@@ -40,13 +41,42 @@ static const struct sidecar *sidecar_of(const struct resolve *r)
     const struct sidecar *best = NULL;
     int best_close = -1;
     for (const struct sidecar *s = r->catalog->sidecars.first; s; s = s->next) {
-        int close = closeness(r, s);
-        if (close < 0 || close < best_close || (close == best_close && !is_older(s, best)))
+        int close = closeness(r, &s->meta, &s->selector);
+        if (close < 0 || close < best_close ||
+            (close == best_close && !is_older(&s->meta, &best->meta)))
             continue;
         best = s;
         best_close = close;
     }
     return best;
+}
+
+static void overlay(struct telemetry_rules *to, const struct telemetry_rules *from)
+{
+    if (from->sampling >= 0)
+        to->sampling = from->sampling;
+    if (from->spans)
+        to->spans = from->spans;
+    if (from->log) {
+        to->log = from->log;
+        to->log_from = from->log_from;
+    }
+}
+
+/* Telemetry: the mesh's, the namespace's, the workload's, each over the one before; of one kind the oldest. */
+static void resolve_telemetry(struct resolve *r)
+{
+    const struct telemetry_object *chosen[3] = { NULL };
+    struct telemetry_rules *to = r->mesh->telemetry;
+    for (const struct telemetry_object *t = r->catalog->telemetries.first; t; t = t->next) {
+        int close = closeness(r, &t->meta, &t->selector);
+        if (close >= 0 && (!chosen[close] || is_older(&t->meta, &chosen[close]->meta)))
+            chosen[close] = t;
+    }
+    to[0] = to[1] = (struct telemetry_rules){ .sampling = -1 };
+    for (size_t i = 0; i < NELEMS(chosen); i++)
+        for (size_t side = 0; chosen[i] && side < 2; side++)
+            overlay(&to[side], &chosen[i]->rules[side]);
 }
 
 bool resolve_covers(struct sv pattern, struct sv host)
@@ -124,6 +154,7 @@ static void publish_wild_hosts(struct resolve *r, const struct sidecar *s)
 void resolve_scope(struct resolve *r)
 {
     const struct sidecar *s = r->role == ROLE_SIDECAR ? sidecar_of(r) : NULL;
+    resolve_telemetry(r);
     if (r->role == ROLE_CHECK)
         return;
     for (struct service_entry *e = r->entries.first; e; e = e->next)
@@ -153,4 +184,9 @@ bool mesh_lets_out(const struct mesh *m, struct sv host, uint16_t port, bool oth
 {
     bool lets_any = m->outbound == OUTBOUND_UNSAID ? otherwise : m->outbound == OUTBOUND_ALLOW_ANY;
     return lets_any || is_wild(m, host, port);
+}
+
+const struct telemetry_rules *mesh_telemetry(const struct mesh *m, bool is_server)
+{
+    return &m->telemetry[is_server];
 }

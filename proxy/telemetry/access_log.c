@@ -141,7 +141,8 @@ void access_log_add(struct access_log *l, const struct exchange *x)
 {
     AUTO_DONE(buf) line = { 0 };
     unsigned status = x->call.response_code;
-    if (l->fd < 0 || (status && status < l->status_min))
+    unsigned least = x->log_from ? x->log_from : l->status_min;
+    if (l->fd < 0 || x->is_log_silent || (status && status < least))
         return;
     if (l->format.len)
         log_format_put(&l->format, x, &line);

@@ -14,7 +14,10 @@ struct exchange {
                          proxy's span */
     struct span_id parent_id; /* zero: this span is the root */
     struct sv trace_state;
-    bool is_sampled;         /* traceparent's flag; records are always sent, spans only
+    bool is_log_silent;  /* no line in the access log */
+    bool is_span_silent; /* no span although it is sampled */
+    unsigned log_from;   /* a line only from this status on, or without any; 0: see the option */
+    bool is_sampled;     /* traceparent's flag; records are always sent, spans only
                                           when sampled */
     struct sv protocol_text; /* "HTTP/1.1" */
     struct sv x_forwarded_for, requested_server_name;

@@ -180,7 +180,7 @@ void telemetry_tell(struct telemetry *t, const struct exchange *x)
     if (!t->exporter)
         return;
     add(t, OTLP_LOGS, x);
-    if (x->is_sampled && trace_id_is_set(x->call.trace_id))
+    if (x->is_sampled && !x->is_span_silent && trace_id_is_set(x->call.trace_id))
         add(t, OTLP_SPANS, x);
 }
 

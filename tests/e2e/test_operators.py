@@ -265,6 +265,31 @@ def test_drain_and_quit():
     check(g.child.wait(20) == 0, f"exit status {g.child.returncode}")
 
 
+TELEMETRY = """apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {{ name: {name}, namespace: {ns} }}
+spec: {{ {spec} }}
+---
+"""
+
+
+def test_telemetry_objects():
+    """Telemetry: of the mesh, and of the namespace over it."""
+    mesh = TELEMETRY.format(name="mesh", ns="istio-system", spec="accessLogging: [{ disabled: true }], tracing: [{ "
+                            "randomSamplingPercentage: 0 }]")
+    failed = TELEMETRY.format(name="own", ns="default", spec="accessLogging: [{ filter: { expression: 'response.code >= 400' } }]")
+    form = "--access-log-format=%REQ(:PATH)% %RESPONSE_CODE%"
+    for name, objects, flags, told in (("plain", "", "01", ["/a 200", "/status/404 404", "/z 200"]), ("off", mesh, "00", []),
+                                       ("filtered", mesh + failed, "00", ["/status/404 404"])):
+        g = Proxy(PROXY, net, f"told-{name}", [APP, objects], role="sidecar", labels="app=x", options=(form,)).wait(OUT)
+        for path in ("/a", "/status/404", "/z"):
+            _, seen, _ = g.ask("app", path, port=OUT)
+            check(seen["headers"]["traceparent"].endswith(flags), f"{name}: {seen['headers']['traceparent']}")
+        g.stop()
+        with open(f"{folder}/{g.name}.access", encoding="utf-8") as f:
+            check(f.read().splitlines() == told, f"{name}: not {told}")
+
+
 for name, test in list(globals().items()):
     if name.startswith("test_"):
         print("case:", name, flush=True)

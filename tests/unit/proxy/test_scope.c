@@ -16,6 +16,10 @@
     "---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: " ns                \
     ", annotations: {" notes "}}\nspec: {clusterIP: 10.9.9.9, ports: [{name: http, port: 80}]}\n"
 #define EXPORT(to) "networking.istio.io/exportTo: " to
+#define TELEMETRY(name, ns, spec)                                                                  \
+    "---\napiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: " name              \
+    ", namespace: " ns "}\nspec: " spec "\n"
+#define FOR_ME "selector: {matchLabels: {app: me}}, "
 #define LEADS(hosts, to)                                                                           \
     "{hosts: [" hosts "], http: [{name: ruled, route: [{destination: {host: " to "}}]}]}"
 
@@ -218,6 +222,9 @@ static void test_findings(void **state)
           "spec: {selector: {matchExpressions: []}, mtls: {mode: STRICT}}\n", "matchExpressions: is an unknown field", true },
         { SERVICE("a", "x", "") OBJECT("VirtualService", "v", "x", LEADS("a", "a")) "http: []\n",
           "http is an unknown field, ignored", false },
+        { TELEMETRY("a", "x", "{tracing: [{randomSamplingPercentage: 101}]}"), "expected a percentage", true },
+        { TELEMETRY("a", "x", "{metrics: [{}]}"), "metrics is not supported yet", false },
+        { TELEMETRY("a", "x", "{accessLogging: [{filter: {expression: 'connection.mtls'}}]}"), "only 'response.code >= N'", false },
     };
     /* clang-format on */
     (void)state;
@@ -228,6 +235,52 @@ static void test_findings(void **state)
         assert_int_equal(m == NULL, cases[i].is_error);
         assert_true(m ? mesh_fixture_warns(m, cases[i].part)
                       : strstr(err.why, cases[i].part) != NULL);
+        mesh_unref(m);
+    }
+}
+
+static void test_telemetry(void **state)
+{
+    /* clang-format off */
+    static const struct {
+        const char *yaml;
+        double client_sampling, server_sampling;
+        enum telemetry_switch spans, client_log, server_log;
+        unsigned log_from;
+    } cases[] = {
+        { "", -1, -1, 0, 0, 0, 0 },
+        { TELEMETRY("a", "istio-system", "{tracing: [{randomSamplingPercentage: 10}]}"), 10, 10, 0, 0, 0, 0 },
+        { TELEMETRY("a", "y", "{tracing: [{randomSamplingPercentage: 10}]}"), -1, -1, 0, 0, 0, 0 },
+        { TELEMETRY("a", "istio-system", "{" FOR_ME "tracing: [{randomSamplingPercentage: 10}]}"), -1, -1, 0, 0, 0, 0 },
+        { TELEMETRY("a", "istio-system", "{tracing: [{randomSamplingPercentage: 10, disableSpanReporting: true}]}")
+          TELEMETRY("b", "x", "{tracing: [{randomSamplingPercentage: 0.5}]}"), 0.5, 0.5, TELEMETRY_OFF, 0, 0, 0 },
+        { TELEMETRY("b", "x", "{tracing: [{randomSamplingPercentage: 0.5}]}")
+          TELEMETRY("c", "x", "{" FOR_ME "tracing: [{match: {mode: SERVER}, randomSamplingPercentage: 7}]}"), 0.5, 7, 0, 0, 0, 0 },
+        { TELEMETRY("b", "x", "{tracing: [{randomSamplingPercentage: 1}]}")
+          TELEMETRY("c", "x", "{tracing: [{randomSamplingPercentage: 2}]}"), 1, 1, 0, 0, 0, 0 },
+        { TELEMETRY("a", "istio-system", "{accessLogging: [{disabled: true}]}"), -1, -1, 0, TELEMETRY_OFF, TELEMETRY_OFF, 0 },
+        { TELEMETRY("a", "x", "{accessLogging: [{match: {mode: CLIENT}, disabled: true}]}"), -1, -1, 0, TELEMETRY_OFF, 0, 0 },
+        { TELEMETRY("a", "istio-system", "{accessLogging: [{disabled: true}]}")
+          TELEMETRY("b", "x", "{accessLogging: [{filter: {expression: 'response.code >= 400'}, providers: [{name: envoy}]}]}"),
+          -1, -1, 0, TELEMETRY_ON, TELEMETRY_ON, 400 },
+        { TELEMETRY("b", "x", "{accessLogging: [{filter: {expression: response.code>399}}]}"), -1, -1, 0, TELEMETRY_ON, TELEMETRY_ON, 400 },
+        { TELEMETRY("b", "x", "{accessLogging: [{filter: {expression: connection.mtls}}]}"), -1, -1, 0, TELEMETRY_ON, TELEMETRY_ON, 0 },
+    };
+    /* clang-format on */
+    (void)state;
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        struct err err = { 0 };
+        struct mesh *m = load(cases[i].yaml, "x", &err);
+        print_message("case %zu: %s\n", i, err.why);
+        assert_non_null(m);
+        const struct telemetry_rules *client = mesh_telemetry(m, false);
+        const struct telemetry_rules *server = mesh_telemetry(m, true);
+        assert_true(client->sampling == cases[i].client_sampling);
+        assert_true(server->sampling == cases[i].server_sampling);
+        assert_int_equal(client->spans, cases[i].spans);
+        assert_int_equal(client->log, cases[i].client_log);
+        assert_int_equal(server->log, cases[i].server_log);
+        assert_int_equal(server->log_from, cases[i].log_from);
         mesh_unref(m);
     }
 }
@@ -275,7 +328,8 @@ static void test_allocations(void **state)
         struct mesh *m = load(
             WORLD SIDECAR("s", "x", "{egress: [{hosts: ['./*', 'y/*.wild.test']}]}")
                 SERVICE("d", "x", EXPORT("'z, x'"))
-                    RULE("workloadSelector: {matchLabels: {app: me}}, "),
+                    RULE("workloadSelector: {matchLabels: {app: me}}, ")
+                        TELEMETRY("a", "x", "{tracing: [{disableSpanReporting: true}]}"),
             "x", &err);
         bool was_reached = mem_count() >= nth;
         mem_fail_nth(0);
@@ -295,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_sidecar),
         cmocka_unit_test(test_policy),
         cmocka_unit_test(test_findings),
+        cmocka_unit_test(test_telemetry),
         cmocka_unit_test(test_claims),
         cmocka_unit_test(test_allocations),
     };
