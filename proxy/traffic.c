@@ -362,6 +362,8 @@ static enum step_result choose_cluster(struct stream *s)
     if (a && !rewrite(s, a))
         return out_of_memory(s);
     s->cluster = t->cluster;
+    if (t->authority.len)
+        s->traffic.authority = t->authority;
     edits_push(&s->traffic.request, t->request);
     edits_push(&s->traffic.response, t->response);
     const struct hash_policy *h = a && a->hash ? a->hash : t->cluster->hash;

@@ -100,6 +100,7 @@ struct destination {
     uint16_t port; /* 0: the port of the request */
     uint32_t weight;
     const struct header_edits *request, *response; /* NULL: none */
+    struct sv authority; /* the host that this destination is told; empty: as the rule says */
     struct place place;
 };
 struct mirror_to {
@@ -188,6 +189,7 @@ struct traffic_policy {
     const struct hash_policy *hash; /* of said lb */
     const struct client_tls *client;
     const struct pool_limits *pool;
+    const struct pool_limits *budget; /* only its budget counts */
     const struct outlier_policy *outlier;
     const struct port_policy *ports;
     size_t ports_len;

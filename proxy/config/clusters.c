@@ -152,9 +152,10 @@ static bool inherit(struct traffic_policy *to, const struct traffic_policy *from
         to->hash = from->hash;
     }
     to->pool = to->pool ? to->pool : from->pool;
+    to->budget = to->budget ? to->budget : from->budget;
     to->outlier = to->outlier ? to->outlier : from->outlier;
     return to->tls != before.tls || to->lb != before.lb || to->pool != before.pool ||
-           to->outlier != before.outlier;
+           to->outlier != before.outlier || to->budget != before.budget;
 }
 
 static const struct traffic_policy *port_level(const struct traffic_policy *p, uint16_t port)
@@ -320,6 +321,28 @@ static void leave_unopened(struct cluster *c)
     c->tls = TLS_MODE_DISABLE;
 }
 
+/* The pool's limits, or none, and the retry budget. */
+static const struct pool_limits *with_budget(struct resolve *r, const struct pool_limits *pool,
+                                             const struct pool_limits *budget)
+{
+    struct pool_limits *both = arena_zalloc(&r->mesh->mem, sizeof(*both));
+    if (!both) {
+        resolve_nomem(r);
+        return pool;
+    }
+    *both = pool ? *pool
+                 : (struct pool_limits){ .connections_max = UINT32_MAX,
+                                         .pending_max = UINT32_MAX,
+                                         .requests_max = UINT32_MAX,
+                                         .retries_max = UINT32_MAX,
+                                         .per_connection_max = UINT32_MAX,
+                                         .streams_max = UINT32_MAX };
+    both->has_budget = true;
+    both->budget_percent = budget->budget_percent;
+    both->budget_min = budget->budget_min;
+    return both;
+}
+
 static struct cluster_entry *make(struct resolve *r, struct service_entry *e, uint16_t port,
                                   struct sv subset, const struct place *at, bool is_unopened)
 {
@@ -346,7 +369,7 @@ static struct cluster_entry *make(struct resolve *r, struct service_entry *e, ui
     c->lb = t->lb >= 0 ? (enum lb_kind)t->lb : LB_LEAST_REQUEST;
     c->hash = t->hash;
     warn_of_hash(r, &p, c);
-    c->limits = t->pool;
+    c->limits = t->budget ? with_budget(r, t->pool, t->budget) : t->pool;
     c->connect_timeout_ns = t->pool && t->pool->connect_timeout_ns ? t->pool->connect_timeout_ns
                                                                    : CONNECT_TIMEOUT_NS;
     c->outlier = t->outlier;

@@ -113,6 +113,9 @@ struct pool_limits {
     uint32_t connections_max; /* with requests on them; HTTP/1.1 has one on each */
     uint32_t pending_max;     /* requests that wait for one of these */
     uint32_t requests_max, retries_max;
+    bool has_budget; /* of retries: a share of the requests at once instead of retries_max */
+    double budget_percent;
+    uint32_t budget_min;                 /* that many may always run */
     uint32_t per_connection_max;         /* requests, then it is closed */
     uint32_t streams_max;                /* of a connection that speaks HTTP/2 */
     bool upgrades_h2;                    /* HTTP/2 though the port does not say so */
@@ -163,6 +166,7 @@ struct route_target {
     uint32_t weight;
     bool is_broken; /* nothing is sent there: the Gateway API has such requests answered 500 */
     const struct header_edits *request, *response; /* NULL: none; after those of the route */
+    struct sv authority;                           /* instead of the route's; empty: that */
 };
 struct route {
     struct sv name;                     /* "default" or "VS.route.match" as Istio's log says */

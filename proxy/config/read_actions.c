@@ -125,7 +125,7 @@ static void take_host(struct reader *r, struct node *n, struct header_edit *list
             *ret_authority = list[i].value;
             best = list[i].kind;
         } else if (!ret_authority) {
-            finding_warn(r->to, n, "the host can be changed for the whole route only, ignored");
+            finding_warn(r->to, n, "a response has no host that could be changed, ignored");
         }
     }
     *len = kept;
@@ -158,7 +158,7 @@ void read_target_edits(struct reader *r, struct node *n, struct destination *to)
     struct node *map = field_map(r, n, "headers");
     struct header_edits *both = map ? read_array(r, 2, sizeof(*both)) : NULL;
     if (both) {
-        both[0] = read_edits(r, map, "request", NULL);
+        both[0] = read_edits(r, map, "request", &to->authority);
         both[1] = read_edits(r, map, "response", NULL);
         to->request = both[0].len ? &both[0] : NULL;
         to->response = both[1].len ? &both[1] : NULL;

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "proxy/config/catalog.h"
 
-static const char *const later_traffic[] = { "tunnel", "proxyProtocol", "retryBudget", NULL };
+static const char *const later_traffic[] = { "tunnel", "proxyProtocol", NULL };
 static const char *const later_balancer[] = { "localityLbSetting", "warmup", "warmupDurationSecs",
                                               NULL };
 static const char *const later_tls[] = { "caCrl", NULL };
@@ -184,10 +184,31 @@ static void read_tls(struct reader *r, struct node *policy, struct traffic_polic
     fields_finish(r, n, later_tls);
 }
 
+/* retryBudget: percent of the requests at once, and what may always run. budgetInterval is for proxies
+ * that remember requests which are over. */
+static void read_budget(struct reader *r, struct node *policy, struct traffic_policy *to)
+{
+    struct node *n = field_map(r, policy, "retryBudget"), *percent = field_any(r, n, "percent");
+    struct pool_limits *p = n ? read_array(r, 1, sizeof(*p)) : NULL;
+    if (!p)
+        return;
+    p->has_budget = true;
+    p->budget_percent = 20;
+    p->budget_min = (uint32_t)field_uint(r, n, "minRetryConcurrency", INT32_MAX, 3);
+    if (percent &&
+        !(percent->kind == NODE_TEXT && sv_to_double(percent->text, &p->budget_percent) &&
+          p->budget_percent >= 0 && p->budget_percent <= 100))
+        finding_error(r->to, percent, "expected a percentage from 0 to 100");
+    to->budget = p;
+    (void)field_duration(r, n, "budgetInterval", 0);
+    fields_finish(r, n, NULL);
+}
+
 static void read_blocks(struct reader *r, struct node *policy, struct traffic_policy *to)
 {
     read_balancer(r, policy, to);
     read_pool(r, policy, to);
+    read_budget(r, policy, to);
     read_tls(r, policy, to);
     to->outlier = read_outlier(r, policy);
 }

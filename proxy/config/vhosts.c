@@ -166,7 +166,8 @@ static const struct route *make_route(struct resolve *r, const struct virtual_se
                                             .weight = d->weight,
                                             .is_broken = is_broken(r, v, d),
                                             .request = d->request,
-                                            .response = d->response };
+                                            .response = d->response,
+                                            .authority = d->authority };
         if (!targets[i].cluster)
             return NULL;
         route->weight_sum += d->weight;

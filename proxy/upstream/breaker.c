@@ -78,11 +78,18 @@ void breaker_disconnect(struct breaker_seat *s, struct loop *loop, defer_fn *run
     loop_defer(loop, &next->turn, run);
 }
 
+static uint32_t retries_max(const struct breaker_seat *s)
+{
+    const struct pool_limits *l = s->limits;
+    double share = l->budget_percent * s->use->requests / 100;
+    return !l->has_budget ? l->retries_max : MAX(l->budget_min, (uint32_t)share);
+}
+
 bool breaker_retry(struct breaker_seat *s)
 {
     if (!s->use || !s->limits || s->is_retry)
         return true;
-    if (s->use->retries >= s->limits->retries_max)
+    if (s->use->retries >= retries_max(s))
         return false;
     s->use->retries++;
     s->is_retry = true;

@@ -114,6 +114,11 @@ spec:
     route:
     - destination: { host: shop }
       headers: { request: { set: { x-last: "3" } }, response: { add: { x-out: "2" } } }
+  - match: [{ uri: { exact: /hosted } }]
+    rewrite: { authority: rule.test }
+    route:
+    - { destination: { host: shop }, weight: 50, headers: { request: { set: { Host: one.test } } } }
+    - { destination: { host: shop }, weight: 50 }
   - match: [{ uri: { exact: /made } }]
     headers:
       request:
@@ -199,7 +204,9 @@ def check_fields(p):
 
 
 def check_made_fields(p):
-    """Operators in values, and a redirect that keeps the port."""
+    """Operators in values, a host for a destination, and a redirect that keeps the port."""
+    hosts = {p.ask("shop", "/hosted", port=OUT)[1]["headers"]["host"] for _ in range(64)}
+    check(hosts == {"one.test", "rule.test"}, f"each destination its host: {hosts}")
     _, told, r = p.ask("shop", "/made", port=OUT, User_Agent="me", X_Missing="old")
     h = told["headers"]
     check(h["x-ip"] == "127.0.0.1" and h["x-from"] == "me by HTTP/1.1, 100%", h)

@@ -312,6 +312,42 @@ static void test_breaker(void **state)
     loop_free(loop);
 }
 
+/* retryBudget: a share of the requests at once, and a few in any case. */
+static void test_retry_budget(void **state)
+{
+    static const struct {
+        double percent;
+        uint32_t least;
+        int requests, retries;
+    } cases[] = {
+        { 20, 3, 10, 3 }, { 20, 0, 10, 2 }, { 50, 1, 10, 5 }, { 0, 0, 10, 0 }, { 100, 0, 10, 10 }
+    };
+    (void)state;
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        struct pool_limits limits = { .connections_max = UINT32_MAX,
+                                      .pending_max = UINT32_MAX,
+                                      .requests_max = UINT32_MAX,
+                                      .retries_max = 1, /* is not asked */
+                                      .has_budget = true,
+                                      .budget_percent = cases[i].percent,
+                                      .budget_min = cases[i].least };
+        struct cluster c = { .name = SV("outbound|80||a"), .limits = &limits };
+        struct breaker_seat s[10] = { { .use = NULL } };
+        struct breakers all = { 0 };
+        struct loop *loop = loop_new(NULL);
+        int retries = 0;
+        for (int k = 0; k < cases[i].requests; k++)
+            assert_true(breaker_begin(&all, &s[k], &c));
+        for (int k = 0; k < cases[i].requests; k++)
+            retries += breaker_retry(&s[k]);
+        assert_int_equal(retries, cases[i].retries);
+        for (int k = 0; k < cases[i].requests; k++)
+            breaker_end(&s[k], loop, run_nothing);
+        breakers_done(&all);
+        loop_free(loop);
+    }
+}
+
 static void test_round_robin(void **state)
 {
     struct endpoint all[3] = { { .text = SV("a") }, { .text = SV("b") }, { .text = SV("c") } };
@@ -341,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_header_formats),
         cmocka_unit_test(test_edits),
         cmocka_unit_test(test_hash_keeps_its_endpoint),
+        cmocka_unit_test(test_retry_budget),
         cmocka_unit_test(test_breaker),
         cmocka_unit_test(test_round_robin),
     };

@@ -158,7 +158,8 @@ static void test_pools(void **state)
 {
     struct mesh *m = load(ENTRY(PEER) OBJECT(
         "DestinationRule", "d",
-        "{host: out.test, trafficPolicy: {connectionPool: {tcp: {idleTimeout: 7s, "
+        "{host: out.test, trafficPolicy: {retryBudget: {percent: 12.5}, connectionPool: {tcp: "
+        "{idleTimeout: 7s, "
         "maxConnectionDuration: 9s, tcpKeepalive: {probes: 3, time: 60s, interval: 5s}}, http: "
         "{idleTimeout: 8s}}}}"));
     (void)state;
@@ -169,6 +170,7 @@ static void test_pools(void **state)
     assert_true(l->lifetime_ns == 9 * NS_PER_S && l->keepalive.is_on);
     assert_true(l->keepalive.probes == 3 && l->keepalive.idle_ns == 60 * NS_PER_S);
     assert_true(l->keepalive.interval_ns == 5 * NS_PER_S);
+    assert_true(l->has_budget && l->budget_percent == 12.5 && l->budget_min == 3);
     const struct sv *warnings;
     assert_int_equal(mesh_warnings(m, &warnings), 0);
     mesh_unref(m);
