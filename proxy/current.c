@@ -51,11 +51,13 @@ static void complete_self(struct worker *w)
         w->self.version = pod ? arena_copy(&w->mem, pod->version) : SV("latest");
 }
 
-static void no_gateway_cert(void *to, const struct gateway_cert *cert, const char *why)
+static void no_gateway_cert(void *to, const struct gateway_cert *cert, const char *why,
+                            bool is_kept)
 {
     (void)to;
-    LOG_WARN("gateway.no_certificate", KV_SV("namespace", cert->namespace),
-             KV_SV("secret", cert->secret), KV_SV("host", cert->hosts[0]), KV_STR("why", why));
+    LOG_WARN(is_kept ? "gateway.certificate_kept" : "gateway.no_certificate",
+             KV_SV("namespace", cert->namespace), KV_SV("secret", cert->secret),
+             KV_SV("host", cert->hosts[0]), KV_STR("why", why));
 }
 
 static int make_gateway_tls(struct worker *w, const struct mesh *m, struct gateway_tls **ret,
@@ -64,8 +66,12 @@ static int make_gateway_tls(struct worker *w, const struct mesh *m, struct gatew
     *ret = NULL;
     if (!w->opt->is_gateway)
         return 0;
-    *ret = gateway_tls_new(m, w->opt->secrets, w->certs ? w->certs->server : NULL, no_gateway_cert,
-                           w, err);
+    const struct gateway_tls_from from = { .secrets = w->opt->secrets,
+                                           .own = w->certs ? w->certs->server : NULL,
+                                           .before = w->gateway_tls,
+                                           .warn = no_gateway_cert,
+                                           .to = w };
+    *ret = gateway_tls_new(m, &from, err);
     return *ret ? 0 : ERR_TLS;
 }
 

@@ -4,8 +4,10 @@
  * Each port has one context that callers meet, and behind it one for each certificate, chosen by the
  * server name they ask for. Where a certificate comes from: the mesh (ISTIO_MUTUAL); the Secret among the
  * objects; else the folder --secrets, laid out as mounted Secrets are; else the files a Gateway names.
- * One that cannot be loaded takes only its own hosts down. */
+ * One that is there but cannot be loaded, half-written perhaps, leaves the one in force that was loaded for it
+ * before; without one, or when it is gone, only its own hosts go down. */
 #include "proxy/gateway_tls.h"
+#include "base/buf.h"
 #include "base/mem.h"
 #include <stdio.h>
 #include <unistd.h>
@@ -17,16 +19,20 @@ struct port_tls {
     uint16_t listen;
     struct tls_ctx *ctx;
 };
+struct loaded {
+    char *id;            /* where from, and how it is used */
+    struct tls_ctx *ctx; /* a reference */
+};
 struct gateway_tls {
+    struct loaded *loaded; /* one for each certificate, so that the next generation can keep it */
+    size_t loaded_len;
     size_t len;
     struct port_tls ports[];
 };
 
 struct maker {
-    const char *secrets;
-    struct tls_ctx *mesh; /* NULL: no --certs */
-    gateway_tls_warn_fn *warn;
-    void *to;
+    struct gateway_tls *made;
+    const struct gateway_tls_from *from;
 };
 
 /* A name that stays inside its folder. */
@@ -42,7 +48,7 @@ struct files {
 static bool join(char out[PATH_BYTES], const struct maker *m, const struct gateway_cert *c,
                  const char *name)
 {
-    int n = snprintf(out, PATH_BYTES, "%s/%.*s/%.*s/%s", m->secrets, SV_ARG(c->namespace),
+    int n = snprintf(out, PATH_BYTES, "%s/%.*s/%.*s/%s", m->from->secrets, SV_ARG(c->namespace),
                      SV_ARG(c->secret), name);
     return n > 0 && n < PATH_BYTES;
 }
@@ -50,7 +56,7 @@ static bool join(char out[PATH_BYTES], const struct maker *m, const struct gatew
 static int use_folder(const struct maker *m, const struct gateway_cert *c, struct files *f,
                       struct tls_conf *conf, struct err *err)
 {
-    if (!m->secrets || !m->secrets[0])
+    if (!m->from->secrets || !m->from->secrets[0])
         return err_set(err, ERR_NOT_FOUND, "no such Secret, and there is no --secrets folder");
     if (!is_plain_name(c->namespace) || !is_plain_name(c->secret))
         return err_set(err, ERR_USAGE, "this is no Secret's name");
@@ -79,6 +85,11 @@ static int use_files(const struct gateway_cert *c, struct files *f, struct tls_c
     return 0;
 }
 
+static bool is_there(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
 static struct tls_ctx *load(const struct maker *m, const struct gateway_cert *c, struct err *err)
 {
     struct files *f = mem_zalloc(sizeof(*f));
@@ -100,6 +111,8 @@ static struct tls_ctx *load(const struct maker *m, const struct gateway_cert *c,
     }
     if (rc == 0 && !c->cert.len)
         rc = c->secret.len ? use_folder(m, c, f, &conf, err) : use_files(c, f, &conf, err);
+    if (rc == 0 && conf.cert_file && !(is_there(conf.cert_file) && is_there(conf.key_file)))
+        rc = err_set(err, ERR_NOT_FOUND, "%s and its key are not both there", conf.cert_file);
     if (rc == 0 && conf.peer != TLS_PEER_NONE && !conf.ca_file && !conf.ca_pem.len)
         rc = err_set(err, ERR_NOT_FOUND, "callers must show certificates, but there is no ca.crt");
     struct tls_ctx *ctx = rc == 0 ? tls_ctx_new(&conf, err) : NULL;
@@ -109,21 +122,59 @@ static struct tls_ctx *load(const struct maker *m, const struct gateway_cert *c,
 
 static struct tls_ctx *mesh_ctx(const struct maker *m, struct err *err)
 {
-    if (m->mesh)
-        return tls_ctx_ref(m->mesh);
+    if (m->from->own)
+        return tls_ctx_ref(m->from->own);
     err_set(err, ERR_NOT_FOUND, "ISTIO_MUTUAL, but there are no --certs");
     return NULL;
+}
+
+static char *id_of(const struct gateway_cert *c)
+{
+    AUTO_DONE(buf) id = { 0 };
+    buf_printf(&id, "%.*s/%.*s %.*s %.*s %d%d %x", SV_ARG(c->namespace), SV_ARG(c->secret),
+               SV_ARG(c->cert_file), SV_ARG(c->ca_file), c->is_mutual, c->may_be_mutual,
+               (unsigned)c->tls_min);
+    buf_putc(&id, '\0');
+    return id.failed ? NULL : TAKE(id.mem);
+}
+
+/* What was in force for it; NULL: nothing. A reference. */
+static struct tls_ctx *find_before(const struct maker *m, const char *id)
+{
+    const struct gateway_tls *before = m->from->before;
+    for (size_t i = 0; before && i < before->loaded_len; i++)
+        if (sv_eq(sv_z(before->loaded[i].id), sv_z(id)))
+            return tls_ctx_ref(before->loaded[i].ctx);
+    return NULL;
+}
+
+/* A reference; NULL when it cannot be loaded and was not before. */
+static struct tls_ctx *load_or_keep(const struct maker *m, const struct gateway_cert *c,
+                                    const char *id)
+{
+    struct err why = { 0 };
+    struct tls_ctx *ctx = c->is_mesh ? mesh_ctx(m, &why) : load(m, c, &why);
+    if (ctx)
+        return ctx;
+    if (why.code != ERR_NOT_FOUND)
+        ctx = find_before(m, id);
+    m->from->warn(m->from->to, c, why.why, ctx != NULL);
+    return ctx;
 }
 
 static int add_cert(const struct maker *m, struct tls_ctx *door, const struct gateway_cert *c,
                     struct err *err)
 {
-    struct err why = { 0 };
-    struct tls_ctx *ctx = c->is_mesh ? mesh_ctx(m, &why) : load(m, c, &why);
+    struct gateway_tls *t = m->made;
+    char *id = id_of(c);
+    if (!id)
+        return err_set(err, ERR_NOMEM, "certificates");
+    struct tls_ctx *ctx = load_or_keep(m, c, id);
     if (!ctx) {
-        m->warn(m->to, c, why.why);
+        mem_free(id);
         return 0;
     }
+    t->loaded[t->loaded_len++] = (struct loaded){ id, tls_ctx_ref(ctx) };
     int rc = 0;
     for (size_t i = 0; i < c->hosts_len && rc == 0; i++)
         rc = tls_ctx_add_name(door, c->hosts[i], ctx, err);
@@ -143,17 +194,20 @@ static struct tls_ctx *port_ctx(const struct maker *m, const struct gateway_port
     return door;
 }
 
-struct gateway_tls *gateway_tls_new(const struct mesh *mesh, const char *secrets,
-                                    struct tls_ctx *own, gateway_tls_warn_fn *warn, void *to,
+struct gateway_tls *gateway_tls_new(const struct mesh *mesh, const struct gateway_tls_from *from,
                                     struct err *err)
 {
     const struct gateway_port *ports;
-    size_t len = mesh_gateway_ports(mesh, &ports);
-    struct maker m = { secrets, own, warn, to };
+    size_t len = mesh_gateway_ports(mesh, &ports), certs = 0;
     struct gateway_tls *t = mem_zalloc(sizeof(*t) + len * sizeof(*t->ports));
-    if (!t) {
+    struct maker m = { t, from };
+    for (size_t i = 0; i < len; i++)
+        certs += ports[i].is_tls ? ports[i].certs_len : 0;
+    if (t)
+        t->loaded = mem_zalloc(MAX(certs, (size_t)1) * sizeof(*t->loaded));
+    if (!t || !t->loaded) {
         err_set(err, ERR_NOMEM, "certificates");
-        return NULL;
+        return gateway_tls_free(t);
     }
     for (size_t i = 0; i < len; i++) {
         if (!ports[i].is_tls || !ports[i].certs_len) /* passed on, all of it */
@@ -170,6 +224,12 @@ struct gateway_tls *gateway_tls_free(struct gateway_tls *t)
 {
     for (size_t i = 0; t && i < t->len; i++)
         tls_ctx_unref(t->ports[i].ctx);
+    for (size_t i = 0; t && i < t->loaded_len; i++) {
+        tls_ctx_unref(t->loaded[i].ctx);
+        mem_free(t->loaded[i].id);
+    }
+    if (t)
+        mem_free(t->loaded);
     return mem_free(t);
 }
 

@@ -10,12 +10,20 @@
 
 struct gateway_tls;
 
-/* secrets: folder with NAMESPACE/NAME/tls.crt, tls.key and perhaps ca.crt; NULL or "": none. own: the
- * mesh's certificates, for ISTIO_MUTUAL; NULL: there are none. What cannot be loaded is told to `warn` and
- * left out: its hosts are refused. Gives; NULL when memory is out. */
-typedef void gateway_tls_warn_fn(void *to, const struct gateway_cert *cert, const char *why);
-struct gateway_tls *gateway_tls_new(const struct mesh *m, const char *secrets, struct tls_ctx *own,
-                                    gateway_tls_warn_fn *warn, void *to, struct err *err) MUST_USE;
+typedef void gateway_tls_warn_fn(void *to, const struct gateway_cert *cert, const char *why,
+                                 bool is_kept);
+struct gateway_tls_from {
+    const char *
+        secrets; /* folder with NAMESPACE/NAME/tls.crt, tls.key and perhaps ca.crt; NULL or "": none */
+    struct tls_ctx *own; /* the mesh's certificates, for ISTIO_MUTUAL; NULL: there are none */
+    const struct gateway_tls *before; /* what was in force; NULL: nothing */
+    gateway_tls_warn_fn *warn;        /* told of what cannot be loaded */
+    void *to;
+};
+/* Borrows from. What cannot be loaded leaves in force what `before` has for the same Secret or file (is_kept), unless
+ * that is gone; else its hosts are refused. Gives; NULL when memory is out. */
+struct gateway_tls *gateway_tls_new(const struct mesh *m, const struct gateway_tls_from *from,
+                                    struct err *err) MUST_USE;
 struct gateway_tls *gateway_tls_free(struct gateway_tls *t); /* takes; NULL is fine */
 /* The context for connections to this listening port, borrowed; NULL: none is ended there. */
 struct tls_ctx *gateway_tls_port(struct gateway_tls *t, uint16_t listen);

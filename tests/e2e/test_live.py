@@ -3,6 +3,7 @@ through what was asked for. Usage: test_live.py TULLE_PROXY FOLDER_OF_THE_DOCUME
 from http.client import HTTPConnection, HTTPException
 import json
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -271,6 +272,12 @@ def test_gateway_ports_and_secrets():
         write(f"{g.config}/01-objects.yaml", GATEWAY.format(port=port))
         g.wait(port)
         check(g.who("a.test", port=port) == "shop-v1", f"port {port}")
+    shutil.copy(f"{ca}/ca.key", f"{folder}/shop-secrets/default/shop/tls.key")  # the first half of a change
+    wait_until("the key that does not fit", lambda: "gateway.certificate_kept" in g.log())
+    check(g.who("shop.test", port=HTTPS, tls=client_tls(ca)) == "shop-v1", "what was in force goes on")
+    write(f"{g.config}/01-objects.yaml", GATEWAY.format(port=DOOR))
+    g.wait(DOOR)
+    check(g.who("shop.test", port=HTTPS, tls=client_tls(ca)) == "shop-v1", "under new rules, too")
     other = make_ca("other-shop-ca")
     make_cert(other, f"{folder}/shop-secrets/default/shop", "shop.test")
 
