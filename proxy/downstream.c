@@ -94,6 +94,15 @@ void down_abort(struct down *d)
         down_close(d, 0);
 }
 
+/* The caller takes the port for one that is no HTTP, which is not for it to decide. What it sends is read as a
+ * request; without an answer it would wait and send nothing. */
+static void answer_mistaken(struct down *d)
+{
+    struct sv answer = TCP_ANSWER;
+    if (conn_write(d->conn, &answer, 1) < 0)
+        down_close(d, 0);
+}
+
 /* The handshake is done: TLS says by ALPN what follows. */
 static void opened(struct down *d)
 {
@@ -103,6 +112,8 @@ static void opened(struct down *d)
         tcp_begin(d, false, tls ? tls->sni : SV_NONE);
     else if (tls && sv_eq(tls->alpn, SV("h2")))
         down_h2_begin(d, SV_NONE);
+    else if (tls && sv_eq(tls->alpn, SV(TCP_ANSWERED_ALPN)))
+        answer_mistaken(d);
 }
 
 static void failed(struct down *d)

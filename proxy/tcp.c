@@ -5,7 +5,8 @@
  * waits with its connection, whose source is paused from CONN_HIGH_WATER on. So a connection costs
  * nothing while nothing moves, and at most two such queues while a reader is slow. Ends are passed on
  * one by one (a half-closed peer gets its last bytes), breaks as breaks. Nothing is read from the caller
- * before the endpoint has answered: then there is nothing to lose if another has to be asked. */
+ * before the endpoint has answered: then there is nothing to lose if another has to be asked. A sidecar answers for
+ * its application (docs/adr/0036), because its own port is open even when nobody is behind it. */
 #include "proxy/tcp.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -124,11 +125,11 @@ static void try_next(struct tcp *t)
         fail(t, t->flag, "upstream_reset_before_response_started{remote_connection_failure}");
 }
 
-static void connect_failed(struct tcp *t)
+static void connect_failed(struct tcp *t, const char *why)
 {
     struct outlier *o = &t->worker->outlier;
     tally(TALLY_UP_FAILED);
-    snprintf(t->failure, sizeof(t->failure), "%s", conn_error(t->up)->why);
+    snprintf(t->failure, sizeof(t->failure), "%s", why);
     t->flag = "UF";
     if (t->endpoint && outlier_report(o, t->cluster, t->endpoint, OUTLIER_NO_ANSWER,
                                       loop_now_ns(t->worker->loop), NULL) == OUTLIER_EJECTED)
@@ -141,6 +142,20 @@ static void on_report(struct timer *timer)
     struct tcp *t = CONTAINER_OF(timer, struct tcp, report);
     tcp_record(t, CALL_BYTES);
     timer_after(&t->report, t->worker->opt->tcp_report_ns);
+}
+
+/* With the handshake the other sidecar has agreed to tell when its application is there, or we have. */
+static bool is_answer_agreed(const struct conn *c)
+{
+    const struct tls_info *tls = conn_tls(c);
+    return tls && sv_eq(tls->alpn, SV(TCP_ANSWERED_ALPN));
+}
+
+/* False: the caller is gone. */
+static bool answer_caller(struct tcp *t)
+{
+    struct sv answer = TCP_ANSWER;
+    return !is_answer_agreed(t->down->conn) || conn_write(t->down->conn, &answer, 1) == 0;
 }
 
 static void judge_well(struct tcp *t)
@@ -166,7 +181,12 @@ static void opened_up(struct tcp *t)
     pool_count_handshake(t->up);
     t->flag = NULL;
     t->failure[0] = '\0';
+    conn_set_idle(t->up, 0);
     judge_well(t);
+    if (!answer_caller(t)) {
+        caller_broke(t);
+        return;
+    }
     const struct pool_limits *l = t->cluster ? t->cluster->limits : NULL;
     conn_set_idle(t->down->conn, l && l->tcp_idle_ns ? l->tcp_idle_ns
                                  : l && l->idle_ns   ? l->idle_ns
@@ -180,20 +200,42 @@ static void opened_up(struct tcp *t)
     run(t, true, true);
 }
 
+static void read_answer(struct tcp *t)
+{
+    char answer;
+    ssize_t n = conn_read(t->up, &answer, 1);
+    if (n > 0)
+        opened_up(t);
+    else if (n < 0)
+        connect_failed(t, "the sidecar could not reach its application");
+}
+
 static void on_up(void *owner, struct conn *c, enum conn_event ev)
 {
     struct tcp *t = owner;
-    (void)c;
     switch (ev) {
-    case CONN_OPEN: opened_up(t); break;
-    case CONN_READABLE: run(t, false, true); break;
+    case CONN_OPEN:
+        if (t->is_up_mesh && is_answer_agreed(c))
+            conn_set_idle(c, tcp_connect_timeout_ns(t));
+        else
+            opened_up(t);
+        break;
+    case CONN_READABLE:
+        if (t->is_up_open)
+            run(t, false, true);
+        else
+            read_answer(t);
+        break;
     case CONN_DRAINED: run(t, true, false); break;
-    case CONN_IDLE: break;
+    case CONN_IDLE:
+        if (!t->is_up_open)
+            connect_failed(t, "the sidecar did not say in time whether its application is there");
+        break;
     case CONN_FAILED:
         if (t->is_up_open)
             upstream_broke(t);
         else
-            connect_failed(t);
+            connect_failed(t, conn_error(c)->why);
         break;
     }
 }
@@ -253,6 +295,10 @@ void tcp_begin(struct down *d, bool is_tls, struct sv sni)
     }
     conn_pause(d->conn);
     conn_set_idle(d->conn, 0); /* connecting has a time limit of its own */
-    if (!tcp_find(t) || !tcp_is_allowed(t) || !tcp_connect(t, on_up))
+    if (!tcp_find(t))
+        fail(t, t->flag, "");
+    else if (!tcp_is_allowed(t)) /* an answer, too: no other endpoint is to be asked */
+        end(t, answer_caller(t) ? DOWN_LINGER_NS : 0);
+    else if (!tcp_connect(t, on_up))
         fail(t, t->flag, "");
 }

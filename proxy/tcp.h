@@ -60,7 +60,9 @@ void tcp_abort(struct tcp *t);
 bool tcp_find(struct tcp *t) MUST_USE;
 /* The next endpoint: t->up is on its way. False: there is none, or none can be reached. */
 bool tcp_connect(struct tcp *t, conn_fn *on_up) MUST_USE;
-uint32_t *tcp_load(const struct tcp *t); /* as stream_load() */
+int64_t
+tcp_connect_timeout_ns(const struct tcp *t); /* of one try, the answer of a sidecar included */
+uint32_t *tcp_load(const struct tcp *t);     /* as stream_load() */
 /* May this caller speak to this port? */
 bool tcp_is_allowed(struct tcp *t) MUST_USE;
 

@@ -185,7 +185,7 @@ static bool take_place(struct tcp *t)
     return refuse(t, "UO", "upstream_reset_before_response_started{overflow}");
 }
 
-static bool open_up(struct tcp *t, conn_fn *on_up, int64_t timeout_ns, struct err *err)
+static bool open_up(struct tcp *t, conn_fn *on_up, struct err *err)
 {
     struct worker *w = t->worker;
     struct tls_client want = { .session = NULL };
@@ -196,8 +196,8 @@ static bool open_up(struct tcp *t, conn_fn *on_up, int64_t timeout_ns, struct er
     bool has_from = t->side == SIDE_INBOUND && down_app_source(t->down, &from);
     if (has_from)
         original_choose_port(w, &from);
-    t->up = conn_connect_from(w->loop, &t->target, has_from ? &from : NULL, timeout_ns, on_up, t,
-                              err);
+    t->up = conn_connect_from(w->loop, &t->target, has_from ? &from : NULL,
+                              tcp_connect_timeout_ns(t), on_up, t, err);
     if (!t->up)
         return false;
     const struct pool_limits *limits = t->cluster ? t->cluster->limits : NULL;
@@ -241,15 +241,18 @@ static bool next_target(struct tcp *t, struct err *err)
     return true;
 }
 
+int64_t tcp_connect_timeout_ns(const struct tcp *t)
+{
+    return t->cluster && t->cluster->connect_timeout_ns ? t->cluster->connect_timeout_ns
+                                                        : t->worker->opt->connect_timeout_ns;
+}
+
 bool tcp_connect(struct tcp *t, conn_fn *on_up)
 {
     struct err err = { 0 };
-    int64_t timeout_ns = t->cluster && t->cluster->connect_timeout_ns
-                             ? t->cluster->connect_timeout_ns
-                             : t->worker->opt->connect_timeout_ns;
     if (!take_place(t) || !next_target(t, &err))
         return false;
-    if (open_up(t, on_up, timeout_ns, &err))
+    if (open_up(t, on_up, &err))
         return true;
     snprintf(t->failure, sizeof(t->failure), "%s", err.why);
     return refuse(t, "UF", "upstream_reset_before_response_started{remote_connection_failure}");

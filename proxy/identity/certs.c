@@ -23,8 +23,8 @@ static const struct names known_names[] = {
  * offer "istio" itself. */
 #define CLIENT_ALPN    "istio-http/1.1,istio,http/1.1"
 #define CLIENT_ALPN_H2 "istio-h2,istio,h2"
-#define SERVER_ALPN    "h2,http/1.1"
-#define TCP_ALPN       "istio"
+#define SERVER_ALPN    TCP_ANSWERED_ALPN ",h2,http/1.1"
+#define TCP_ALPN       TCP_ANSWERED_ALPN ",istio"
 
 struct paths {
     char cert[PATH_BYTES], key[PATH_BYTES], root[PATH_BYTES];

@@ -5,6 +5,12 @@
 #include "net/tls.h"
 
 /* Immutable; a rotation makes another set, and connections keep the contexts they began with. */
+/* Two sidecars of ours that agree on it: the callee sends TCP_ANSWER before all else, once its application has taken the
+ * connection or the caller may not have it. Without that byte nothing has happened, and another endpoint may be asked
+ * (docs/adr/0036). Istio's know nothing of it and are spoken to as ever. */
+#define TCP_ANSWERED_ALPN "tulle-tcp-1"
+#define TCP_ANSWER        SV("+")
+
 struct certs {
     struct tls_ctx *server;     /* for callers: mutual TLS 1.3 */
     struct tls_ctx *client;     /* for endpoints of the mesh */

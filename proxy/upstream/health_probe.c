@@ -66,8 +66,10 @@ static void send_request(struct health_asking *a)
     const struct cluster *c = a->checked->cluster;
     AUTO_DONE(buf) head = { 0 };
     if (!c->check->is_http) {
-        finish(a, true, "connected");
-        return;
+        const struct tls_info *tls = conn_tls(a->conn);
+        if (!tls || !sv_eq(tls->alpn, SV(TCP_ANSWERED_ALPN)))
+            finish(a, true, "connected");
+        return; /* else its sidecar will say whether the application is there */
     }
     h1_put_request_line(&head, SV("GET"), c->check->path);
     h1_put_field(&head, SV("Host"), c->check->host.len ? c->check->host : c->host);
@@ -94,6 +96,17 @@ static void judge(struct health_asking *a, enum h1_event ev)
     finish(a, status >= 200 && status < 400, why);
 }
 
+/* Of a sidecar, whether its application has taken the connection. */
+static void read_connected(struct health_asking *a)
+{
+    char answer;
+    ssize_t n = conn_read(a->conn, &answer, 1);
+    if (n > 0)
+        finish(a, true, "connected");
+    else if (n < 0)
+        finish(a, false, "the sidecar could not reach its application");
+}
+
 static void read_answer(struct health_asking *a)
 {
     char *to = buf_reserve(&a->in, READ_BYTES);
@@ -116,7 +129,12 @@ static void on_event(void *owner, struct conn *c, enum conn_event ev)
     struct health_asking *a = owner;
     switch (ev) {
     case CONN_OPEN: send_request(a); return;
-    case CONN_READABLE: read_answer(a); return;
+    case CONN_READABLE:
+        if (a->checked->cluster->check->is_http)
+            read_answer(a);
+        else
+            read_connected(a);
+        return;
     case CONN_FAILED: finish(a, false, conn_error(c)->why); return;
     default: return;
     }
