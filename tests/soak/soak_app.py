@@ -1,11 +1,12 @@
-"""soak_app.py HOST PORT NAME - the application behind a sidecar in the soak: small and big answers, bodies
-counted, upgrades echoed. A thread a connection."""
+"""soak_app.py HOST PORT NAME http|grpc|tcp - the application behind a sidecar in the soak. http: small and big answers,
+bodies counted, upgrades echoed; tcp: bytes echoed; a thread a connection. grpc: tests/e2e/grpc_app.py."""
 import hashlib
+import os
 import socket
 import sys
 import threading
 
-HOST, PORT, NAME = sys.argv[1], int(sys.argv[2]), sys.argv[3].encode()
+HOST, PORT, NAME, KIND = sys.argv[1], int(sys.argv[2]), sys.argv[3].encode(), sys.argv[4]
 BIG = bytes(range(256)) * 4096  # 1 MiB
 
 
@@ -46,8 +47,8 @@ def read_body(s, lines, rest):
     return sum_.hexdigest().encode(), rest
 
 
-def echo(s, rest):
-    s.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + rest)
+def echo(s, first=b""):
+    s.sendall(first)
     while piece := s.recv(65536):
         s.sendall(piece)
 
@@ -56,13 +57,17 @@ def serve(s):
     got = b""
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
+        if KIND == "tcp":
+            echo(s)
+            s.close()
+            return
         while True:
             lines, got = read_head(s, got)
             if lines is None:
                 break
             path = lines[0].split()[1]
             if path == b"/echo":
-                echo(s, got)
+                echo(s, b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + got)
                 break
             digest, got = read_body(s, lines, got)
             answer = BIG if path == b"/big" else NAME + b" " + digest
@@ -72,6 +77,10 @@ def serve(s):
     s.close()
 
 
+if KIND == "grpc":
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+    import grpc_app
+    grpc_app.serve(f"{HOST}:{PORT}")[0].wait_for_termination()
 listener = socket.create_server((HOST, PORT), backlog=256)
 while True:
     connection, _ = listener.accept()
