@@ -298,7 +298,7 @@ void tcp_begin(struct down *d, bool is_tls, struct sv sni)
     if (!tcp_find(t))
         fail(t, t->flag, "");
     else if (!tcp_is_allowed(t)) /* an answer, too: no other endpoint is to be asked */
-        end(t, answer_caller(t) ? DOWN_LINGER_NS : 0);
+        end(t, is_answer_agreed(d->conn) && answer_caller(t) ? DOWN_LINGER_NS : 0);
     else if (!tcp_connect(t, on_up))
         fail(t, t->flag, "");
 }

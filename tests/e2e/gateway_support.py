@@ -6,12 +6,11 @@ import os
 import re
 import shutil
 import socket
-import ssl
-import subprocess
 import threading
 import time
 
 import support
+from certificates import client_tls, make_ca, make_cert, make_spiffe, mesh_cert, openssl  # for tests
 from support import check, fail, folder
 
 APP, HTTP, HTTPS, DOOR, OUT, IN, ADMIN, READY, PROM = range(21700, 21709)
@@ -158,6 +157,11 @@ class Proxy:
         status, told, _ = self.ask(host, path, **more)
         return told["who"] if status == 200 and isinstance(told, dict) else status
 
+    def counter(self, name):
+        """The sum of all samples that begin so."""
+        text = support.http(f"http://{self.ip}:{PROM}/stats/prometheus")[1].decode()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+
     def log(self):
         with open(support.log_of(self.name), encoding="utf-8") as f:
             return f.read()
@@ -178,54 +182,6 @@ class Proxy:
         check(support.stop(self.child) == 0, f"{self.name}: exit status {self.child.returncode}")
 
 
-def openssl(*argv):
-    subprocess.run(["openssl", *argv], check=True, capture_output=True)
-
-
-def make_ca(name="ca"):
-    to = f"{folder}/{name}"
-    os.makedirs(to)
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-keyout", f"{to}/ca.key", "-out", f"{to}/ca.crt", "-days", "1", "-subj", f"/CN={name}")
-    return to
-
-
-def make_cert(ca, to, *hosts):
-    """tls.crt and tls.key in the folder `to`."""
-    os.makedirs(to, exist_ok=True)
-    names = ",".join(f"DNS:{h}" for h in hosts)
-    with open(f"{to}/ext", "w", encoding="utf-8") as f:
-        f.write(f"subjectAltName={names}\nextendedKeyUsage=serverAuth,clientAuth\n")
-    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-            f"{to}/tls.key", "-out", f"{to}/csr.pem", "-subj", f"/CN={hosts[0]}")
-    openssl("x509", "-req", "-in", f"{to}/csr.pem", "-CA", f"{ca}/ca.crt", "-CAkey", f"{ca}/ca.key",
-            "-CAcreateserial", "-out", f"{to}/tls.crt", "-days", "1", "-extfile", f"{to}/ext")
-    return to
-
-
-def mesh_cert(ca, to, account, days=1):
-    """Istio's three files, put into the folder one after the other, as an agent that writes in place."""
-    os.makedirs(to, exist_ok=True)
-    with open(f"{to}/ext", "w", encoding="utf-8") as f:
-        f.write(f"subjectAltName=URI:spiffe://cluster.local/ns/default/sa/{account}\n"
-                "extendedKeyUsage=serverAuth,clientAuth\n")
-    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-            f"{to}/key.new", "-out", f"{to}/csr.pem", "-subj", f"/CN={account}")
-    openssl("x509", "-req", "-in", f"{to}/csr.pem", "-CA", f"{ca}/ca.crt", "-CAkey", f"{ca}/ca.key",
-            "-CAcreateserial", "-out", f"{to}/chain.new", "-days", str(days), "-extfile", f"{to}/ext")
-    with open(f"{ca}/ca.crt", "rb") as src, open(f"{to}/root-cert.pem", "wb") as dst:
-        dst.write(src.read())
-    os.rename(f"{to}/key.new", f"{to}/key.pem")
-    os.rename(f"{to}/chain.new", f"{to}/cert-chain.pem")
-
-
-def client_tls(ca, cert=None):
-    context = ssl.create_default_context(cafile=f"{ca}/ca.crt")
-    if cert:
-        context.load_cert_chain(f"{cert}/tls.crt", f"{cert}/tls.key")
-    return context
-
-
 def is_share(count, total, share):
     """Within 6 standard deviations: chance alone misses it once in a billion runs."""
     return abs(count - total * share) <= 6 * (total * share * (1 - share)) ** 0.5
@@ -238,17 +194,3 @@ def run(cases, wanted):
             began = time.time()
             test()
             print(f"      {time.time() - began:.1f} s", flush=True)
-
-
-def make_spiffe(ca, to, account, domain="cluster.local"):
-    """A workload's certificates in the folder `to`."""
-    os.makedirs(to, exist_ok=True)
-    with open(f"{to}/ext", "w", encoding="utf-8") as f:
-        f.write(f"subjectAltName=URI:spiffe://{domain}/ns/default/sa/{account}\n"
-                "extendedKeyUsage=serverAuth,clientAuth\n")
-    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-            f"{to}/key.pem", "-out", f"{to}/csr.pem", "-subj", f"/CN={account}")
-    openssl("x509", "-req", "-in", f"{to}/csr.pem", "-CA", f"{ca}/ca.crt", "-CAkey", f"{ca}/ca.key",
-            "-CAcreateserial", "-out", f"{to}/cert-chain.pem", "-days", "1", "-extfile", f"{to}/ext")
-    shutil.copy(f"{ca}/ca.crt", f"{to}/root-cert.pem")
-    return to

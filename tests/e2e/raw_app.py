@@ -26,10 +26,10 @@ def field(head, name):
 
 
 def read_all(s):
-    total = b""
+    total = bytearray()  # appending to bytes would copy all of them each time
     while piece := s.recv(65536):
         total += piece
-    return total
+    return bytes(total)
 
 
 def reset(s):

@@ -113,6 +113,15 @@ def wait_until(what, condition, seconds=20):
         time.sleep(0.1)
 
 
+def wait_port(ip, port, child):
+    """Until somebody listens there; child: who shall."""
+    def is_open():
+        check(child.poll() is None, f"{child.tulle_name} ended")
+        socket.create_connection((ip, port), 1).close()
+        return True
+    wait_until(f"{ip}:{port}", is_open)
+
+
 class Collector:
     def __init__(self, program, *options):
         self.program, self.options = program, options

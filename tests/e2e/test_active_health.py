@@ -5,13 +5,12 @@ import http.client
 import json
 import os
 import re
-import socket
 import sys
 import time
 
 import support
 from gateway_support import make_ca, make_spiffe
-from support import check, fail, folder, wait_until
+from support import check, fail, folder, wait_port, wait_until
 
 PROXY = sys.argv[1]
 NET = "127.1.91"
@@ -64,17 +63,6 @@ def write_config(check_of_ratings=BY_HTTP, extra=""):
     with open(f"{folder}/config/.new", "w", encoding="utf-8") as f:
         f.write(text + STRICT + extra)
     os.rename(f"{folder}/config/.new", f"{folder}/config/mesh.yaml")
-
-
-def wait_port(ip, port, child):
-    def is_open():
-        check(child.poll() is None, f"{child.tulle_name} ended")
-        try:
-            socket.create_connection((ip, port), 1).close()
-            return True
-        except OSError:
-            return False
-    wait_until(f"{ip}:{port}", is_open)
 
 
 def start_app(ip):

@@ -12,6 +12,7 @@ import sys
 import threading
 
 import support
+from certificates import make_ca, mesh_cert
 from support import check, folder, wait_until
 
 PROXY, POLICY, TULLE = sys.argv[1:4]
@@ -117,29 +118,6 @@ class App(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     do_POST = do_DELETE = do_PUT = do_GET
-
-
-def openssl(*argv):
-    subprocess.run(["openssl", *argv], check=True, capture_output=True)
-
-
-def make_certs():
-    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    os.makedirs(f"{folder}/ca")
-    openssl("req", "-x509", *new_key, "-keyout", f"{folder}/ca/key.pem", "-out",
-            f"{folder}/ca/cert.pem", "-days", "1", "-subj", "/CN=root")
-    for name in PODS:
-        to = f"{folder}/certs/{name}"
-        os.makedirs(to)
-        with open(f"{to}/ext", "w", encoding="utf-8") as f:
-            f.write(f"subjectAltName=URI:spiffe://cluster.local/ns/default/sa/{name}\n"
-                    "extendedKeyUsage=serverAuth,clientAuth\n")
-        openssl("req", *new_key, "-keyout", f"{to}/key.pem", "-out", f"{to}/csr.pem", "-subj",
-                f"/CN={name}")
-        openssl("x509", "-req", "-in", f"{to}/csr.pem", "-CA", f"{folder}/ca/cert.pem", "-CAkey",
-                f"{folder}/ca/key.pem", "-CAcreateserial", "-out", f"{to}/cert-chain.pem", "-days",
-                "1", "-extfile", f"{to}/ext")
-        shutil.copy(f"{folder}/ca/cert.pem", f"{to}/root-cert.pem")
 
 
 def make_config():
@@ -329,7 +307,9 @@ def test_never_open():
           f"{r.returncode} {r.stderr}")
 
 
-make_certs()
+ca = make_ca()
+for name in PODS:
+    mesh_cert(ca, f"{folder}/certs/{name}", name)
 make_config()
 for address in ((DATABASE, APP), (NOTES, APP), (COLLECTOR, OTLP)):
     server = http.server.ThreadingHTTPServer(address, App)

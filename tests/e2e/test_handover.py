@@ -19,7 +19,9 @@ except ImportError:  # python3-grpcio
     grpc = None
 
 import support
-from gateway_support import (IN, OUT, POD, PROM, READY, SERVICE, Net, Proxy, Server, make_ca, mesh_cert, run)
+from certificates import make_ca, mesh_cert
+from gateway_support import IN, OUT, READY, Net, Proxy, Server, run
+from objects import pod, service
 from support import check, folder, http, wait_until
 
 PROXY = sys.argv[1]
@@ -27,14 +29,6 @@ GRPC = 21791
 net = Net("127.1.84")
 PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # successors' parents end before them
-
-MTLS_POD = """apiVersion: v1
-kind: Pod
-metadata: {{ name: {name}-v1, namespace: default, labels: {{ app: {name}, version: v1, security.istio.io/tlsMode: istio }} }}
-spec: {{ serviceAccountName: {name} }}
-status: {{ phase: Running, podIP: {ip} }}
----
-"""
 
 
 def processes(p):
@@ -88,11 +82,6 @@ def stop_all(p):
     wait_until(f"the end of {p.name}", lambda: reap() or p.child.poll() is not None and not processes(p))
 
 
-def counter(p, name):
-    text = http(f"http://{p.ip}:{PROM}/stats/prometheus")[1].decode()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
-
-
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
@@ -139,7 +128,7 @@ def pair():
     """Two sidecars with mutual TLS between them, an application behind the second."""
     ca = make_ca("handover-ca")
     ips = {name: net.address() for name in ("client", "server")}
-    objects = "".join(SERVICE.format(name=n, port=80, target=IN) + MTLS_POD.format(name=n, ip=ip)
+    objects = "".join(service(n, IN) + pod(f"{n}-v1", ip, n, has_sidecar=True)
                       for n, ip in ips.items())
     Server(ips["server"], "server-v1")
     proxies = []
@@ -190,7 +179,7 @@ def test_twenty_restarts():
         wait_until("the old processes to end", lambda: reap() or len(processes(p)) == 1)
         pid = processes(p)[-1]
         check(http(f"http://{p.ip}:{READY}/healthz/ready")[0] == 200, "ready")
-        at_rest = wait_until("connections to go", lambda: counter(p, "tulle_proxy_downstream_connections ") == 0
+        at_rest = wait_until("connections to go", lambda: p.counter("tulle_proxy_downstream_connections ") == 0
                              and descriptors(pid))
         restart(p, by_signal=True)
         wait_until("the old process to end", lambda: reap() or len(processes(p)) == 1)
@@ -227,8 +216,7 @@ def test_callers_of_grpc():
         return
     ip = net.address()
     server, _ = grpc_app.serve(f"{ip}:{GRPC}")
-    objects = SERVICE.format(name="shop", port=80, target=GRPC).replace("name: http", "name: grpc") + POD.format(
-        name="shop", version="v1", ip=ip)
+    objects = service("shop", GRPC, port_name="grpc") + pod("shop-v1", ip, "shop")
     p = Proxy(PROXY, net, "grpc", [objects], role="sidecar", labels="app=caller",
               options=[f"--handover={folder}/grpc.sock", "--drain-timeout=3s"]).wait(OUT)
     p.child.may_end = True
@@ -255,7 +243,7 @@ def test_a_successor_that_cannot_start():
     wait_until("its end to be told", lambda: "handover.successor_ended" in p.log() and "handover.lost" in p.log())
     os.remove(broken)
     check(processes(p) == [p.child.pid], "the old process serves on")
-    check(counter(p, "tulle_proxy_handovers_total{outcome=\"lost\"") == 1, "counted")
+    check(p.counter("tulle_proxy_handovers_total{outcome=\"lost\"") == 1, "counted")
     restart(p, by_signal=True)
     caller.stop()
     stop_all(p)
@@ -291,7 +279,7 @@ def test_a_successor_killed():
     os.kill(new, signal.SIGKILL)
     support.children[-1].wait()
     check(p.who("app-back", port=OUT) == "app-back-v1", "the old one serves again, also who waited")
-    check(counter(p, "tulle_proxy_handovers_total{outcome=\"lost\"") == 1, "counted")
+    check(p.counter("tulle_proxy_handovers_total{outcome=\"lost\"") == 1, "counted")
     check(http(f"http://{p.ip}:{READY}/healthz/ready")[0] == 200, "ready")
     service.held.set()
     check(held.getresponse().read() and processes(p) == [old], "nothing of it was cut")
@@ -377,7 +365,7 @@ def test_peers_that_misbehave():
     check(given > 10, f"only {given} came to their turn")
     check(p.who("app-firm", port=OUT) == "app-firm-v1", "it serves")
     # One that says ready and dies: the old process has stopped to accept, and begins again.
-    lost = counter(p, "tulle_proxy_handovers_total{outcome=\"lost\"")
+    lost = p.counter("tulle_proxy_handovers_total{outcome=\"lost\"")
     peer = wait_until("a turn", lambda: (q := Peer(path)).ask(b"tulle-handover 1 pid=1 version=x")[0]
                       .startswith(b"sockets") and q)
     held = p.connect(OUT)
@@ -388,7 +376,7 @@ def test_peers_that_misbehave():
     waiting.request("GET", "/x", headers={"Host": "app-firm"})
     peer.s.close()
     check(waiting.getresponse().status == 200, "who waited is served")
-    check(counter(p, "tulle_proxy_handovers_total{outcome=\"lost\"") == lost + 1, "counted")
+    check(p.counter("tulle_proxy_handovers_total{outcome=\"lost\"") == lost + 1, "counted")
     net.servers["app-firm-v1"].held.set()
     check(held.getresponse().status == 200, "the held one too")
     stop_all(p)

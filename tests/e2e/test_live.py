@@ -11,9 +11,9 @@ import sys
 import threading
 import time
 
-import support
-from gateway_support import (ADMIN, APP, DOOR, HTTPS, IN, OUT, PROM, SERVICE, Net, Proxy, Server,
-                             client_tls, is_share, make_ca, make_cert, mesh_cert, run)
+from certificates import client_tls, make_ca, make_cert, mesh_cert
+from gateway_support import ADMIN, DOOR, HTTPS, IN, OUT, Net, Proxy, Server, is_share, run
+from objects import pod, service
 from support import check, folder, http, wait_until
 
 PROXY, SEEDS = sys.argv[1:3]
@@ -68,11 +68,6 @@ def write(path, text):
     os.rename(path + ".new", path)
 
 
-def counter(p, name):
-    text = http(f"http://{p.ip}:{PROM}/stats/prometheus")[1].decode()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
-
-
 def test_10_weights_change():
     """The document's canary: 90/10, then other weights, with requests running all the time."""
     p = Proxy(PROXY, net, "canary", [f"{SEEDS}/10-app-canary.yaml", net.service("app", versions=("v1", "v2"))],
@@ -87,9 +82,9 @@ def test_10_weights_change():
     check(is_share(share, n, 0.1), f"{share} of {n} to v2")
     for v1, v2 in ((50, 50), (0, 100), (100, 0)):
         write(path, seed.replace("weight: 90", f"weight: {v1}").replace("weight: 10 ", f"weight: {v2} "))
-        began, applied = time.monotonic(), counter(p, "tulle_proxy_reloads_total{what=\"configuration\",outcome=\"applied\"")
-        wait_until("the change", lambda: counter(
-            p, "tulle_proxy_reloads_total{what=\"configuration\",outcome=\"applied\"") > applied)
+        began, applied = time.monotonic(), p.counter("tulle_proxy_reloads_total{what=\"configuration\",outcome=\"applied\"")
+        wait_until("the change", lambda: 
+            p.counter("tulle_proxy_reloads_total{what=\"configuration\",outcome=\"applied\"") > applied)
         print(f"      {v1}/{v2} in force after {time.monotonic() - began:.2f} s")
         time.sleep(0.1)  # what began under the old rules ends
         with load.lock:
@@ -109,15 +104,15 @@ def test_bad_files_are_refused():
             "spec: { hosts: [other], http: [{ %s: [{ destination: { host: app } }] }] }\n")
     load = Load(p.ip, OUT, "app", threads=2)
     write(path, rule % "route" + "  nonsense\n")
-    wait_until("the refusal", lambda: counter(
-        p, "tulle_proxy_reloads_total{what=\"configuration\",outcome=\"refused\"") == 1)
+    wait_until("the refusal", lambda: 
+        p.counter("tulle_proxy_reloads_total{what=\"configuration\",outcome=\"refused\"") == 1)
     check("rule.yaml:5:3:" in p.log() and "reload.refused" in p.log(), p.log())
     dump = json.loads(http(f"http://{p.ip}:{ADMIN}/config_dump")[1])
     check("rule.yaml:5:3:" in dump["refused_since_then"], dump["refused_since_then"])
     check(p.who("app", port=OUT) == "app-v1", "the last good state goes on")
     write(path, "a: [b")
-    wait_until("another refusal", lambda: counter(
-        p, "tulle_proxy_reloads_total{what=\"configuration\",outcome=\"refused\"") == 2)
+    wait_until("another refusal", lambda: 
+        p.counter("tulle_proxy_reloads_total{what=\"configuration\",outcome=\"refused\"") == 2)
     write(path, rule % "route")
     wait_until("the mended rule", lambda: p.who("other", port=OUT) == "app-v1")
     dump = json.loads(http(f"http://{p.ip}:{ADMIN}/config_dump")[1])
@@ -148,13 +143,6 @@ def test_configmap_mount():
     p.stop()
 
 
-MTLS_POD = """apiVersion: v1
-kind: Pod
-metadata: {{ name: {name}-v1, namespace: default, labels: {{ app: {name}, version: v1, security.istio.io/tlsMode: istio }} }}
-spec: {{ serviceAccountName: {name} }}
-status: {{ phase: Running, podIP: {ip} }}
----
-"""
 STRICT = """apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: { name: default, namespace: default }
@@ -166,7 +154,7 @@ def test_certificates_rotate():
     """Both sides get new certificates again and again under load: no request fails."""
     ca = make_ca("mesh-ca")
     ips = {name: net.address() for name in ("client", "server")}
-    objects = "".join(SERVICE.format(name=n, port=80, target=IN) + MTLS_POD.format(name=n, ip=ip)
+    objects = "".join(service(n, IN) + pod(f"{n}-v1", ip, n, has_sidecar=True)
                       for n, ip in ips.items())
     Server(ips["server"], "server-v1")
     proxies = {}
@@ -184,8 +172,8 @@ def test_certificates_rotate():
             mesh_cert(ca, f"{folder}/certs/{name}", name, days)
         for q in proxies.values():
             left = days * 86400 - 3600
-            wait_until("the new certificate", lambda: counter(
-                q, "tulle_proxy_certificate_expiry_seconds") - time.time() > left)
+            wait_until("the new certificate", lambda: 
+                q.counter("tulle_proxy_certificate_expiry_seconds") - time.time() > left)
         seen = load.count()
         wait_until("requests under it", lambda: load.count() > seen + 200)
     with open(f"{folder}/certs/client/key.pem", "w", encoding="ascii") as f:
@@ -229,9 +217,9 @@ def test_a_handshake_outlives_a_change():
             hello = goes.read()
             s.sendall(hello[:100])
             if step == 0:
-                before = counter(p, applied)
+                before = p.counter(applied)
                 write(f"{p.config}/more.yaml", STRICT.replace("name: default,", "name: other,"))
-                wait_until("the change", lambda: counter(p, applied) > before)
+                wait_until("the change", lambda: p.counter(applied) > before)
             s.sendall(hello[100:])
             piece = s.recv(65536)
             check(piece, "the handshake was cut off")

@@ -11,7 +11,9 @@ import threading
 import time
 
 import support
-from support import check, fail, folder
+from certificates import make_ca, mesh_cert
+from objects import pod, service
+from support import check, fail, folder, wait_port
 
 PROXY = sys.argv[1]
 NET = "127.1.81"
@@ -19,23 +21,6 @@ CLIENT, SERVER, GATEWAY, STRICT, DEAD, LIAR = (f"{NET}.{n}" for n in (1, 2, 3, 4
 OUT, IN, ADMIN, READY, PROM, APP, GW = 21001, 21006, 21000, 21021, 21090, 21080, 21088
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-SERVICE = """apiVersion: v1
-kind: Service
-metadata: {{ name: {name}, namespace: default }}
-spec: {{ selector: {{ app: {name} }}, ports: [{{ name: http, port: 80, targetPort: {port} }}] }}
----
-"""
-POD = """apiVersion: v1
-kind: Pod
-metadata:
-  name: {name}-v1-7d4b9c-1
-  namespace: default
-  labels: {{ app: {name}, version: v1{tls} }}
-  ownerReferences: [{{ apiVersion: apps/v1, kind: ReplicaSet, name: {name}-v1-7d4b9c, controller: true }}]
-spec: {{ serviceAccountName: {account} }}
-status: {{ phase: Running, podIP: {ip} }}
----
-"""
 REST = """apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: { name: strict, namespace: default }
@@ -60,46 +45,24 @@ spec: { hosts: [shop.example.com], gateways: [door], http: [{ route: [{ destinat
 """ % GW
 
 
+def replica(name, ip, account, has_sidecar, labels=""):
+    """A Pod as a Deployment makes it: the workload is its owner's name without the last part."""
+    owner = f"{name}-v1-7d4b9c"
+    return pod(f"{owner}-1", ip, name, account=account, has_sidecar=has_sidecar, labels=labels,
+               more=f", ownerReferences: [{{ apiVersion: apps/v1, kind: ReplicaSet, name: {owner}, controller: true }}]")
+
+
 def make_config():
     os.makedirs(f"{folder}/config")
-    tls = ", security.istio.io/tlsMode: istio"
     with open(f"{folder}/config/mesh.yaml", "w", encoding="utf-8") as f:
-        for name, ip, port, account, label in (
-                ("client", CLIENT, IN, "client", tls), ("server", SERVER, IN, "server", tls),
-                ("strict", STRICT, IN, "strict", tls), ("plain", SERVER, APP, "x", ""),
-                ("dead", DEAD, IN, "dead", tls), ("refused", DEAD, APP, "x", ""),
-                ("liar", LIAR, IN, "somebody-else", tls)):
-            f.write(SERVICE.format(name=name, port=port))
-            f.write(POD.format(name=name, ip=ip, account=account, tls=label))
-        f.write(SERVICE.format(name="nobody", port=IN))
-        f.write(SERVICE.format(name="slow", port=IN))
-        f.write(POD.format(name="gateway", ip=GATEWAY, account="gateway",
-                           tls=tls + ", istio: ingressgateway"))
+        for name, ip, port, account in (
+                ("client", CLIENT, IN, "client"), ("server", SERVER, IN, "server"), ("strict", STRICT, IN, "strict"),
+                ("plain", SERVER, APP, "x"), ("dead", DEAD, IN, "dead"), ("refused", DEAD, APP, "x"),
+                ("liar", LIAR, IN, "somebody-else")):
+            f.write(service(name, port) + replica(name, ip, account, port == IN))
+        f.write(service("nobody", IN) + service("slow", IN))
+        f.write(replica("gateway", GATEWAY, "gateway", True, ", istio: ingressgateway"))
         f.write(REST)
-
-
-def openssl(*argv, text=None):
-    subprocess.run(["openssl", *argv], check=True, capture_output=True, input=text)
-
-
-def make_certs():
-    ca = f"{folder}/ca"
-    os.makedirs(ca)
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-keyout", f"{ca}/key.pem", "-out", f"{ca}/cert.pem", "-days", "1", "-subj", "/CN=root")
-    for account in ("client", "server", "strict", "gateway"):
-        to = f"{folder}/certs/{account}"
-        os.makedirs(to)
-        with open(f"{to}/ext", "w", encoding="utf-8") as f:
-            f.write(f"subjectAltName=URI:spiffe://cluster.local/ns/default/sa/{account}\n"
-                    "extendedKeyUsage=serverAuth,clientAuth\n")
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                "-keyout", f"{to}/key.pem", "-out", f"{to}/csr.pem", "-subj", f"/CN={account}")
-        openssl("x509", "-req", "-in", f"{to}/csr.pem", "-CA", f"{ca}/cert.pem", "-CAkey",
-                f"{ca}/key.pem", "-CAcreateserial", "-out", f"{to}/cert-chain.pem", "-days", "1",
-                "-extfile", f"{to}/ext")
-        with open(f"{ca}/cert.pem", "rb") as src, open(f"{to}/root-cert.pem", "wb") as dst:
-            dst.write(src.read())
 
 
 def start_proxy(name, ip, *more, role="sidecar", account=None):
@@ -110,17 +73,6 @@ def start_proxy(name, ip, *more, role="sidecar", account=None):
             f"--access-log={folder}/{name}.access", "--connect-timeout=1s", "--log-level=debug",
             f"--certs={folder}/certs/{account or name}", *more]
     return support.start(name, *argv)
-
-
-def wait_port(ip, port, child):
-    for _ in range(200):
-        try:
-            socket.create_connection((ip, port), 1).close()
-            return
-        except OSError:
-            check(child.poll() is None, f"{child.tulle_name} ended")
-            time.sleep(0.05)
-    fail(f"{ip}:{port} never opened")
 
 
 class Caller:
@@ -460,7 +412,9 @@ def test_usage():
 
 
 make_config()
-make_certs()
+ca = make_ca()
+for name in ("client", "server", "strict", "gateway"):
+    mesh_cert(ca, f"{folder}/certs/{name}", name)
 app = support.start("app", sys.executable, f"{HERE}/proxy_app.py", SERVER, APP)
 children = {"client": start_proxy("client", CLIENT), "server": start_proxy("server", SERVER),
             "strict": start_proxy("strict", STRICT), "liar": start_proxy("liar", LIAR, account="server"),

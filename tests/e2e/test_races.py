@@ -8,7 +8,7 @@ import threading
 import time
 
 import support
-from gateway_support import APP, IN, OUT, PROM, SERVICE, POD, Net, Proxy, run
+from gateway_support import APP, IN, OUT, SERVICE, POD, Net, Proxy, run
 from support import check, http, wait_until
 
 PROXY = sys.argv[1]
@@ -17,11 +17,6 @@ net = Net("127.1.87")
 # close, by half of the server's idle timeout, which must be more than a busy machine is late.
 QUICK_MS, SLOW_MS = 20, 1000
 SECONDS = 4
-
-
-def counter(p, name):
-    text = http(f"http://{p.ip}:{PROM}/stats/prometheus")[1].decode()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
 
 
 class Caller(threading.Thread):
@@ -68,7 +63,7 @@ class Race:
         closed = self.closed() - self.before
         asked, wrong = sum(c.asked for c in self.callers), [w for c in self.callers for w in c.wrong]
         print(f"      {self.method}: {asked} requests, {closed} connections closed under way, "
-              f"{counter(self.p, 'tulle_proxy_upstream_stale_retries_total'):.0f} sent again, {len(wrong)} failed")
+              f"{self.p.counter('tulle_proxy_upstream_stale_retries_total'):.0f} sent again, {len(wrong)} failed")
         check(not wrong, f"{len(wrong)} of {asked} failed: {wrong[:3]}")
         check(asked > self.least and closed > self.least / 20, "hardly a race")
 

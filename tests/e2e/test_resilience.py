@@ -3,12 +3,12 @@ never answers, fails in part, and recovers. Usage: test_resilience.py TULLE_PROX
 import http.client
 import json
 import os
-import socket
 import sys
 import time
 
 import support
-from support import check, fail, folder
+from objects import pod, service
+from support import check, folder, wait_port
 
 PROXY, SEED = sys.argv[1], sys.argv[2]
 NET = "127.1.90"
@@ -17,18 +17,6 @@ DEAD = f"{NET}.20"  # nobody listens there
 APP = 34080
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-SERVICE = """apiVersion: v1
-kind: Service
-metadata: {{ name: {name}, namespace: default }}
-spec: {{ selector: {{ app: {name} }}, ports: [{{ name: http, port: 9080, targetPort: {port} }}] }}
----
-"""
-POD = """apiVersion: v1
-kind: Pod
-metadata: {{ name: {name}-v1-{n}, namespace: default, labels: {{ app: {name}, version: v1 }} }}
-status: {{ phase: Running, podIP: {ip} }}
----
-"""
 ROUTE = """apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {{ name: {name}, namespace: default }}
@@ -49,12 +37,12 @@ class Sidecar:
         config = f"{folder}/{self.name}"
         os.makedirs(config)
         with open(f"{config}/mesh.yaml", "w", encoding="utf-8") as f:
-            f.write(SERVICE.format(name="ratings", port=APP) + SERVICE.format(name="half", port=APP))
+            f.write(service("ratings", APP, port=9080) + service("half", APP, port=9080))
             for i, ip in enumerate(RATINGS):
-                f.write(POD.format(name="ratings", n=i, ip=ip))
-            f.write(POD.format(name="half", n=0, ip=RATINGS[0]) + POD.format(name="half", n=1, ip=DEAD))
+                f.write(pod(f"ratings-v1-{i}", ip, "ratings"))
+            f.write(pod("half-v1-0", RATINGS[0], "half") + pod("half-v1-1", DEAD, "half"))
             for name, retries in ROUTES.items():
-                f.write(SERVICE.format(name=name, port=APP) + ROUTE.format(name=name, retries=retries))
+                f.write(service(name, APP, port=9080) + ROUTE.format(name=name, retries=retries))
         with open(f"{config}/policy.yaml", "w", encoding="utf-8") as f:
             f.write(policy)
         self.access = f"{folder}/{self.name}.access"
@@ -95,17 +83,6 @@ class Sidecar:
 
     def stop(self):
         check(support.stop(self.child) == 0, f"{self.name}: exit status {self.child.returncode}")
-
-
-def wait_port(ip, port, child):
-    for _ in range(200):
-        try:
-            socket.create_connection((ip, port), 1).close()
-            return
-        except OSError:
-            check(child.poll() is None, f"{child.tulle_name} ended")
-            time.sleep(0.05)
-    fail(f"{ip}:{port} never opened")
 
 
 def tell(ip, path):

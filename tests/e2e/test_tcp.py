@@ -10,10 +10,10 @@ import sys
 import threading
 import time
 
-import support
-from gateway_support import ADMIN, APP, IN, OUT, PROM, Net, Proxy, client_tls, make_ca, make_cert, mesh_cert, run
+from certificates import client_tls, make_ca, make_cert, mesh_cert
+from gateway_support import ADMIN, APP, IN, Net, Proxy, run
 from raw_app import read_all, reset
-from support import Collector, check, folder, free_ports, get_json, http, log_of, start, wait_until
+from support import Collector, check, folder, get_json, http, log_of, start, wait_until
 
 if not shutil.which("redis-server"):
     print("redis-server is missing")
@@ -253,11 +253,6 @@ def is_closed(s):
         return True
 
 
-def counter(p, name):
-    text = http(f"http://{p.ip}:{PROM}/stats/prometheus")[1].decode()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
-
-
 def test_the_server_speaks_first_through_mutual_tls():
     s = connect("db")
     check(receive(s, len(BANNER)) == BANNER, "the greeting comes to a silent client")
@@ -273,7 +268,7 @@ def test_the_server_speaks_first_through_mutual_tls():
 
 
 def handshakes():
-    return [counter(client, f'tulle_proxy_upstream_tls_handshakes_total{{resumed="{how}"}}') for how in ("no", "yes")]
+    return [client.counter(f'tulle_proxy_upstream_tls_handshakes_total{{resumed="{how}"}}') for how in ("no", "yes")]
 
 
 def test_sessions_are_resumed():
@@ -332,8 +327,8 @@ def test_permissive_in_plaintext():
     check(line["response_code"] == 0, line)
     s = connect(None, (ips["open"], IN))
     check(receive(s, len(BANNER)) == BANNER, "DISABLE: nobody is waited for")
-    check(counter(proxies["open"], "tulle_proxy_downstream_silent_total") == 0, "not waited for")
-    check(counter(proxies["db"], "tulle_proxy_downstream_silent_total") == 1, "waited for")
+    check(proxies["open"].counter("tulle_proxy_downstream_silent_total") == 0, "not waited for")
+    check(proxies["db"].counter("tulle_proxy_downstream_silent_total") == 1, "waited for")
     s.close()
 
 
@@ -434,7 +429,7 @@ def test_nobody_there():
         check(is_closed(s), f"{name}: closed")
         line = client.access(upstream_cluster=cluster, response_flags=flag)
         check(line["bytes_sent"] == 0, line)
-        check(counter(client, f'tulle_proxy_tcp_failures_total{{flag="{flag}"}}') >= 1, flag)
+        check(client.counter(f'tulle_proxy_tcp_failures_total{{flag="{flag}"}}') >= 1, flag)
 
 
 def test_half_closed():
@@ -557,9 +552,9 @@ def test_the_graph_knows():
 
 def test_nothing_is_left():
     for p in (client, gateway, *proxies.values()):
-        wait_until("connections to be gone", lambda p=p: counter(p, "tulle_proxy_tcp_connections ") == 0)
-    check(counter(client, 'tulle_proxy_tcp_connections_total{listener="outbound"}') > 70, "counted")
-    check(counter(client, "tulle_proxy_tcp_bytes_total") > 4 * MiB, "counted")
+        wait_until("connections to be gone", lambda p=p: p.counter("tulle_proxy_tcp_connections ") == 0)
+    check(client.counter('tulle_proxy_tcp_connections_total{listener="outbound"}') > 70, "counted")
+    check(client.counter("tulle_proxy_tcp_bytes_total") > 4 * MiB, "counted")
     check(http(f"http://{client.ip}:{ADMIN}/ready")[0] == 200, "alive")
 
 

@@ -15,31 +15,16 @@ except ImportError:
     print("websockets is missing")
     sys.exit(77)
 
-import support
-from gateway_support import APP, DOOR, IN, OUT, PROM, Net, Proxy, make_ca, mesh_cert, run
+from certificates import make_ca, mesh_cert
+from gateway_support import APP, DOOR, IN, OUT, Net, Proxy, run
+from objects import pod, service
 from raw_app import RawApp, field, read_all, read_head, reset
-from support import check, folder, http, wait_until
+from support import check, folder, wait_until
 
 PROXY = sys.argv[1]
 net = Net("127.1.34")
 MiB = 1 << 20
 
-SERVICE = """apiVersion: v1
-kind: Service
-metadata: {{ name: {name}, namespace: default }}
-spec: {{ selector: {{ app: {app} }}, ports: [{{ name: http, port: 80, targetPort: {port} }}] }}
----
-"""
-POD = """apiVersion: v1
-kind: Pod
-metadata:
-  name: {name}-1
-  namespace: default
-  labels: {{ app: {name}, version: v1, security.istio.io/tlsMode: istio }}
-spec: {{ serviceAccountName: {account} }}
-status: {{ phase: Running, podIP: {ip} }}
----
-"""
 ROUTE = """apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {{ name: {name}, namespace: default }}
@@ -118,11 +103,12 @@ def make_mesh():
     objects = RULES + "---\n"
     for name, ip in (("client", CLIENT), ("ws", WS), ("raw", RAW), ("short", SHORT), ("gateway", GATEWAY)):
         mesh_cert(ca, f"{folder}/certs/{name}", name)
-        objects += POD.format(name=name, account=name, ip=ip) + SERVICE.format(name=name, app=name, port=IN)
-    objects += SERVICE.format(name="half", app="half", port=IN) + POD.format(name="half", account="raw", ip=RAW)
-    objects += POD.format(name="half", account="raw", ip=DEAD).replace("half-1", "half-2")
+        objects += pod(f"{name}-1", ip, name, has_sidecar=True) + service(name, IN)
+    objects += service("half", IN)
+    for n, ip in enumerate((RAW, DEAD)):
+        objects += pod(f"half-{n}", ip, "half", account="raw", has_sidecar=True)
     for name, more in ROUTES.items():
-        objects += SERVICE.format(name=name, app="raw", port=IN) + ROUTE.format(name=name, more=more)
+        objects += service(name, IN, "raw") + ROUTE.format(name=name, more=more)
     return objects
 
 
@@ -161,11 +147,6 @@ def receive(s, n, have=b""):
         check(piece, f"ended after {len(have)} of {n} bytes")
         have += piece
     return have
-
-
-def counter(p, name):
-    text = http(f"http://{p.ip}:{PROM}/stats/prometheus")[1].decode()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
 
 
 def seen(path):
@@ -382,7 +363,7 @@ def test_sent_once():
     s, head, rest, _ = tunnel("/echo?mirror", host="mirrored", ahead=b"x")
     check(status(head) == 101 and receive(s, 1, rest) == b"x", head)
     s.close()
-    check(counter(client, "tulle_proxy_mirrored_requests_total") == 0, "no copies")
+    check(client.counter("tulle_proxy_mirrored_requests_total") == 0, "no copies")
     check(len(seen("/echo?mirror")) == 1, "no copies")
 
 
@@ -391,7 +372,7 @@ def test_the_next_endpoint_when_one_is_gone():
         s, head, rest, _ = tunnel("/echo", host="half", ahead=b"x")
         check(status(head) == 101 and receive(s, 1, rest) == b"x", f"{i}: {head}")
         s.close()
-    check(counter(client, 'tulle_proxy_upstream_retries_total{why="connect"}') > 0, "some were tried again")
+    check(client.counter('tulle_proxy_upstream_retries_total{why="connect"}') > 0, "some were tried again")
 
 
 def test_idle():
@@ -404,8 +385,8 @@ def test_idle():
 
 def test_nothing_is_left():
     for p in (client, server_raw, server_ws, gateway, short):
-        wait_until("tunnels to be gone", lambda p=p: counter(p, "tulle_proxy_requests_active") == 0)
-    check(counter(client, "tulle_proxy_upgrades_total") > 5, "counted")
+        wait_until("tunnels to be gone", lambda p=p: p.counter("tulle_proxy_requests_active") == 0)
+    check(client.counter("tulle_proxy_upgrades_total") > 5, "counted")
 
 
 def test_draining_ends_tunnels():

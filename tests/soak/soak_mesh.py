@@ -13,9 +13,11 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import objects
 import support
-from gateway_support import (APP, DOOR, HTTPS, IN, OUT, PROM, Net, Proxy, make_ca, make_cert, mesh_cert)
-from support import folder, http, wait_until
+from certificates import make_ca, make_cert, mesh_cert
+from gateway_support import APP, DOOR, HTTPS, IN, OUT, Net, Proxy
+from support import folder, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 net = Net("127.1.88")
@@ -29,19 +31,6 @@ TCP_PORTS = {"raw": 21720, "queue": 21721}  # at the gateway and at the client
 ACCOUNTS = (*MORTAL, *STEADY, "gateway", "client")
 SHOP, DOMAIN = "shop.example.com", "example.com"  # of web; the others are NAME.example.com
 
-SERVICE = """apiVersion: v1
-kind: Service
-metadata: {{ name: {name}, namespace: default }}
-spec: {{ selector: {{ app: {name} }}, ports: [{{ name: {kind}, port: 80, targetPort: {port} }}] }}
----
-"""
-POD = """apiVersion: v1
-kind: Pod
-metadata: {{ name: {pod}, namespace: default, labels: {{ app: {app}, version: {version}, security.istio.io/tlsMode: istio }} }}
-spec: {{ serviceAccountName: {app} }}
-status: {{ phase: Running, podIP: {ip} }}
----
-"""
 # Of two one may be ejected and well again while the other dies: docs/adr/0035.
 EJECTION = """apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -167,7 +156,7 @@ class Mesh:
     def make_objects(self):
         text = FIXED.format(door=DOOR, https=HTTPS, **TCP_PORTS)
         for name, kind in sorted(set(PODS.values())):
-            text += SERVICE.format(name=name, kind=kind, port=IN)
+            text += objects.service(name, IN, port_name=kind)
             if name in MORTAL:
                 text += EJECTION.format(name=name)
             if kind == "tcp":
@@ -176,7 +165,7 @@ class Mesh:
                 text += ROUTE.format(name=name, domain=DOMAIN)
         for name, (app, _) in PODS.items():
             version = "odd" if name[-1] in "13" else "even"
-            text += POD.format(pod=name, app=app, version=version, ip=self.ips[name])
+            text += objects.pod(name, self.ips[name], app, version, has_sidecar=True)
         return text
 
     def rules(self):
@@ -227,11 +216,6 @@ class Mesh:
             found[p.name] = state_of(pid_of(p))
         found["collector"] = state_of(self.collector.child.pid)
         return found
-
-
-def counter(p, name):
-    text = http(f"http://{p.ip}:{PROM}/stats/prometheus")[1].decode()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
 
 
 def pid_of(p):

@@ -5,7 +5,7 @@ import threading
 import time
 
 from gateway_support import IN
-from soak_mesh import ACCOUNTS, MORTAL, counter, now, pid_of
+from soak_mesh import ACCOUNTS, MORTAL, now, pid_of
 from support import wait_until
 
 SIGNAL_SECONDS = 0.5  # until a busy machine has let a process act on a signal
@@ -105,8 +105,8 @@ class Trouble:
         before = pid_of(p)
         with self.mesh.certs:
             self.mesh.start_again(p)
-            wait_until(f"{p.name}'s successor", lambda: pid_of(p) != before and counter(
-                p, 'tulle_proxy_handovers_total{outcome="taken"') == 1)
+            wait_until(f"{p.name}'s successor", lambda: pid_of(p) != before and
+                       p.counter('tulle_proxy_handovers_total{outcome="taken"') == 1)
         self.note("hand-overs")
 
     def follow_at_half(self):
