@@ -7,10 +7,9 @@
  * finds what a kubelet would find. */
 #include "base/mem.h"
 #include "net/conn.h"
-#include "proxy/probe_grpc.h"
+#include "proxy/probe_ask.h"
 #include "proxy/probes.h"
 #include "wire/h1.h"
-#include "wire/h2.h"
 
 #define PROBE_SLOTS      64
 #define PROBE_HEAD_BYTES 16384
@@ -25,9 +24,8 @@ struct asking {
     struct timer timer;
     struct defer later;
     struct h1 h1;
-    struct h2 *h2;            /* of grpc */
-    struct h2_stream *stream; /* its only one */
-    struct buf in;            /* a head, or the body of an answer of gRPC */
+    struct probe_ask question; /* of grpc */
+    struct buf in;
     struct http_header slots[PROBE_SLOTS];
     probe_done_fn *done;
     void *to;
@@ -37,7 +35,7 @@ static void asking_gone(struct defer *d)
 {
     struct asking *a = CONTAINER_OF(d, struct asking, later);
     h1_done(&a->h1);
-    h2_free(a->h2);
+    probe_ask_done(&a->question);
     buf_done(&a->in);
     tls_ctx_unref(a->tls);
     mem_free(a);
@@ -62,95 +60,15 @@ static void on_timeout(struct timer *t)
     finish(CONTAINER_OF(t, struct asking, timer), 503, "no answer within the probe's timeout");
 }
 
-static void on_answered(struct asking *a, struct h2_stream *st)
+static void on_answer(void *owner, unsigned status, const char *why)
 {
-    char why[PROBE_WHY_SIZE];
-    struct probe_grpc_answer answer = { .head = &st->head,
-                                        .trailers = st->trailers,
-                                        .trailers_len = st->trailers_len,
-                                        .body = buf_sv(&a->in) };
-    unsigned status = probe_grpc_judge(&answer, why);
-    finish(a, status, why);
-}
-
-static void keep_body(struct asking *a, struct h2_stream *st)
-{
-    struct sv body = h2_body(st);
-    bool is_too_long = a->in.len + body.len > PROBE_ANSWER_MAX;
-    if (!is_too_long)
-        buf_put(&a->in, body);
-    h2_consume(st, body.len);
-    if (is_too_long || a->in.failed)
-        finish(a, 503, "an answer that is too long");
-}
-
-/* Of the stream; after finish() the connection is gone, and a itself at the end of the turn. */
-static void on_h2(void *owner, struct h2_stream *st, enum h2_event ev)
-{
-    struct asking *a = owner;
-    char why[100];
-    if (!st || !a->conn)
-        return;
-    switch (ev) {
-    case H2_HEAD:
-        if (st->bad_status)
-            finish(a, 503, st->err.why);
-        return;
-    case H2_BODY: keep_body(a, st); return;
-    case H2_END: on_answered(a, st); return;
-    case H2_RESET:
-        snprintf(why, sizeof(why), "the stream was reset with %s", h2_code_name(st->code));
-        finish(a, 503, why);
-        return;
-    case H2_DRAINED:
-    case H2_GOAWAY: return;
-    }
-}
-
-static void push(struct asking *a)
-{
-    AUTO_DONE(buf) out = { 0 };
-    if (!a->conn || !h2_pull(a->h2, &out, PROBE_HEAD_BYTES))
-        return;
-    struct sv part = buf_sv(&out);
-    if (out.failed)
-        finish(a, 503, "out of memory");
-    else if (a->conn && conn_write(a->conn, &part, 1) < 0)
-        finish(a, 503, conn_error(a->conn)->why);
-}
-
-static void ask_grpc(struct asking *a)
-{
-    static const struct h2_conf conf = { .side = H2_CLIENT,
-                                         .fields_max = PROBE_SLOTS,
-                                         .head_bytes_max = PROBE_HEAD_BYTES,
-                                         .stream_window = H2_STREAM_WINDOW,
-                                         .connection_window = H2_STREAM_WINDOW };
-    a->h2 = h2_new(&conf, on_h2, a, NULL);
-    a->stream = a->h2 ? h2_open(a->h2, a->probe->request, SV("http"), false, a) : NULL;
-    if (!a->stream || h2_write(a->stream, a->probe->message) < 0 || h2_end(a->stream, NULL, 0) < 0)
-        finish(a, 503, "out of memory");
-    push(a);
-}
-
-static void read_grpc(struct asking *a)
-{
-    char in[4096];
-    struct err err = { 0 };
-    ssize_t n = conn_read(a->conn, in, sizeof(in));
-    if (n == 0)
-        return;
-    if (n < 0)
-        finish(a, 503, "the connection ended before an answer by gRPC");
-    else if (h2_feed(a->h2, sv_of(in, (size_t)n), loop_now_ns(a->loop), &err) < 0 && a->conn)
-        finish(a, 503, err.why);
-    push(a);
+    finish(owner, status, why);
 }
 
 static void send_request(struct asking *a)
 {
     if (a->probe->message.len)
-        ask_grpc(a);
+        probe_ask_begin(&a->question, a->conn, a->probe->request, a->probe->message);
     else if (!a->probe->request.len)
         finish(a, 200, "connected");
     else if (conn_write(a->conn, &a->probe->request, 1) < 0)
@@ -184,8 +102,8 @@ static void on_event(void *owner, struct conn *c, enum conn_event ev)
     switch (ev) {
     case CONN_OPEN: send_request(a); return;
     case CONN_READABLE:
-        if (a->h2)
-            read_grpc(a);
+        if (a->question.h2)
+            probe_ask_readable(&a->question, loop_now_ns(a->loop));
         else
             read_answer(a);
         return;
@@ -219,6 +137,7 @@ int probe_run(struct loop *l, struct probes *all, const struct probe *p, const s
     a->loop = l;
     a->done = done;
     a->to = to;
+    a->question = (struct probe_ask){ .done = on_answer, .owner = a };
     h1_begin(&a->h1, H1_RESPONSE, a->slots, PROBE_SLOTS, PROBE_HEAD_BYTES);
     a->conn = conn_connect(l, &at, p->timeout_ns, on_event, a, err);
     if (!a->conn || start_tls(a, err) < 0) {

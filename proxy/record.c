@@ -3,6 +3,7 @@
  * A sidecar saw one hop and records it from its side. A gateway is both: the end of a call from
  * outside and the beginning of one into the mesh; it records the first always and the second once it
  * tried an upstream, as parent and child in one trace. */
+#include "proxy/probe_grpc.h"
 #include "proxy/stream.h"
 
 static void put_request(const struct stream *s, struct exchange *x)
@@ -165,9 +166,13 @@ static void record_upstream_hop(struct stream *s, bool is_over)
 static bool is_health_check(const struct stream *s)
 {
     const struct tls_info *tls = conn_tls(s->down->conn);
-    return s->side == SIDE_INBOUND && tls && tls->is_mutual && s->status >= 200 &&
-           s->status < 400 && sv_eq(s->req->method, SV("GET")) &&
-           sv_eq(s->seen[FIELD_USER_AGENT], HEALTH_USER_AGENT);
+    bool is_from_mesh = s->side == SIDE_INBOUND && tls && tls->is_mutual &&
+                        sv_eq(s->seen[FIELD_USER_AGENT], HEALTH_USER_AGENT);
+    if (!is_from_mesh || s->status < 200 || s->status >= 400)
+        return false;
+    bool is_grpc = s->is_grpc && sv_eq(s->req->path, SV(PROBE_GRPC_PATH)) &&
+                   sv_eq(s->grpc_status, SV("0"));
+    return is_grpc || sv_eq(s->req->method, SV("GET"));
 }
 
 static void record_hops(struct stream *s, bool is_over)

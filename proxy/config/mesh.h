@@ -55,10 +55,12 @@ struct outlier_policy {
 
 /* How endpoints are asked whether they are well: the annotation tulle.io/health-check. */
 struct health_check {
-    struct sv text;       /* as it was written; state is kept by it */
-    bool is_http;         /* else: can be connected to, handshake included */
-    struct sv path, host; /* of is_http; host empty: the Service's name */
-    uint16_t port;        /* 0: where requests go */
+    struct sv text;        /* as it was written; state is kept by it */
+    bool is_http, is_grpc; /* neither: can be connected to, handshake included */
+    struct sv path;        /* of is_http */
+    struct sv service;     /* of is_grpc; empty: the server as a whole */
+    struct sv host;        /* of both; empty: the Service's name */
+    uint16_t port;         /* 0: where requests go */
     int64_t interval_ns, timeout_ns;
     uint32_t healthy, unhealthy; /* answers in a row that change what is believed */
 };

@@ -4,6 +4,7 @@
  *
  *     http /healthz port=8080 host=x interval=10s timeout=1s healthy=2 unhealthy=3
  *     tcp port=8080 ...
+ *     grpc service=shop.v1 port=8080 host=x ...
  *
  * Istio has no field for what Envoy calls active health checks, so there is none to follow; names and
  * defaults are those of a kubelet's probes where it has them. Words stand between spaces, settings in
@@ -23,13 +24,14 @@
 enum setting {
     SET_PORT,
     SET_HOST,
+    SET_SERVICE,
     SET_INTERVAL,
     SET_TIMEOUT,
     SET_HEALTHY,
     SET_UNHEALTHY,
     SETTINGS
 };
-static const char *const settings[SETTINGS] = { "port",    "host",    "interval",
+static const char *const settings[SETTINGS] = { "port",    "host",    "service",  "interval",
                                                 "timeout", "healthy", "unhealthy" };
 
 static enum setting find_setting(struct sv name)
@@ -75,10 +77,17 @@ static void read_setting(struct reader *r, const struct node *n, enum setting wh
         return;
     case SET_HOST:
         to->host = v;
-        if (!to->is_http || !http_is_authority(v))
+        if (!(to->is_http || to->is_grpc))
+            finding_error(r->to, n, "host belongs to http and grpc");
+        else if (!http_is_authority(v))
+            finding_error(r->to, n, "host: expected a host, with or without a port");
+        return;
+    case SET_SERVICE:
+        to->service = v;
+        if (!to->is_grpc || !v.len)
             finding_error(r->to, n,
-                          to->is_http ? "host: expected a host, with or without a port"
-                                      : "host belongs to http");
+                          to->is_grpc ? "service: expected the name of a service"
+                                      : "service belongs to grpc");
         return;
     case SET_INTERVAL: read_time(r, n, v, true, &to->interval_ns); return;
     case SET_TIMEOUT: read_time(r, n, v, false, &to->timeout_ns); return;
@@ -111,15 +120,16 @@ static bool is_path(struct sv text)
     return is_fine;
 }
 
-/* "http PATH" or "tcp". */
+/* "http PATH", "tcp" or "grpc". */
 static bool read_kind(struct reader *r, const struct node *n, struct sv *rest,
                       struct health_check *to)
 {
     struct sv kind = SV_NONE;
     (void)next_word(rest, &kind);
     to->is_http = sv_eq(kind, SV("http"));
-    if (!to->is_http && !sv_eq(kind, SV("tcp"))) {
-        finding_error(r->to, n, "expected 'http PATH' or 'tcp' first, found '%.*s'",
+    to->is_grpc = sv_eq(kind, SV("grpc"));
+    if (!to->is_http && !to->is_grpc && !sv_eq(kind, SV("tcp"))) {
+        finding_error(r->to, n, "expected 'http PATH', 'grpc' or 'tcp' first, found '%.*s'",
                       SV_ARG(sv_sub(kind, 0, 40)));
         return false;
     }
@@ -138,10 +148,11 @@ static void read_settings(struct reader *r, const struct node *n, struct sv rest
         size_t eq = sv_index(word, '=');
         enum setting what = eq < word.len ? find_setting(sv_sub(word, 0, eq)) : SETTINGS;
         if (what == SETTINGS)
-            finding_error(r->to, n,
-                          "expected port=, host=, interval=, timeout=, healthy= or unhealthy=, "
-                          "found '%.*s'",
-                          SV_ARG(sv_sub(word, 0, 40)));
+            finding_error(
+                r->to, n,
+                "expected port=, host=, service=, interval=, timeout=, healthy= or unhealthy=, "
+                "found '%.*s'",
+                SV_ARG(sv_sub(word, 0, 40)));
         else if (has[what])
             finding_error(r->to, n, "%s is given twice", settings[what]);
         else

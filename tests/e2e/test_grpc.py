@@ -118,6 +118,16 @@ spec:
 """.format(inbound=IN, h2=H2PORT, shop=SHOP, client=CLIENT, nginx=NGINX, door=DOOR, grpc_door=DOOR + 20)
 
 
+CHECKED = f"""apiVersion: v1
+kind: Service
+metadata:
+  name: checked
+  namespace: default
+  annotations: {{ tulle.io/health-check: "grpc service=shop.v1 interval=200ms timeout=200ms healthy=1 unhealthy=1" }}
+spec: {{ selector: {{ app: shop }}, ports: [{{ name: grpc, port: 80, targetPort: {IN} }}] }}
+"""
+
+
 def start_nginx():
     home = f"{folder}/nginx"
     os.makedirs(home + "/www")
@@ -136,7 +146,20 @@ http {{
     return support.start("nginx", "nginx", "-c", home + "/conf", "-p", home)
 
 
-server, shop = grpc_app.serve(f"{SHOP}:{APP}")
+class Health:
+    """grpc.health.v1.Health."""
+    answer = b"\x08\1"  # SERVING
+
+    def check(self, request, context):
+        assert request == b"\x0a\7shop.v1", request
+        if self.answer is None:
+            context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+        return self.answer
+
+
+health = Health()
+server, shop = grpc_app.serve(f"{SHOP}:{APP}", {"grpc.health.v1.Health": {
+    "Check": grpc.unary_unary_rpc_method_handler(health.check)}})
 nginx = start_nginx()
 ca = make_ca()
 for name in ("client", "shop", "gateway"):
@@ -237,6 +260,34 @@ def test_messages_are_counted():
     over.set()
     check(list(chat) == [b"re: 4"], "its end")
     wait_until("each once", lambda: since() == [(4, 4)] * 2)
+
+
+def test_health_checks():
+    """tulle.io/health-check: grpc, through mutual TLS."""
+    checked = grpc_app.Client(f"{CLIENT}:{OUT}", "checked")
+    with open(f"{client_side.config}/.new", "w", encoding="utf-8") as f:
+        f.write(CHECKED)
+    os.rename(f"{client_side.config}/.new", f"{client_side.config}/checked.yaml")
+
+    def said():
+        clusters = get_json(f"http://{CLIENT}:{ADMIN}/clusters?format=json")
+        for e in (e for c in clusters if c["host"].startswith("checked.") for e in c["endpoints"]):
+            return e["healthy"], e.get("health_check", {}).get("last_answer")
+    wait_until("an answer", lambda: said() == (True, "SERVING"))
+    check(checked.Echo(b"well") == b"well", "it serves")
+    wait_until("checks", lambda: tally(shop_side, "health_checks_answered_total") > 3)
+    with open(f"{folder}/shop.access", encoding="utf-8") as f:
+        check("grpc.health.v1" not in f.read(), "they are nobody's requests")
+    for answer, why in ((b"\x08\2", "NOT_SERVING"), (None, "grpc-status 5 (the service is not known): unknown service")):
+        health.answer = answer
+        wait_until(why, lambda why=why: said() == (False, why))
+        e = fails(lambda: checked.Echo(b""), grpc.StatusCode.UNAVAILABLE)
+        check("no healthy endpoints" in e.details(), e.details())
+        health.answer = Health.answer
+        wait_until("an answer", lambda: said() == (True, "SERVING"))
+        check(checked.Echo(b"again") == b"again", "it serves again")
+    os.unlink(f"{client_side.config}/checked.yaml")
+    wait_until("the end of it", lambda: said() is None)
 
 
 def test_metadata():

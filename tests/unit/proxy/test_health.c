@@ -33,7 +33,7 @@ static void test_health_check_from_yaml(void **state)
     /* clang-format off */
     static const struct {
         const char *note, *path, *host;
-        bool is_http;
+        bool is_http; /* else a path is the service of grpc */
         unsigned port, interval_ms, timeout_ms, healthy, unhealthy;
     } cases[] = {
         { "http /healthz",                                  "/healthz", "", true, 0, 10000, 1000, 2, 3 },
@@ -42,20 +42,25 @@ static void test_health_check_from_yaml(void **state)
         { "  http  /a?b=c  port=1  host=x.y:80 ",           "/a?b=c", "x.y:80", true, 1, 10000, 1000, 2, 3 },
         { "http / unhealthy=1 healthy=100 timeout=2s interval=1m", "/", "", true, 0, 60000, 2000, 100, 1 },
         { "http / interval=100ms",                          "/", "", true, 0, 100, 100, 2, 3 },
+        { "grpc",                                           "", "", false, 0, 10000, 1000, 2, 3 },
+        { "grpc service=shop.v1 host=x port=7 healthy=1",   "shop.v1", "x", false, 7, 10000, 1000, 1, 3 },
     };
     static const char *const wrong[][2] = {
-        { "",                        "expected 'http PATH' or 'tcp' first, found ''" },
-        { "grpc",                    "expected 'http PATH' or 'tcp' first, found 'grpc'" },
+        { "",                        "expected 'http PATH', 'grpc' or 'tcp' first, found ''" },
+        { "h2c",                     "expected 'http PATH', 'grpc' or 'tcp' first, found 'h2c'" },
+        { "grpc shop.v1",            "expected port=, host=, service=" },
+        { "grpc service=",           "service: expected the name of a service" },
+        { "http / service=x",        "service belongs to grpc" },
         { "http",                    "expected a path that begins with" },
         { "http healthz",            "expected a path that begins with" },
         { "http /a#b",               "expected a path that begins with" },
         { "http port=80",            "expected a path that begins with" },
-        { "tcp /x",                  "expected port=, host=, interval=, timeout=, healthy= or unhealthy=, found" },
+        { "tcp /x",                  "expected port=, host=, service=, interval=, timeout=, healthy= or unhealthy=, found" },
         { "tcp ports=1",             "found" },
         { "tcp port=0",              "port: expected a number from 1 to 65535" },
         { "tcp port=65536",          "port: expected a number from 1 to 65535" },
         { "tcp port=1 port=1",       "port is given twice" },
-        { "tcp host=x",              "host belongs to http" },
+        { "tcp host=x",              "host belongs to http and grpc" },
         { "http / host=a/b",         "host: expected a host" },
         { "tcp interval=1",          "interval: expected a duration from 100ms to 1h" },
         { "tcp interval=99ms",       "interval: expected a duration from 100ms to 1h" },
@@ -74,7 +79,9 @@ static void test_health_check_from_yaml(void **state)
         assert_non_null(m);
         const struct health_check *c = check_of(m);
         assert_int_equal(c->is_http, cases[i].is_http);
-        assert_true(sv_eq(c->path, sv_z(cases[i].path)) && sv_eq(c->host, sv_z(cases[i].host)));
+        assert_int_equal(c->is_grpc, strstr(cases[i].note, "grpc") != NULL);
+        assert_true(sv_eq(c->is_grpc ? c->service : c->path, sv_z(cases[i].path)));
+        assert_true(sv_eq(c->host, sv_z(cases[i].host)));
         assert_int_equal(c->port, cases[i].port);
         assert_true(c->interval_ns == cases[i].interval_ms * NS_PER_MS);
         assert_true(c->timeout_ns == cases[i].timeout_ms * NS_PER_MS);
