@@ -61,12 +61,12 @@ class Shop:
             yield b"re: " + r
 
 
-def serve(address, more=()):
+def serve(address, more=(), options=()):
     """(server, service); more: handlers of other services."""
     shop = Shop()
     handlers = {name: getattr(grpc, kind + "_rpc_method_handler")(getattr(shop, name))
                 for name, kind in KINDS.items()}
-    server = grpc.server(futures.ThreadPoolExecutor(32), options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(futures.ThreadPoolExecutor(32), options=[("grpc.so_reuseport", 0), *options])
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     for name, of in dict(more).items():
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, of),))

@@ -118,6 +118,22 @@ spec:
 """.format(inbound=IN, h2=H2PORT, shop=SHOP, client=CLIENT, nginx=NGINX, door=DOOR, grpc_door=DOOR + 20)
 
 
+AGING = f"""apiVersion: v1
+kind: Service
+metadata: {{ name: aging, namespace: default }}
+spec: {{ selector: {{ app: aging }}, ports: [{{ name: grpc, port: 80, targetPort: {APP} }}] }}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{ name: aging-1, namespace: default, labels: {{ app: aging, version: v1 }} }}
+spec: {{ serviceAccountName: aging }}
+status: {{ phase: Running, podIP: {net.net}.5 }}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{ name: aging, namespace: default }}
+spec: {{ hosts: [aging], http: [{{ route: [{{ destination: {{ host: aging }} }}], retries: {{ attempts: 0 }} }}] }}
+"""
 CHECKED = f"""apiVersion: v1
 kind: Service
 metadata:
@@ -440,6 +456,24 @@ class Caller(threading.Thread):
             self.asked += 1
             time.sleep(0.01 * self.n)
         self.client.channel.close()
+
+
+def test_connections_of_a_server_grow_old():
+    """A server that says GOAWAY to each connection after 200 ms (MaxConnectionAge): without any retries no call is lost."""
+    aging, _ = grpc_app.serve(f"{net.net}.5:{APP}", options=(
+        ("grpc.max_connection_age_ms", 200), ("grpc.max_connection_age_grace_ms", 5000)))
+    with open(f"{client_side.config}/.new", "w", encoding="utf-8") as f:
+        f.write(AGING)
+    os.rename(f"{client_side.config}/.new", f"{client_side.config}/aging.yaml")
+    wait_until("the route", lambda: b"aging.default" in http(f"http://{CLIENT}:{ADMIN}/clusters")[1])
+    before = tally(client_side, "upstream_connections_total")
+    callers = [Caller(n, f"{CLIENT}:{OUT}", "aging") for n in range(4)]
+    wait_until("connections", lambda: tally(client_side, "upstream_connections_total") > before + 10)
+    for c in callers:
+        c.over.set()
+        c.join()
+    check(not any(c.wrong for c in callers), f"{[c.wrong[:3] for c in callers]}")
+    aging.stop(0)
 
 
 def test_callers_move_on():
