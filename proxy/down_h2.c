@@ -159,7 +159,9 @@ void down_h2_drain(struct down *d)
 
 void down_h2_answered(struct down *d)
 {
-    if (!d->is_last && worker_sends_away(d->worker, d->port->side))
+    const struct worker *w = d->worker;
+    bool is_ours = d->port->side == SIDE_OUTBOUND && !w->is_yielding; /* it would only come again */
+    if (!d->is_last && !is_ours && worker_sends_away(w, d->port->side))
         down_h2_drain(d);
 }
 

@@ -18,6 +18,7 @@ except ImportError:  # python3-grpcio
 
 import support
 from gateway_support import APP, IN, OUT, READY, Net, Proxy, make_ca, make_cert, run
+from h2_raw import END_STREAM, GOAWAY, H2
 from support import check, fail, folder, http, wait_until
 
 PROXY = sys.argv[1]
@@ -259,12 +260,22 @@ def test_the_application_may_call_until_it_is_gone():
     p = Proxy(PROXY, fixed, "serving", [net.service("w")], role="sidecar", labels="app=own",
               options=["--drain-timeout=60s", "--drain-waits-for-app"]).wait(IN)
     wait_until("the application", lambda: socket.create_connection((ip, APP), 1).close() or True)
+    c = H2(ip, OUT)
+    check(c.outcome(c.get("/x", "w"))[:2] == ("answer", 200), "HTTP/2")
     p.child.may_end = True
     p.child.send_signal(signal.SIGTERM)
     time.sleep(1.5)
     check(p.who("w", port=OUT) == "w-v1", "a way out while the application is there")
+    last = [c.get("/x", "w") for _ in range(5)][-1]
+    seen = []
+    for kind, flags, of, _ in c.frames():
+        seen.append(kind)
+        if of == last and flags & END_STREAM:
+            break
+    check(GOAWAY not in seen, "HTTP/2 stays on its connection")
     support.stop(app)
     began = time.monotonic()
+    check(GOAWAY in [f[0] for f in c.frames()], "until the end")
     check(p.child.wait(20) == 0, p.child.returncode)
     print(f"      ended {time.monotonic() - began:.1f} s after the application")
 
