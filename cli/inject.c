@@ -89,23 +89,34 @@ static void set_annotations(struct pod_edit *p)
     ye_set_str(y, p->annotations, "prometheus.io/path", SV("/stats/prometheus"));
 }
 
-static void set_security(struct yaml_edit *y, int container, bool is_init)
+/* The application is to see who calls (interception.md): the sidecar needs NET_ADMIN, which Kubernetes gives to
+ * root only; the rules know it by its group. */
+static bool is_tproxy(const struct pod_edit *p)
 {
+    return sv_eq(ye_get_text(p->y, p->annotations, "sidecar.istio.io/interceptionMode"),
+                 SV("TPROXY"));
+}
+
+static void set_security(struct pod_edit *p, int container, bool is_init)
+{
+    struct yaml_edit *y = p->y;
+    bool is_root = is_init || is_tproxy(p);
     int context = ye_need_map(y, container, "securityContext");
     int capabilities = ye_need_map(y, context, "capabilities");
     int drop = ye_flow_list(y);
     ye_append(y, drop, ye_plain(y, SV("ALL")));
     ye_set(y, capabilities, "drop", drop);
-    if (is_init) {
+    if (is_root) {
         int add = ye_flow_list(y);
         ye_append(y, add, ye_plain(y, SV("NET_ADMIN")));
-        ye_append(y, add, ye_plain(y, SV("NET_RAW")));
+        if (is_init)
+            ye_append(y, add, ye_plain(y, SV("NET_RAW")));
         ye_set(y, capabilities, "add", add);
     }
     ye_set_plain(y, context, "allowPrivilegeEscalation", "false");
     ye_set_plain(y, context, "readOnlyRootFilesystem", "true");
-    ye_set_plain(y, context, "runAsNonRoot", is_init ? "false" : "true");
-    ye_set_plain(y, context, "runAsUser", is_init ? "0" : USER);
+    ye_set_plain(y, context, "runAsNonRoot", is_root ? "false" : "true");
+    ye_set_plain(y, context, "runAsUser", is_root ? "0" : USER);
     ye_set_plain(y, context, "runAsGroup", is_init ? "0" : USER);
 }
 
@@ -136,6 +147,8 @@ static int make_init(struct pod_edit *p)
     struct yaml_edit *y = p->y;
     int c = new_container(p, "tulle-init"), args = ye_list(y);
     ye_append(y, args, ye_str(y, SV("init")));
+    if (is_tproxy(p))
+        ye_append(y, args, ye_str(y, SV("--interception-mode=TPROXY")));
     for (size_t i = 0; i < NELEMS(capture); i++) {
         AUTO_DONE(buf) option = { 0 };
         if (!ye_get(y, p->annotations, capture[i].annotation))
@@ -148,7 +161,7 @@ static int make_init(struct pod_edit *p)
                      ye_get_text(y, p->annotations, capture[i].annotation));
     }
     ye_set(y, c, "args", args);
-    set_security(y, c, true);
+    set_security(p, c, true);
     return c;
 }
 
@@ -190,11 +203,13 @@ static int make_args(struct pod_edit *p)
     snprintf(drain, sizeof(drain), "--drain-timeout=%llus",
              (unsigned long long)(grace_s > FLUSH_S + DRAIN_MIN ? grace_s - FLUSH_S : DRAIN_MIN));
     static const char *const fixed[] = {
-        "--role=sidecar",           "--listen=0.0.0.0",         "--intercept=redirect",
-        "--config=/etc/tulle/mesh", "--certs=/etc/tulle/certs", "--status-port=15020",
+        "--role=sidecar",           "--listen=0.0.0.0",    "--config=/etc/tulle/mesh",
+        "--certs=/etc/tulle/certs", "--status-port=15020",
     };
     for (size_t i = 0; i < NELEMS(fixed); i++)
         ye_append(y, args, ye_str(y, sv_z(fixed[i])));
+    ye_append(y, args,
+              ye_str(y, is_tproxy(p) ? SV("--intercept=tproxy") : SV("--intercept=redirect")));
     ye_append(y, args, ye_str(y, sv_z(drain)));
     add_text(y, args, "--workload=", p->workload);
     add_text(y, args, "--app=127.0.0.1:", first_port(p));
@@ -261,7 +276,7 @@ static int make_proxy(struct pod_edit *p, const struct buf *probes)
     set_probe(y, c, "startupProbe", "1", "600");
     set_probe(y, c, "readinessProbe", "5", "3");
     set_resources(p, c);
-    set_security(y, c, false);
+    set_security(p, c, false);
     int mounts = ye_need_list(y, c, "volumeMounts");
     add_mount(y, mounts, "tulle-mesh", "/etc/tulle/mesh");
     add_mount(y, mounts, "tulle-certs", "/etc/tulle/certs");

@@ -54,6 +54,23 @@ def named(items, name):
     return next(x for x in items if x["name"] == name)
 
 
+def test_tproxy():
+    """The application is to see who calls: Istio's annotation makes both containers agree, and the rules' group stays."""
+    out, _ = run(DEPLOYMENT % "sidecar.istio.io/interceptionMode: TPROXY")
+    (d,) = yaml.safe_load_all(out)
+    init, proxy = d["spec"]["template"]["spec"]["initContainers"][:2]
+    check(init["args"] == ["init", "--interception-mode=TPROXY"], init["args"])
+    check("--intercept=tproxy" in proxy["args"] and "--intercept=redirect" not in proxy["args"], proxy["args"])
+    context = proxy["securityContext"]
+    check((context["runAsUser"], context["runAsGroup"], context["runAsNonRoot"]) == (0, 1337, False), context)
+    check(context["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN"]}, context)
+    out, _ = run(DEPLOYMENT % "sidecar.istio.io/interceptionMode: REDIRECT")
+    (d,) = yaml.safe_load_all(out)
+    init, proxy = d["spec"]["template"]["spec"]["initContainers"][:2]
+    check(init["args"] == ["init"] and "--intercept=redirect" in proxy["args"], f"{init} {proxy}")
+    check("add" not in proxy["securityContext"]["capabilities"], proxy)
+
+
 def test_whole():
     out, told = run(DEPLOYMENT % "traffic.sidecar.istio.io/excludeInboundPorts: \"9\", sidecar.istio.io/proxyCPU: 50m",
                     "--image=i:2", "--send-to=http://c:1")

@@ -36,8 +36,8 @@ def ip(*argv):
 
 
 def inside(ns, *argv, uid=None, may_be_anybody=False):
-    who = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"] if uid else []
-    if may_be_anybody:
+    who = ["setpriv", f"--reuid={uid}", f"--regid={UID}", "--clear-groups"] if uid is not None else []
+    if may_be_anybody and uid:
         who += ["--inh-caps=+net_admin", "--ambient-caps=+net_admin"]
     return ["ip", "netns", "exec", ns, *who, *map(str, argv)]
 
@@ -124,7 +124,7 @@ class Sidecar:
         self.ns, self.name, self.more, self.runs = ns, name, more, 0
         self.start()
 
-    def start(self, *more, mode="redirect"):
+    def start(self, *more, mode="redirect", uid=UID):
         self.runs += 1
         self.log = f"{folder}/{self.name}{self.runs}.access"
         open(self.log, "w", encoding="utf-8").close()
@@ -132,14 +132,14 @@ class Sidecar:
         self.child = support.start(f"{self.name}{self.runs}", *inside(
             self.ns, PROXY, f"--config={config}", f"--certs={folder}/certs/{self.name}", f"--workload={self.name}",
             f"--service-account={self.name}", f"--labels=app={self.name}", f"--intercept={mode}",
-            f"--access-log={self.log}", *self.more, *more, uid=UID, may_be_anybody=mode == "tproxy"))
+            f"--access-log={self.log}", *self.more, *more, uid=uid, may_be_anybody=mode == "tproxy"))
         wait_until(f"{self.name} to be ready", lambda: call(
             self.ns, "curl", "-sf", "http://127.0.0.1:15021/healthz/ready").returncode == 0)
 
-    def restart(self, *more, mode="redirect"):
+    def restart(self, *more, **how):
         self.child.may_end = True
         support.stop(self.child)
-        self.start(*more, mode=mode)
+        self.start(*more, **how)
 
     def access(self, **want):
         def found():
@@ -447,6 +447,13 @@ def test_tproxy():
     init(SERVER, "--backend=iptables", "--interception-mode=TPROXY", "--include-inbound-ports=2525")
     check(json.loads(get(CLIENT, "http://10.77.0.2:8080/direct", uid=UID)[1])["xfcc"] == "", "not taken over")
     check(speak(CLIENT, "10.77.0.2", 2525, "", 11, uid=UID) == "220 ready\r\n", "taken over")
+
+
+def test_tproxy_as_root():
+    """As Kubernetes has it: user 0, and the group that the rules know."""
+    server.restart(mode="tproxy", uid=0)
+    for backend in ("nftables", "iptables"):
+        tproxy(backend)
 
 
 def test_one_source_each():
