@@ -232,6 +232,8 @@ static bool next_target(struct tcp *t, struct err *err)
     if (is_by_endpoint) {
         const struct endpoint *meant = original_endpoint(t->down, t->cluster);
         t->endpoint = meant ? meant : pick(t);
+        if (!t->endpoint && t->cluster->is_looked_up && !t->cluster->endpoints_len)
+            return refuse(t, "DF", "dns_resolution_failure");
         if (!t->endpoint)
             return refuse(t, "UH", "no_healthy_upstream");
         if (addr_parse(t->endpoint->address, t->endpoint->port, &t->target, err) < 0)

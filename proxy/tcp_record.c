@@ -165,7 +165,8 @@ static void count(const struct tcp *t, bool is_over)
         enum tally_id id;
     } flags[] = {
         { "NR", TALLY_TCP_NR }, { "UH", TALLY_TCP_UH }, { "UF", TALLY_TCP_UF },
-        { "UO", TALLY_TCP_UO }, { "UC", TALLY_TCP_UC },
+        { "UO", TALLY_TCP_UO }, { "UC", TALLY_TCP_UC }, { "DF", TALLY_TCP_DF },
+        { "DT", TALLY_TCP_DT },
     };
     for (size_t i = 0; is_over && t->flag && i < NELEMS(flags); i++)
         if (strcmp(t->flag, flags[i].flag) == 0)

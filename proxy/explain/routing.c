@@ -184,6 +184,10 @@ static void tell_pool(const struct pool_limits *l, struct telling *t)
     for (size_t i = 0; i < NELEMS(bounds); i++)
         if (bounds[i].value != UINT32_MAX)
             tell_u64(t, bounds[i].name, bounds[i].value);
+    if (l->tcp_idle_ns)
+        tell_ns(t, "tcp_idle_timeout", l->tcp_idle_ns);
+    if (l->lifetime_ns)
+        tell_ns(t, "max_connection_duration", l->lifetime_ns);
     tell_close(t);
 }
 

@@ -89,6 +89,11 @@ metadata:
   annotations: {{ tulle.io/health-check: tcp interval=500ms timeout=500ms healthy=1 unhealthy=1 }}
 spec: {{ host: watched }}
 ---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: nowhere, namespace: default }}
+spec: {{ hosts: [nowhere.invalid], resolution: DNS, ports: [{{ number: {ROUTED}, name: t, protocol: TCP }}] }}
+---
 """
 GATEWAY = """apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -211,10 +216,11 @@ start("redis", "redis-server", "--bind", ips["cache"], "--port", APP, "--save", 
       "--dir", folder)
 collector = Collector(COLLECTOR)
 listen = {"db": 3301, "cache": 3302, "strict": 3303, "open": 3304, "locked": 3305, "shut": 3306, "routed": 3307,
-          "dead": 3308, "empty": 3309, "ghost": 3310, "db-short": 3311, "sticky": 3312, "headers": 3313, "half": 3314}
+          "dead": 3308, "empty": 3309, "ghost": 3310, "db-short": 3311, "sticky": 3312, "headers": 3313, "half": 3314,
+          "nowhere.invalid": 3315}
 ports_of = {"db": DB, "cache": CACHE, "strict": DB, "open": DB, "locked": DB, "shut": DB, "routed": ROUTED,
             "dead": ROUTED, "empty": EMPTY, "ghost": GHOST, "db-short": DB, "sticky": ROUTED, "headers": ROUTED,
-            "half": DB}
+            "half": DB, "nowhere.invalid": ROUTED}
 
 
 def sidecar(name, *more):
@@ -424,6 +430,7 @@ def test_a_check_asks_the_sidecar_for_its_application():
 def test_nobody_there():
     for name, flag, cluster in (("dead", "UF", f"outbound|{ROUTED}||dead.default.svc.cluster.local"),
                                 ("empty", "UH", f"outbound|{EMPTY}||empty.default.svc.cluster.local"),
+                                ("nowhere.invalid", "DF", f"outbound|{ROUTED}||nowhere.invalid"),
                                 ("ghost", "NR", None)):
         s = connect(name)
         check(is_closed(s), f"{name}: closed")
