@@ -278,6 +278,7 @@ struct ingress {
     struct ingress_canary canary;
     struct route_actions actions; /* of every path; rewrites are made for each */
     struct sv app_root;
+    const struct retry_policy *retry; /* NULL: nothing said */
     struct ingress *next;
 };
 #define MTLS_UNSET (-1)

@@ -180,6 +180,7 @@ const struct client_tls *resolve_client_tls(struct resolve *r, const struct clie
         own->cert = s->cert;
         own->key = s->key;
         own->ca = s->ca;
+        own->crl = s->crl;
     }
     return own;
 }

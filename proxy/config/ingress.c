@@ -204,6 +204,7 @@ static struct http_rule *make_rule(struct ingress_work *w, const struct ingress 
                                 .targets = targets,
                                 .targets_len = targets_len,
                                 .actions = a,
+                                .retry = in->retry,
                                 .place = in->meta.place };
     return rule;
 }

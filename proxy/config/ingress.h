@@ -36,6 +36,7 @@ struct ingress_notes {
     bool cookie_secure, joins_www;
     uint64_t canary_weight, canary_total, rate_limit, limit_rps, limit_rpm, limit_connections;
     uint64_t limit_burst, burst_multiplier, limit_status, connect_s, read_s, send_s;
+    uint64_t tries; /* 0: not said */
     uint64_t permanent_status, temporal_status, cookie_max_age, cors_max_age;
     struct sv canary_header, canary_value, canary_pattern, canary_cookie, limit_whitelist,
         limit_per;
@@ -44,7 +45,7 @@ struct ingress_notes {
     struct sv cookie_same_site, upstream_vhost, hash_by, cors_origin, cors_methods, cors_headers;
     struct sv cors_exposed, backend_protocol, forwarded_prefix, denylist, server_alias;
     struct sv auth_url, auth_type, auth_tls_secret, auth_tls_verify;
-    struct sv ssl_verify, ssl_name, ssl_secret;
+    struct sv ssl_verify, ssl_name, ssl_secret, next_upstream;
 };
 struct ingress_canary {
     bool is_canary;
@@ -62,6 +63,9 @@ void read_note_actions(struct catalog *c, struct reader *r, struct node *root,
 /* The part of them that is about endpoints. */
 void read_upstream_notes(struct reader *r, struct node *root, const struct ingress_notes *notes,
                          struct route_actions *to);
+/* When a request is sent again; NULL: nothing is said. */
+const struct retry_policy *read_retry_notes(struct reader *r, struct node *root,
+                                            const struct ingress_notes *notes);
 /* The annotation's node, for a finding; the object when it has none. */
 struct node *note_node(struct reader *r, struct node *root, const char *name);
 /* Only the limits, with the prefix tulle.io; false when there are none. */

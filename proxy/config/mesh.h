@@ -106,7 +106,8 @@ struct client_tls {
     struct sv cert_file, key_file; /* MUTUAL */
     struct sv ca_file;             /* empty: the system's roots */
     struct sv namespace, secret;   /* instead of the files; secret empty: none */
-    struct sv cert, key, ca;       /* PEM, when the Secret is among the objects */
+    struct sv crl_file;            /* of revoked certificates; empty: none is */
+    struct sv cert, key, ca, crl;  /* PEM, when the Secret is among the objects */
     bool trusts_anybody;
 };
 enum lb_kind { LB_LEAST_REQUEST, LB_ROUND_ROBIN, LB_RANDOM };

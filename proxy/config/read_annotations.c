@@ -72,6 +72,8 @@ static const struct note {
     { "cors-allow-credentials",          NOTE_BOOL, OFF(cors_credentials) },
     { "cors-max-age",                    NOTE_UINT, OFF(cors_max_age) },
     { "backend-protocol",                NOTE_TEXT, OFF(backend_protocol) },
+    { "proxy-next-upstream",             NOTE_TEXT, OFF(next_upstream) },
+    { "proxy-next-upstream-tries",       NOTE_UINT, OFF(tries) },
     { "proxy-ssl-verify",                NOTE_TEXT, OFF(ssl_verify) },
     { "proxy-ssl-name",                  NOTE_TEXT, OFF(ssl_name) },
     { "proxy-ssl-secret",                NOTE_TEXT, OFF(ssl_secret) },
@@ -466,6 +468,7 @@ void read_note_actions(struct catalog *c, struct reader *r, struct node *root,
     check_target(r, root, "rewrite-target", n->rewrite_target);
     check_target(r, root, "app-root", n->app_root);
     to->app_root = n->app_root;
+    to->retry = read_retry_notes(r, root, n);
     if (n->upstream_vhost.len && http_is_authority(n->upstream_vhost))
         a->rewrite.authority = n->upstream_vhost;
     else if (n->upstream_vhost.len)

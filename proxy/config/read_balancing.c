@@ -11,7 +11,6 @@
 static const char *const later_traffic[] = { "tunnel", "proxyProtocol", NULL };
 static const char *const later_balancer[] = { "localityLbSetting", "warmup", "warmupDurationSecs",
                                               NULL };
-static const char *const later_tls[] = { "caCrl", NULL };
 
 static const struct choice tls_modes[] = {
     { "DISABLE", TLS_MODE_DISABLE },
@@ -35,14 +34,30 @@ static const struct choice balancers[] = {
     { "PASSTHROUGH", LB_PASSTHROUGH },
 };
 
-/* "; Path=/x; Max-Age=60; HttpOnly" */
-static struct sv cookie_tail(struct reader *r, struct sv path, int64_t ttl_ns)
+/* httpCookie.attributes: "; SameSite=Strict". */
+static void put_attributes(struct reader *r, struct node *n, struct buf *to)
+{
+    struct node *list = field_list(r, n, "attributes");
+    for (struct node *at = list ? list->first : NULL; at; at = at->next) {
+        if (!node_is_map(r, at))
+            continue;
+        struct sv name = field_text(r, at, "name"), value = field_text(r, at, "value");
+        if (!read_is_token(name) || !http_is_field_value(value) || sv_contains(value, SV(";")))
+            finding_error(r->to, at, "expected the name and value of a cookie's attribute");
+        buf_printf(to, value.len ? "; %.*s=%.*s" : "; %.*s%.*s", SV_ARG(name), SV_ARG(value));
+        fields_finish(r, at, NULL);
+    }
+}
+
+/* "; Path=/x; Max-Age=60; SameSite=Strict; HttpOnly" */
+static struct sv cookie_tail(struct reader *r, struct node *n, struct sv path, int64_t ttl_ns)
 {
     AUTO_DONE(buf) text = { 0 };
     if (path.len)
         buf_printf(&text, "; Path=%.*s", SV_ARG(path));
     if (ttl_ns > 0)
         buf_printf(&text, "; Max-Age=%lld", (long long)(ttl_ns / NS_PER_S));
+    put_attributes(r, n, &text);
     buf_put(&text, SV("; HttpOnly"));
     struct sv copy = text.failed ? SV_NONE : arena_copy(r->mem, buf_sv(&text));
     if (!copy.p)
@@ -57,7 +72,7 @@ static void read_cookie(struct reader *r, struct node *n, struct hash_policy *to
     to->kind = HASH_COOKIE;
     to->name = field_text(r, n, "name");
     to->makes_cookie = ttl != NULL;
-    to->cookie_tail = cookie_tail(r, path, field_duration(r, n, "ttl", 0));
+    to->cookie_tail = cookie_tail(r, n, path, field_duration(r, n, "ttl", 0));
     if (!read_is_token(to->name))
         finding_error(r->to, n, "expected a cookie's name");
     fields_finish(r, n, NULL);
@@ -176,12 +191,13 @@ static void read_tls(struct reader *r, struct node *policy, struct traffic_polic
     t->cert_file = field_text(r, n, "clientCertificate");
     t->key_file = field_text(r, n, "privateKey");
     t->ca_file = field_text(r, n, "caCertificates");
+    t->crl_file = field_text(r, n, "caCrl");
     t->secret = field_text(r, n, "credentialName");
     t->trusts_anybody = field_bool(r, n, "insecureSkipVerify", false);
     if (to->tls == TLS_MODE_MUTUAL && !t->secret.len && (!t->cert_file.len || !t->key_file.len))
         finding_error(r->to, n, "MUTUAL needs clientCertificate and privateKey, or credentialName");
     to->client = t;
-    fields_finish(r, n, later_tls);
+    fields_finish(r, n, NULL);
 }
 
 /* retryBudget: percent of the requests at once, and what may always run. budgetInterval is for proxies

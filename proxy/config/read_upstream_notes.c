@@ -132,3 +132,21 @@ void read_upstream_notes(struct reader *r, struct node *root, const struct ingre
     add_affinity(r, root, n, a);
     add_protocol(r, root, n, a);
 }
+
+/* nginx repeats what is idempotent after an error; here only what an endpoint has provably not seen goes to
+ * another one, whatever the method. So of proxy-next-upstream's conditions only their absence is in force. */
+const struct retry_policy *read_retry_notes(struct reader *r, struct node *root,
+                                            const struct ingress_notes *n)
+{
+    bool is_off = sv_eq(n->next_upstream, SV("off"));
+    struct retry_policy *p = is_off || n->tries ? read_array(r, 1, sizeof(*p)) : NULL;
+    if (n->next_upstream.len && !is_off)
+        finding_warn(
+            r->to, note_node(r, root, "proxy-next-upstream"),
+            "only off is supported: what was provably not sent is sent again, nothing else");
+    if (!p)
+        return NULL;
+    *p = retry_default;
+    p->attempts = is_off ? 0 : (unsigned)MIN(n->tries - 1, (uint64_t)100);
+    return p;
+}

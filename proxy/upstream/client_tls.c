@@ -48,14 +48,17 @@ static struct tls_ctx *make(const struct client_tls *t, bool is_mutual, const ch
         conf.cert_file = is_mutual ? secret_file(&mem, secrets, t, "tls.crt") : NULL;
         conf.key_file = secret_file(&mem, secrets, t, "tls.key");
         conf.ca_file = secret_file(&mem, secrets, t, "ca.crt");
+        conf.crl_file = secret_file(&mem, secrets, t, "ca.crl");
     } else if (t->secret.len) {
         conf.cert_pem = is_mutual ? t->cert : SV_NONE;
         conf.key_pem = is_mutual ? t->key : SV_NONE;
         conf.ca_pem = t->ca;
+        conf.crl_pem = t->crl;
     } else {
         conf.cert_file = is_mutual ? file_name(&mem, t->cert_file) : NULL;
         conf.key_file = file_name(&mem, t->key_file);
         conf.ca_file = file_name(&mem, t->ca_file);
+        conf.crl_file = file_name(&mem, t->crl_file);
     }
     if (is_mutual && !conf.cert_pem.len && (!conf.cert_file || !conf.key_file)) {
         err_set(err, ERR_TLS, "tls mode MUTUAL without a certificate of our own");
@@ -68,8 +71,9 @@ struct tls_ctx *client_tls_get(struct client_tls_cache *c, const struct client_t
                                bool is_mutual, bool is_h2, const char *secrets, struct err *err)
 {
     AUTO_DONE(buf) key = { 0 };
-    const struct sv parts[] = { want->cert_file, want->key_file, want->ca_file, want->namespace,
-                                want->secret,    want->cert,     want->ca };
+    const struct sv parts[] = { want->cert_file, want->key_file, want->ca_file,
+                                want->namespace, want->secret,   want->cert,
+                                want->ca,        want->crl,      want->crl_file };
     for (size_t i = 0; i < NELEMS(parts); i++) {
         buf_put(&key, parts[i]);
         buf_putc(&key, '|');

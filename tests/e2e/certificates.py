@@ -56,3 +56,14 @@ def client_tls(ca, cert=None):
     if cert:
         context.load_cert_chain(f"{cert}/tls.crt", f"{cert}/tls.key")
     return context
+
+
+def revoke(ca, cert, to):
+    """A list of revoked certificates that has this one, PEM."""
+    db = f"{to}-db"
+    with open(f"{db}.cnf", "w", encoding="utf-8") as f:
+        f.write(f"[ca]\ndefault_ca=x\n[x]\ndatabase={db}.txt\ndefault_md=sha256\ndefault_crl_days=1\n")
+    open(f"{db}.txt", "w", encoding="utf-8").close()
+    common = ("ca", "-config", f"{db}.cnf", "-cert", f"{ca}/ca.crt", "-keyfile", f"{ca}/ca.key")
+    openssl(*common, "-revoke", cert)
+    openssl(*common, "-gencrl", "-out", to)

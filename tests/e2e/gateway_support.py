@@ -10,7 +10,7 @@ import threading
 import time
 
 import support
-from certificates import client_tls, make_ca, make_cert, make_spiffe, mesh_cert, openssl  # for tests
+from certificates import client_tls, make_ca, make_cert, make_spiffe, mesh_cert, openssl, revoke  # for tests
 from support import check, fail, folder
 
 APP, HTTP, HTTPS, DOOR, OUT, IN, ADMIN, READY, PROM = range(21700, 21709)

@@ -8,7 +8,7 @@ import sys
 import threading
 
 import support
-from gateway_support import APP, OUT, POD, PROM, SERVICE, Net, Proxy, make_ca, make_spiffe, run
+from gateway_support import APP, OUT, POD, PROM, SERVICE, Net, Proxy, make_ca, make_spiffe, revoke, run
 from support import check, folder, wait_until
 
 PROXY = sys.argv[1]
@@ -121,22 +121,38 @@ def test_bytes():
 
 
 def test_whose_certificate():
-    """subjectAltNames may be URIs: any of the names will do."""
-    cert = make_spiffe(ca, f"{folder}/partner", "partner")
+    """subjectAltNames may be URIs: any of the names will do. caCrl names whose certificate is worth nothing any more."""
+    cert, other = (make_spiffe(ca, f"{folder}/{x}", x) for x in ("partner", "other"))
+    for who, to in ((cert, "theirs"), (other, "another")):
+        revoke(ca, f"{who}/cert-chain.pem", f"{folder}/{to}.crl")
     partner = Peers("partner", cert)
     objects = partner.objects
     right = "spiffe://cluster.local/ns/default/sa/partner"
     cases = {"fits": [right], "among": ["other.test", right], "other": [right + "2"], "dns": ["partner.test"]}
+    for name in ("theirs", "another"):
+        objects += SERVICE.format(name=name, port=80, target=APP) + POD.format(name=name, version="v1", ip=partner.ip)
+        objects += rule(name, f"{{ tls: {{ mode: SIMPLE, caCertificates: {ca}/ca.crt, caCrl: {folder}/{name}.crl, "
+                              f"subjectAltNames: [{right}] }} }}")
     for name, names in cases.items():
         objects += SERVICE.format(name=name, port=80, target=APP) + POD.format(name=name, version="v1", ip=partner.ip)
         objects += rule(name, f"{{ tls: {{ mode: SIMPLE, caCertificates: {ca}/ca.crt, subjectAltNames: {names} }} }}")
     g = start("whose", objects)
-    for name in cases:
+    for name in (*cases, "theirs", "another"):
         status, _, r = g.ask(name, port=OUT)
-        is_fine = name in ("fits", "among")
+        is_fine = name in ("fits", "among", "another")
         check((status == 200) == is_fine, f"{name}: {status}")
         check(is_fine or "tls_failure" in r.getheader("x-tulle-reason"), f"{name}: {r.getheader('x-tulle-reason')}")
         check(name != "other" or "none of the names" in r.getheader("x-tulle-reason"), r.getheader("x-tulle-reason"))
+    g.stop()
+
+
+def test_cookies():
+    """httpCookie with attributes of its own."""
+    app = Peers("sticky")
+    g = start("cookies", app.objects + rule("sticky", "{ loadBalancer: { consistentHash: { httpCookie: { name: at, ttl: 60s, "
+                                            "attributes: [{ name: SameSite, value: Strict }, { name: Secure }] } } } }"))
+    cookie = g.ask("sticky", port=OUT)[2].getheader("set-cookie")
+    check(cookie.startswith("at=") and cookie.endswith("; Max-Age=60; SameSite=Strict; Secure; HttpOnly"), cookie)
     g.stop()
 
 

@@ -126,6 +126,18 @@ def test_backends():
     g.stop()
 
 
+def test_tries():
+    dead = SERVICE.format(name="dead", port=80, target=APP) + POD.format(name="dead", version="v1", ip=net.address())
+    g = Proxy(PROXY, net, "tries", [dead + ingress("usual", "dead") + ingress("off", "dead", proxy_next_upstream="off") +
+                                    ingress("once", "dead", proxy_next_upstream_tries="1") +
+                                    ingress("words", "dead", proxy_next_upstream="error http_502")]).wait(HTTP)
+    for host, flags in (("usual", "UF,URX"), ("off", "UF"), ("once", "UF"), ("words", "UF,URX")):
+        status, reason = status_of(g, f"{host}.test")
+        check(status == 503 and reason.split(" ")[0] == flags, f"{host}: {reason}")
+    check("only off is supported" in g.log(), g.log())
+    g.stop()
+
+
 def test_hashes():
     objects = net.service("many", versions=("v1", "v2", "v3"))
     cases = {"uri": "$request_uri", "braces": "${request_uri}", "host": "$host", "head": "$http_x_user",

@@ -8,7 +8,7 @@ import sys
 import threading
 
 from gateway_support import (APP, DOOR, HTTPS, POD, SERVICE, Net, Proxy, client_tls, make_ca, make_cert, make_spiffe,
-                             openssl, run)
+                             revoke, run)
 from support import check, folder, wait_until
 
 PROXY = sys.argv[1]
@@ -105,17 +105,6 @@ spec: {{ hosts: ["*"], gateways: [door], http: [{{ route: [{{ destination: {{ ho
 """
 
 
-def revoke(ca, cert, to):
-    """A list of revoked certificates that has this one."""
-    db = f"{folder}/revoked"
-    with open(f"{db}.cnf", "w", encoding="utf-8") as f:
-        f.write(f"[ca]\ndefault_ca=x\n[x]\ndatabase={db}.txt\ndefault_md=sha256\ndefault_crl_days=1\n")
-    open(f"{db}.txt", "w", encoding="utf-8").close()
-    common = ("ca", "-config", f"{db}.cnf", "-cert", f"{ca}/ca.crt", "-keyfile", f"{ca}/ca.key")
-    openssl(*common, "-revoke", f"{cert}/tls.crt")
-    openssl(*common, "-gencrl", "-out", to)
-
-
 def test_who_may_call():
     ca = make_ca()
     secrets = f"{folder}/secrets/default"
@@ -126,7 +115,7 @@ def test_who_may_call():
                              make_spiffe(ca, f"{folder}/robot", "robot"))
     for old, new in (("cert-chain.pem", "tls.crt"), ("key.pem", "tls.key")):
         shutil.copy(f"{robot}/{old}", f"{robot}/{new}")
-    revoke(ca, other, f"{secrets}/listed/ca.crl")
+    revoke(ca, f"{other}/tls.crt", f"{secrets}/listed/ca.crl")
     g = Proxy(PROXY, net, "callers", [GATEWAY, net.service("callers").replace("callers", "shop")],
               options=[f"--secrets={folder}/secrets"]).wait(HTTPS)
     for host, cert, is_let_in in (("named.test", partner, True), ("named.test", robot, True), ("named.test", other, False),
