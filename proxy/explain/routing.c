@@ -133,6 +133,13 @@ static void tell_actions(const struct route_actions *a, struct telling *t)
         tell_u64(t, "body_bytes_max", a->body_max);
     if (a->cors)
         tell_bool(t, "cors", true);
+    if (a->speaks_h2)
+        tell_bool(t, "speaks_http2", true);
+    if (a->backend_tls)
+        tell_str(t, "tls_to_endpoints",
+                 a->backend_tls->trusts_anybody
+                     ? SV("not verified, unless the mesh or a DestinationRule has its own")
+                     : SV("verified, unless the mesh or a DestinationRule has its own"));
     if (a->request.len || a->response.len)
         tell_printf(t, "header_edits", "%zu of the request, %zu of the response", a->request.len,
                     a->response.len);
@@ -309,16 +316,28 @@ static void tell_search(const struct explain_ask *q, const struct route_ask *ask
     tell_close(t);
 }
 
+static bool has_ip(const struct ip_block *list, size_t len, const struct ip *ip)
+{
+    bool is_in = false;
+    for (size_t i = 0; i < len && !is_in; i++)
+        is_in = ip_block_has(&list[i], ip);
+    return is_in;
+}
+
 /* The rule answers by itself; false when it does not. */
 static bool answers(const struct explain_ask *q, const struct route_actions *a, struct arena *mem,
                     struct telling *t, struct explain_outcome *ret)
 {
-    bool is_let_in = !a->allowed_len;
-    for (size_t i = 0; i < a->allowed_len && !is_let_in; i++)
-        is_let_in = ip_block_has(&a->allowed[i], &q->source_ip);
-    if (!is_let_in) {
+    if (a->allowed_len && !has_ip(a->allowed, a->allowed_len, &q->source_ip)) {
         ret->status = 403;
         snprintf(ret->why, sizeof(ret->why), "the caller's address is not among the allowed ones");
+    } else if (has_ip(a->denied, a->denied_len, &q->source_ip)) {
+        ret->status = 403;
+        snprintf(ret->why, sizeof(ret->why), "the caller's address is among the denied ones");
+    } else if (a->closed_by.len) {
+        ret->status = 503;
+        snprintf(ret->why, sizeof(ret->why), "this proxy cannot check what %.*s asks for",
+                 (int)MIN(a->closed_by.len, (size_t)60), a->closed_by.p);
     } else if (a->redirect) {
         struct sv to = a->redirect->location.len
                            ? a->redirect->location

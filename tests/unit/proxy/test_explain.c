@@ -146,9 +146,65 @@ static void test_nomem(void **state)
     mesh_unref(m);
 }
 
+#define INGRESS(name, note)                                                                        \
+    "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: " name               \
+    "\n  annotations: {nginx.ingress.kubernetes.io/" note "}\nspec: {rules: [{host: " name          \
+    ".test, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: a, port: {number: " \
+    "80}}}}]}}]}\n"
+
+/* What keeps callers out of an Ingress is explained as it happens. */
+static void test_kept_out(void **state)
+{
+    static const char yaml[] =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{name: http, port: 80}]}\n" INGRESS(
+            "denied", "denylist-source-range: 10.0.0.0/8") INGRESS("allowed", "whitelist-source-range: 10.0.0.0/8")
+            INGRESS("others", "denylist-source-range: 11.0.0.0/8") INGRESS("asked", "auth-url: 'http://x'")
+                INGRESS("tls", "backend-protocol: GRPCS");
+    static const struct {
+        const char *host, *why, *part;
+        unsigned status;
+    } cases[] = {
+        { "denied.test", "is among the denied ones", "", 403 },
+        { "allowed.test", "", "route", 0 },
+        { "others.test", "", "route", 0 },
+        { "asked.test", "cannot check what auth-url asks for", "", 503 },
+        { "tls.test", "", "not verified, unless the mesh", 0 },
+    };
+    struct mesh_conf conf = mesh_fixture_conf();
+    struct err err = { 0 };
+    struct identity self = identity_unknown();
+    (void)state;
+    conf.is_gateway = true;
+    conf.ingress_http = 80;
+    struct mesh *m = mesh_load_text(&conf, "t.yaml", sv_z(yaml), &err);
+    assert_non_null(m);
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        AUTO_DONE(buf) text = { 0 };
+        AUTO_DONE(arena) mem = { 0 };
+        struct telling t = telling_of(&text, false);
+        struct explain_outcome out;
+        struct explain_ask ask = { .mesh = m,
+                                   .side = EXPLAIN_GATEWAY,
+                                   .self = &self,
+                                   .head = mesh_fixture_request(cases[i].host, "/", NULL),
+                                   .source_ip = ip_of_text(SV("10.1.2.3")),
+                                   .port = 80 };
+        tell_open(&t, NULL, '{');
+        explain_hop(&ask, &mem, &t, &out);
+        tell_close(&t);
+        print_message("%s: %u %s\n", cases[i].host, out.status, out.why);
+        if (cases[i].status)
+            assert_int_equal(out.status, cases[i].status);
+        assert_non_null(strstr(out.why, cases[i].why));
+        assert_has(&text, cases[i].part);
+    }
+    mesh_unref(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_kept_out),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_agrees),
