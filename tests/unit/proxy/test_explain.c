@@ -148,18 +148,21 @@ static void test_nomem(void **state)
 
 #define INGRESS(name, note)                                                                        \
     "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: " name               \
-    "\n  annotations: {nginx.ingress.kubernetes.io/" note "}\nspec: {rules: [{host: " name          \
-    ".test, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: a, port: {number: " \
+    "\n  annotations: {nginx.ingress.kubernetes.io/" note "}\nspec: {rules: [{host: " name         \
+    ".test, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: a, port: "        \
+    "{number: "                                                                                    \
     "80}}}}]}}]}\n"
 
 /* What keeps callers out of an Ingress is explained as it happens. */
 static void test_kept_out(void **state)
 {
-    static const char yaml[] =
-        "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{name: http, port: 80}]}\n" INGRESS(
-            "denied", "denylist-source-range: 10.0.0.0/8") INGRESS("allowed", "whitelist-source-range: 10.0.0.0/8")
-            INGRESS("others", "denylist-source-range: 11.0.0.0/8") INGRESS("asked", "auth-url: 'http://x'")
-                INGRESS("tls", "backend-protocol: GRPCS");
+    static const char yaml[] = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: "
+                               "[{name: http, port: 80}]}\n" INGRESS(
+                                   "denied", "denylist-source-range: 10.0.0.0/8")
+                                   INGRESS("allowed", "whitelist-source-range: 10.0.0.0/8")
+                                       INGRESS("others", "denylist-source-range: 11.0.0.0/8")
+                                           INGRESS("asked", "auth-url: 'http://x'")
+                                               INGRESS("tls", "backend-protocol: GRPCS");
     static const struct {
         const char *host, *why, *part;
         unsigned status;
@@ -204,10 +207,8 @@ static void test_kept_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kept_out),
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_agrees),
+        cmocka_unit_test(test_kept_out), cmocka_unit_test(test_text),
+        cmocka_unit_test(test_answers),  cmocka_unit_test(test_agrees),
         cmocka_unit_test(test_nomem),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
