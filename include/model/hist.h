@@ -21,15 +21,16 @@ struct hist {
     uint64_t count; /* all observations */
     uint64_t zero;  /* of them, durations <= 0 */
     int64_t sum_ns;
-    int32_t first;    /* bucket index of counts[0] */
-    uint32_t len;     /* counters in use */
+    int32_t first;    /* bucket index of counts[0], which may be 0 */
+    uint32_t len;     /* counters from there on that are in use */
     uint64_t *counts; /* cap of them are allocated, those not in use are 0 */
     uint32_t cap;
 };
-/* Rounded up to four powers of two, so that a histogram that spreads index by index seldom moves. */
+/* Four powers of two: rounded to them, a histogram that spreads index by index seldom moves. */
+enum { HIST_STEP = 32 };
 static inline size_t hist_room(uint32_t len)
 {
-    return ((size_t)len + 31) / 32 * 32;
+    return ((size_t)len + HIST_STEP - 1) / HIST_STEP * HIST_STEP;
 }
 
 void hist_done(struct hist *h);

@@ -83,12 +83,14 @@ double hist_upper_s(int32_t index)
     return step == 0 ? ldexp(1.0, power) : ldexp(thresholds[step - 1], power + 1);
 }
 
-/* Makes counts[] cover first..last too. */
+/* Makes counts[] cover first..last too. It begins at every 32nd index, so that values that come in no order
+ * seldom move what is there. */
 static int cover(struct hist *h, int32_t first, int32_t last)
 {
     int32_t h_last = h->first + (int32_t)h->len - 1;
     if (h->len && first >= h->first && last <= h_last)
         return 0;
+    first = MAX(first & ~(HIST_STEP - 1), HIST_INDEX_MIN);
     if (h->len) {
         first = MIN(first, h->first);
         last = MAX(last, h_last);
@@ -116,8 +118,11 @@ static int cover(struct hist *h, int32_t first, int32_t last)
 
 void hist_ask(const struct hist *h, int64_t value_ns)
 {
-    uint32_t at = value_ns > 0 ? (uint32_t)(index_of(value_ns) - h->first) : h->len;
-    if (at < h->len)
+    if (value_ns <= 0)
+        return;
+    int32_t index = index_of(value_ns);
+    uint32_t at = (uint32_t)(index - (h->len ? h->first : index & ~(HIST_STEP - 1)));
+    if (at < h->cap)
         lines_ask(&h->counts[at], sizeof(h->counts[at]));
 }
 

@@ -13,11 +13,16 @@ void hist_encode(const struct hist *h, struct buf *out)
 {
     buf_put_varint(out, h->zero);
     buf_put_zigzag(out, h->sum_ns);
-    buf_put_varint(out, h->len);
-    if (h->len == 0)
+    uint32_t from = 0, to = h->len; /* between the first and the last that counted something */
+    while (from < to && h->counts[from] == 0)
+        from++;
+    while (to > from && h->counts[to - 1] == 0)
+        to--;
+    buf_put_varint(out, to - from);
+    if (from == to)
         return;
-    buf_put_zigzag(out, h->first);
-    for (uint32_t i = 0; i < h->len; i++)
+    buf_put_zigzag(out, h->first + (int32_t)from);
+    for (uint32_t i = from; i < to; i++)
         buf_put_varint(out, h->counts[i]);
 }
 
