@@ -1,20 +1,26 @@
 /* cost.c - CPU of decoding a span, pairing it and counting the call, in this process alone.
  *
- *   bench-cost [--spans N] [--services N] [--edges N]
+ *   bench-cost [--spans N] [--records N] [--services N] [--edges N]
  *
- * A line of JSON each, nanoseconds of this thread. For instructions, which do not depend on what
- * else the machine does, run it under valgrind --tool=callgrind. */
+ * A line of JSON each, nanoseconds of this thread. What counting costs is the difference between a fold
+ * and the same without it: for spans the pairer with its calls dropped; for access records a fold that
+ * is told not to count (it still looks whether a record came before) and the question who stands at
+ * both ends. Finding the edge belongs to counting. Records come without an idempotency key, so each is
+ * looked up. What comes before the first commit is not in the figures: there every edge is new, and so is
+ * the memory. For instructions, which do not depend on what else the machine does, run it under
+ * valgrind --tool=callgrind. */
 #include "aggregate/fold.h"
 #include "base/clock.h"
 #include "base/flag.h"
 #include "exports.h"
 #include "graph_mesh.h"
 #include "ingest/decode.h"
+#include "normalize/normalize.h"
 #include "otlp_write.h"
 #include <stdio.h>
 
 struct conf {
-    uint64_t services, edges, spans;
+    uint64_t services, edges, spans, records;
 };
 
 #define OFF(field) offsetof(struct conf, field)
@@ -22,7 +28,8 @@ struct conf {
 static const struct flag rows[] = {
     { "services", FLAG_UINT, OFF(services), "1000",   "of the mesh that access records tell of", NULL },
     { "edges",    FLAG_UINT, OFF(edges),    "5000",   "likewise", NULL },
-    { "spans",    FLAG_UINT, OFF(spans),    "200000", "to decode and fold; as many access records", NULL },
+    { "spans",    FLAG_UINT, OFF(spans),    "200000", "to decode and fold", NULL },
+    { "records",  FLAG_UINT, OFF(records),  "200000", "access records to fold", NULL },
 };
 /* clang-format on */
 
@@ -34,9 +41,9 @@ static int64_t thread_ns(void)
     return t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
-static void tell(const char *what, int64_t ns, size_t n)
+static void tell(const char *what, double ns)
 {
-    printf("{\"what\":\"%s\",\"ns\":%.0f}\n", what, (double)ns / (double)n);
+    printf("{\"what\":\"%s\",\"ns\":%.0f}\n", what, ns);
 }
 
 static void count_call(void *to, const struct call *c, const struct called_half *called)
@@ -48,10 +55,37 @@ static void count_call(void *to, const struct call *c, const struct called_half 
 
 enum { BATCH_SPANS = EXPORT_SPANS * EXPORTS_ROUND }; /* also the records of a batch */
 
-struct spans {
+struct batches {
     struct batch **list;
     size_t len;
 };
+/* Batches between two commits, as the pipeline makes them once a second; the first so many are not
+ * in a figure. */
+enum { COMMIT_EVERY = 16 };
+struct spent {
+    int64_t ns, start_ns;
+    size_t items; /* spans or records */
+};
+
+static void spent_begin(struct spent *s)
+{
+    s->start_ns = thread_ns();
+}
+
+/* The nth batch is done. */
+static void spent_end(struct spent *s, const struct batch *b, size_t nth)
+{
+    if (nth < COMMIT_EVERY)
+        return;
+    s->ns += thread_ns() - s->start_ns;
+    s->items += b->spans_len + b->calls_len;
+}
+
+/* Nanoseconds an item. */
+static double spent_each(const struct spent *s)
+{
+    return (double)s->ns / (double)MAX(s->items, (size_t)1);
+}
 
 /* CPU of decoding body, in memory that was used before, as in a collector that has run for a while. */
 static int64_t decode_ns(struct sv body)
@@ -64,7 +98,7 @@ static int64_t decode_ns(struct sv body)
 }
 
 /* A request of EXPORT_SPANS, decoded: the batch lives on with its body. *sum_ns grows. */
-static int decode_one(struct spans *to, const struct span *spans, int64_t at_ns, int64_t *sum_ns,
+static int decode_one(struct batches *to, const struct span *spans, int64_t at_ns, int64_t *sum_ns,
                       struct err *err)
 {
     struct limits lim = limits_for(LIMIT_BODY_BYTES);
@@ -84,7 +118,7 @@ static int decode_one(struct spans *to, const struct span *spans, int64_t at_ns,
 }
 
 /* Requests as sidecars of a mesh send them (exports.h). */
-static int decode_all(struct graph_mesh *m, struct spans *to, size_t spans, struct err *err)
+static int decode_all(struct graph_mesh *m, struct batches *to, size_t spans, struct err *err)
 {
     int64_t sum_ns = 0, at_ns = clock_wall_ns() - 60 * NS_PER_S;
     size_t rounds = (spans + BATCH_SPANS - 1) / BATCH_SPANS;
@@ -99,12 +133,13 @@ static int decode_all(struct graph_mesh *m, struct spans *to, size_t spans, stru
                 return rc;
         }
     }
-    tell("decode a span", sum_ns, rounds * BATCH_SPANS);
+    if (rounds)
+        tell("decode a span", (double)sum_ns / (double)(rounds * BATCH_SPANS));
     return 0;
 }
 
-/* The batches through the pairer alone, its calls dropped. */
-static int pair_all(const struct spans *s)
+/* The batches through the pairer alone, its calls dropped; nanoseconds an item. */
+static int pair_all(const struct batches *s, double *ret_ns)
 {
     struct fold_conf conf = fold_conf_default();
     struct pair_conf pair = { conf.halves_max, conf.identities_max, conf.wait_ns };
@@ -112,37 +147,59 @@ static int pair_all(const struct spans *s)
     struct pairer *p = pairer_new(&pair, count_call, &calls);
     if (!p)
         return ERR_NOMEM;
-    int64_t start_ns = thread_ns();
-    for (size_t i = 0; i < s->len; i++)
-        pairer_add(p, s->list[i]->spans, s->list[i]->spans_len, s->list[i]->received_ns, true);
-    tell("normalize and pair a span", thread_ns() - start_ns, s->len * EXPORT_SPANS);
+    struct spent spent = { 0 };
+    for (size_t i = 0; i < s->len; i++) {
+        const struct batch *b = s->list[i];
+        spent_begin(&spent);
+        pairer_add(p, b->spans, b->spans_len, b->received_ns, true);
+        spent_end(&spent, b, i);
+    }
+    *ret_ns = spent_each(&spent);
     pairer_free(p);
     return 0;
 }
 
-/* Commits after every 16 batches, as the pipeline does once a second; that is not in the figure. */
-static int fold_all(const char *what, const struct spans *s, struct store *store, struct err *err)
+/* Records that are not counted; nanoseconds an item. */
+static int name_all(const struct batches *s, double *ret_ns)
 {
     struct fold_conf conf = fold_conf_default();
-    struct fold *f = fold_new(&conf);
-    int64_t sum_ns = 0;
-    size_t n = 0;
+    AUTO_FREE(fold) f = fold_new(&conf);
+    struct spent spent = { 0 };
+    size_t unnamed = 0;
+    if (!f)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < s->len; i++) {
+        const struct batch *b = s->list[i];
+        spent_begin(&spent);
+        fold_batch(f, b, false);
+        for (size_t n = 0; n < b->calls_len; n++)
+            unnamed += !call_has_ends(&b->calls[n]);
+        spent_end(&spent, b, i);
+    }
+    *ret_ns = spent_each(&spent);
+    INVARIANT(unnamed == 0);
+    return 0;
+}
+
+/* Committing is not in the figure. */
+static int fold_all(const struct batches *s, struct store *store, double *ret_ns, struct err *err)
+{
+    struct fold_conf conf = fold_conf_default();
+    AUTO_FREE(fold) f = fold_new(&conf);
+    struct spent spent = { 0 };
     int rc = f ? 0 : err_set(err, ERR_NOMEM, "fold");
     for (size_t i = 0; rc == 0 && i < s->len; i++) {
-        int64_t start_ns = thread_ns();
+        spent_begin(&spent);
         fold_batch(f, s->list[i], true);
-        sum_ns += thread_ns() - start_ns;
-        n += s->list[i]->spans_len + s->list[i]->calls_len;
-        if (i % 16 == 15)
+        spent_end(&spent, s->list[i], i);
+        if (i % COMMIT_EVERY == COMMIT_EVERY - 1)
             rc = fold_flush(f, store, err);
     }
-    if (rc == 0)
-        tell(what, sum_ns, n);
-    fold_free(f);
+    *ret_ns = spent_each(&spent);
     return rc;
 }
 
-static int make_records(struct graph_mesh *m, struct spans *to, size_t records, struct err *err)
+static int make_records(struct graph_mesh *m, struct batches *to, size_t records, struct err *err)
 {
     int64_t at_ns = clock_wall_ns() - 60 * NS_PER_S;
     to->list = arena_array(&m->mem, records / BATCH_SPANS + 1, sizeof(struct batch *));
@@ -165,28 +222,54 @@ static int make_records(struct graph_mesh *m, struct spans *to, size_t records, 
     return 0;
 }
 
-static void spans_done(struct spans *s)
+static void batches_done(struct batches *s)
 {
     for (size_t i = 0; i < s->len; i++)
         batch_free(s->list[i]);
 }
 
+static int run_spans(struct graph_mesh *m, size_t n, struct store *store, struct err *err)
+{
+    struct batches spans = { 0 };
+    double pair_ns = 0, fold_ns = 0;
+    int rc = n ? decode_all(m, &spans, n, err) : 0;
+    if (rc == 0 && n)
+        rc = pair_all(&spans, &pair_ns);
+    if (rc == 0 && n)
+        rc = fold_all(&spans, store, &fold_ns, err);
+    if (rc == 0 && n) {
+        tell("normalize and pair a span", pair_ns);
+        tell("count a span in its edge", fold_ns - pair_ns);
+    }
+    batches_done(&spans);
+    return rc;
+}
+
+static int run_records(struct graph_mesh *m, size_t n, struct store *store, struct err *err)
+{
+    struct batches records = { 0 };
+    double name_ns = 0, fold_ns = 0;
+    int rc = make_records(m, &records, n, err);
+    if (rc == 0 && n)
+        rc = name_all(&records, &name_ns);
+    if (rc == 0 && n)
+        rc = fold_all(&records, store, &fold_ns, err);
+    if (rc == 0 && n) {
+        tell("normalize an access record", name_ns);
+        tell("count an access record in its edge", fold_ns - name_ns);
+        tell("both, an access record", fold_ns);
+    }
+    batches_done(&records);
+    return rc;
+}
+
 static int run(const struct conf *c, struct graph_mesh *m, struct err *err)
 {
-    struct spans spans = { 0 }, records = { 0 };
     struct store_conf conf = { .url = SV("memory:") };
     struct store *store = store_open(&conf, err);
-    int rc = store ? decode_all(m, &spans, c->spans, err) : (int)err->code;
+    int rc = store ? run_spans(m, c->spans, store, err) : (int)err->code;
     if (rc == 0)
-        rc = pair_all(&spans);
-    if (rc == 0)
-        rc = fold_all("normalize, pair and count a span", &spans, store, err);
-    if (rc == 0)
-        rc = make_records(m, &records, c->spans, err);
-    if (rc == 0)
-        rc = fold_all("count an access record", &records, store, err);
-    spans_done(&spans);
-    spans_done(&records);
+        rc = run_records(m, c->records, store, err);
     store_close(store);
     return rc;
 }

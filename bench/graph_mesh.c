@@ -104,6 +104,7 @@ struct call graph_mesh_call(struct graph_mesh *m, size_t edge, enum reporter r, 
         .peer_cert_expiry_ns = (start_ns / (3600 * NS_PER_S) + 24) * 3600 * NS_PER_S,
     };
     make_id(m, c.trace_id.b, sizeof(c.trace_id.b));
+    make_id(m, c.span_id.b, sizeof(c.span_id.b));
     return c;
 }
 

@@ -77,7 +77,7 @@ static int count_call(struct fold *f, struct known_edge *e, const struct call *c
 {
     int64_t start_ns = window_align_down(c->start_ns, BUCKET_NS);
     struct edge_bucket *b = known_edge_bucket(&f->edges, e, start_ns);
-    struct edge_cell *cell = b ? known_edge_cell(&f->edges, b, c->reporter) : NULL;
+    struct edge_cell *cell = b ? known_edge_cell(&f->edges, e, b, c->reporter) : NULL;
     if (!cell || (called ? edge_cell_add_pair(cell, c, called) : edge_cell_add(cell, c)) < 0)
         return -1;
     int64_t server_ns = called ? called->duration_ns : -1;
@@ -87,37 +87,42 @@ static int count_call(struct fold *f, struct known_edge *e, const struct call *c
     return 0;
 }
 
-/* guess as known_edge_get() takes it. Under `counts`. */
-static void add_one(struct fold *f, const struct call *said, const struct called_half *called,
-                    struct known_edge *guess)
+/* c: both ends named, with a time; seek as known_edge_get() takes it. Under `counts`. */
+static void add_named(struct fold *f, const struct call *c, const struct called_half *called,
+                      const struct edge_seek *seek)
 {
-    struct call c = *said;
     bool is_other;
-    if (c.reporter <= REPORTER_DESTINATION && c.tls != TLS_UNKNOWN && c.tls_basis == TLS_BASIS_NONE)
-        c.tls_basis = TLS_BASIS_HANDSHAKE; /* our proxies say only what they did */
-    if (c.reporter == REPORTER_SOURCE)
-        identity_of_host(&c.destination, c.destination_service);
-    identity_complete(&c.source);
-    identity_complete(&c.destination);
-    if (c.start_ns <= 0)
-        c.start_ns = f->arrival_ns; /* a reporter without a clock */
-    struct known_edge *e = known_edge_get(&f->edges, &c, guess, &is_other);
-    if (!e || count_call(f, e, &c, called) < 0) {
+    struct known_edge *e = known_edge_get(&f->edges, c, seek, &is_other);
+    if (!e || count_call(f, e, c, called) < 0) {
         f->stats.lost++;
         return;
     }
     e->told_ns = f->arrival_ns;
-    f->stats.calls_counted += call_has_begin(&c);
+    f->stats.calls_counted += call_has_begin(c);
     f->stats.calls_overflow += is_other;
     f->stats.generation++;
 }
 
+static void add_one(struct fold *f, const struct call *said, const struct called_half *called,
+                    const struct edge_seek *seek)
+{
+    if (said->start_ns > 0 && call_has_ends(said)) {
+        add_named(f, said, called, seek);
+        return;
+    }
+    struct call c = *said;
+    call_name_ends(&c);
+    if (c.start_ns <= 0)
+        c.start_ns = f->arrival_ns; /* a reporter without a clock */
+    add_named(f, &c, called, NULL);
+}
+
 /* A connection's end belongs to where it was counted as begun, its last bytes to where they flowed. */
 static void add_call(struct fold *f, const struct call *said, const struct called_half *called,
-                     struct known_edge *guess)
+                     const struct edge_seek *seek)
 {
     if (said->part != CALL_END) {
-        add_one(f, said, called, guess);
+        add_one(f, said, called, seek);
         return;
     }
     struct call end = *said, rest = *said;
@@ -125,7 +130,7 @@ static void add_call(struct fold *f, const struct call *said, const struct calle
     rest.part = CALL_BYTES;
     rest.start_ns += MAX(rest.duration_ns, 0);
     rest.response_flags = SV_NONE;
-    add_one(f, &end, called, guess);
+    add_one(f, &end, called, seek);
     if (rest.bytes_received || rest.bytes_sent)
         add_one(f, &rest, NULL, NULL);
 }
@@ -135,7 +140,7 @@ static int count_scraped(struct fold *f, struct known_edge *e, const struct alik
                          int64_t now_ns)
 {
     struct edge_bucket *b = known_edge_bucket(&f->edges, e, window_align_down(a->at_ns, BUCKET_NS));
-    struct edge_cell *to = b ? known_edge_cell(&f->edges, b, REPORTER_SCRAPE) : NULL;
+    struct edge_cell *to = b ? known_edge_cell(&f->edges, e, b, REPORTER_SCRAPE) : NULL;
     if (!to || edge_cell_add_alike(to, a) < 0)
         return -1;
     f->stats.generation++;
@@ -170,7 +175,7 @@ int fold_scraped(struct fold *f, const struct call *who, const struct alike *a, 
 static void add_pair(void *to, const struct call *c, const struct called_half *called)
 {
     struct fold *f = to;
-    add_call(f, c, called, known_edge_guess(&f->edges, c));
+    add_call(f, c, called, NULL);
 }
 
 /* Writers win over readers that come later, or a stream of readers would starve the flush. */
@@ -251,8 +256,8 @@ static bool was_told(struct fold *f, const struct call *c)
 }
 
 /* With a key the store has made sure that nothing comes twice. */
-static void add_record(struct fold *f, const struct call *c, struct known_edge *guess, bool has_key,
-                       bool is_counted)
+static void add_record(struct fold *f, const struct call *c, const struct edge_seek *seek,
+                       bool has_key, bool is_counted)
 {
     bool is_repeated = !has_key && was_told(f, c);
     if (!is_repeated)
@@ -262,15 +267,17 @@ static void add_record(struct fold *f, const struct call *c, struct known_edge *
     if (is_repeated)
         f->stats.calls_repeated++;
     else
-        add_call(f, c, NULL, guess);
+        add_call(f, c, NULL, seek);
 }
 
 static void add_records(struct fold *f, const struct batch *b, bool is_counted)
 {
+    bool has_key = b->idempotency_key.len > 0;
     struct ahead ahead;
-    ahead_start(&ahead, &f->edges, b->calls, b->calls_len);
+    ahead_start(&ahead, is_counted ? &f->edges : NULL, has_key ? NULL : &f->told, b->calls,
+                b->calls_len);
     for (size_t i = 0; i < b->calls_len; i++)
-        add_record(f, &b->calls[i], ahead_next(&ahead, i), b->idempotency_key.len > 0, is_counted);
+        add_record(f, &b->calls[i], ahead_next(&ahead, i), has_key, is_counted);
 }
 
 /* Under `counts`. */
@@ -298,22 +305,23 @@ void fold_batch(struct fold *f, const struct batch *b, bool is_counted)
 
 void fold_tick(struct fold *f, int64_t now_ns)
 {
-    void *e;
+    struct known_edge *e;
     pthread_mutex_lock(&f->counts);
     f->arrival_ns = now_ns;
     /* After a refill: halves that the last process had given up already. */
     pairer_expire(f->pairer, f->progress.time_ns, false);
     pairer_expire(f->pairer, now_ns, true);
     f->progress.time_ns = MAX(f->progress.time_ns, now_ns);
-    for (size_t i = 0; map_next(&f->edges.by_key, &i, NULL, &e);)
-        totals_settle(&((struct known_edge *)e)->totals, now_ns);
+    for (size_t i = 0; (e = known_edges_next(&f->edges, &i));)
+        totals_settle(&e->totals, now_ns);
     if (f->expired_ns + EXPIRE_EVERY_NS <= now_ns) {
         f->expired_ns = now_ns;
         dialects_expire(&f->dialects, now_ns);
+        known_edges_trim(&f->edges, now_ns - EXPIRE_EVERY_NS);
     }
     recent_tick(&f->recent, now_ns);
     if (f->edges.pending_len == 0)
-        known_edges_trim(&f->edges);
+        known_edges_trim(&f->edges, INT64_MAX);
     publish_pair_stats(f);
     pthread_mutex_unlock(&f->counts);
 }
@@ -392,7 +400,7 @@ static int prepare(struct fold *f, struct store *s, const struct window *w, int6
     pthread_mutex_lock(&f->counts);
     bool is_ready = recent_has(&f->recent, w, now_ns);
     bool is_first = !recent_is_active(&f->recent);
-    size_t edges = f->edges.by_key.len;
+    size_t edges = known_edges_len(&f->edges);
     f->recent.asked_ns = now_ns;
     pthread_mutex_unlock(&f->counts);
     int rc = 0;
@@ -431,7 +439,7 @@ int fold_window(struct fold *f, struct store *s, const struct window *w, edge_to
     if (recent_may_load(w, now_ns))
         rc = recent_window(f, s, w, now_ns, sink, to, err);
     else if (w->to_ns - w->from_ns > PAST_FINE_NS && w->to_ns + PAST_FINE_NS < now_ns)
-        rc = sums_read(s, w, f->edges.by_key.len, sink, to, err);
+        rc = sums_read(s, w, known_edges_len(&f->edges), sink, to, err);
     pthread_rwlock_unlock(&f->flush);
     return rc;
 }
@@ -467,7 +475,7 @@ void fold_get_stats(struct fold *f, struct fold_stats *ret_stats)
 {
     pthread_mutex_lock(&f->counts);
     *ret_stats = f->stats;
-    ret_stats->edges = f->edges.by_key.len;
+    ret_stats->edges = known_edges_len(&f->edges);
     ret_stats->pending_buckets = f->edges.pending_len;
     ret_stats->lost += f->dialects.lost;
     ret_stats->series = f->budget.used;

@@ -1,11 +1,12 @@
-/* known_edge.c - interned edges and their pending buckets.
+/* known_edge.c - edges that were met, and their pending buckets.
  *
- * An edge is met thousands of times a second and made once, so its identities are copied once and
- * buckets point to it. What is not part of the key is a fact about the edge that may be learned
- * later: principals (the first proven one stays) and the host asked for (the last one). Nearly every
- * call is of an edge met a moment ago: those are found by comparing, without making a key. */
+ * An edge is met thousands of times a second and made once, so its names are copied once and
+ * buckets point to it. It is found in two steps: its ends by their names, then itself by the addresses
+ * of these. What is not part of the key is a fact about the edge that may be learned
+ * later: principals (the first proven one stays) and the host asked for (the last one). */
 #include "aggregate/known_edge.h"
 #include "base/hash.h"
+#include "base/lines.h"
 #include "base/mem.h"
 
 #define OTHER SV("other")
@@ -17,49 +18,48 @@ void known_edges_init(struct known_edges *k, size_t max)
 }
 
 /* Every second the cells of all busy edges are committed and needed again: what is kept need not be
- * asked for, zeroed by the system and grown anew. */
-static void keep_spare(struct known_edges *k, struct edge_cell **cell)
+ * asked for, zeroed by the system and grown anew, and where it lies is known before. */
+static void keep_cell(struct known_edges *k, struct known_edge *e, enum reporter r,
+                      struct edge_cell **cell)
 {
-    if (!*cell)
-        return;
-    if (k->spare_len == k->spare_cap && k->spare_cap < SPARE_CELLS_MAX) {
-        size_t cap = MAX(k->spare_cap * 2, (size_t)64);
-        struct edge_cell **list = mem_resize(k->spare, cap * sizeof(*list));
-        if (list) {
-            k->spare = list;
-            k->spare_cap = cap;
-        }
-    }
-    if (k->spare_len == k->spare_cap)
+    if (!*cell || e->kept[r] || k->kept_len >= KEPT_CELLS_MAX)
         return;
     edge_cell_clear(*cell);
-    k->spare[k->spare_len++] = TAKE(*cell);
+    e->kept[r] = TAKE(*cell);
+    k->kept_len++;
 }
 
-void known_edges_trim(struct known_edges *k)
+void known_edges_trim(struct known_edges *k, int64_t since_ns)
 {
-    while (k->spare_len > 0) {
-        struct edge_cell *cell = k->spare[--k->spare_len];
-        edge_cell_done(cell);
-        mem_free(cell);
+    struct known_edge *e;
+    for (size_t i = 0; k->kept_len > 0 && (e = known_edges_next(k, &i));)
+        for (size_t r = 0; r < REPORTERS_LEN && e->told_ns < since_ns; r++)
+            if (e->kept[r]) {
+                edge_cell_done(e->kept[r]);
+                e->kept[r] = mem_free(e->kept[r]);
+                k->kept_len--;
+            }
+}
+
+struct edge_cell *known_edge_cell(struct known_edges *k, struct known_edge *e,
+                                  struct edge_bucket *b, enum reporter r)
+{
+    if (!b->cells[r] && e->kept[r]) {
+        b->cells[r] = TAKE(e->kept[r]);
+        k->kept_len--;
     }
-    k->spare = mem_free(k->spare);
-    k->spare_cap = 0;
-}
-
-struct edge_cell *known_edge_cell(struct known_edges *k, struct edge_bucket *b, enum reporter r)
-{
-    if (!b->cells[r] && k->spare_len > 0)
-        b->cells[r] = k->spare[--k->spare_len];
     return edge_bucket_cell(b, r);
 }
 
-static void pending_free(struct known_edges *k, struct pending *p)
+static void pending_free(struct known_edges *k, struct known_edge *e, struct pending *p)
 {
     for (size_t r = 0; r < REPORTERS_LEN; r++)
-        keep_spare(k, &p->bucket.cells[r]);
+        keep_cell(k, e, (enum reporter)r, &p->bucket.cells[r]);
     edge_bucket_done(&p->bucket);
-    mem_free(p);
+    if (p == &e->own)
+        *p = (struct pending){ 0 };
+    else
+        mem_free(p);
 }
 
 void known_edges_clear_pending(struct known_edges *k)
@@ -69,7 +69,7 @@ void known_edges_clear_pending(struct known_edges *k)
         while (e->pending) {
             struct pending *p = e->pending;
             e->pending = p->next;
-            pending_free(k, p);
+            pending_free(k, e, p);
         }
         e->is_dirty = false;
         e->next_dirty = NULL;
@@ -85,15 +85,20 @@ static void known_edge_done(struct known_edge *e)
     mem_free(e->told);
 }
 
+struct known_edge *known_edges_next(const struct known_edges *k, size_t *at)
+{
+    return met_next(&k->by_ends, at);
+}
+
 void known_edges_done(struct known_edges *k)
 {
-    void *e;
+    struct known_edge *e;
     known_edges_clear_pending(k);
-    for (size_t i = 0; map_next(&k->by_key, &i, NULL, &e);)
+    known_edges_trim(k, INT64_MAX);
+    for (size_t i = 0; (e = known_edges_next(k, &i));)
         known_edge_done(e);
-    known_edges_trim(k);
-    map_done(&k->by_key);
-    buf_done(&k->key);
+    met_done(&k->by_ends);
+    known_nodes_done(&k->nodes);
     arena_done(&k->mem);
 }
 
@@ -102,49 +107,106 @@ static bool is_known(struct sv text)
     return text.len > 0 && !sv_same(text, IDENTITY_UNKNOWN);
 }
 
-static struct known_edge *edge_make(struct known_edges *k, const struct edge *wanted)
+static uint64_t hash_of(const struct edge_seek *s, enum protocol p)
 {
-    struct known_edge *e = arena_zalloc(&k->mem, sizeof(*e));
-    if (!e || identity_copy(&k->mem, &wanted->source, &e->edge.source) < 0 ||
-        identity_copy(&k->mem, &wanted->destination, &e->edge.destination) < 0 ||
-        map_put(&k->by_key, buf_sv(&k->key), e, NULL) < 0)
-        return NULL;
-    e->edge.protocol = wanted->protocol;
-    e->edge.destination_service = IDENTITY_UNKNOWN;
-    e->is_source_known = is_known(wanted->source.workload);
+    return hash_mix(hash_mix((uintptr_t)s->source, (uintptr_t)s->destination), (uint64_t)p);
+}
+
+static bool is_sought(const struct known_edge *e, const struct edge_seek *s, enum protocol p)
+{
+    return e->source == s->source && e->destination == s->destination && e->edge.protocol == p;
+}
+
+static struct known_edge *edge_find(const struct known_edges *k, const struct edge_seek *s,
+                                    enum protocol p)
+{
+    size_t at;
+    struct known_edge *e = s->source && s->destination ? met_first(&k->by_ends, s->hash, &at)
+                                                       : NULL;
+    while (e && !is_sought(e, s, p))
+        e = met_again(&k->by_ends, s->hash, &at);
     return e;
 }
 
-static struct known_edge *edge_find(struct known_edges *k, const struct edge *wanted)
+/* The names of the key are the node's. */
+static int name_end(struct arena *mem, const struct known_node *node, const struct identity *said,
+                    struct identity *ret)
 {
-    buf_clear(&k->key);
-    edge_key_put(wanted, &k->key);
-    return k->key.failed ? NULL : map_get(&k->by_key, buf_sv(&k->key));
+    *ret = (struct identity){ node->cluster,  node->namespace,
+                              node->workload, arena_copy(mem, said->service),
+                              node->version,  arena_copy(mem, said->principal) };
+    return ret->service.p && ret->principal.p ? 0 : -1;
 }
 
-static void learn_principal(struct known_edges *k, struct identity *who, struct sv said,
+/* So that what is touched together begins with a line. */
+static struct known_edge *edge_alloc(struct known_edges *k)
+{
+    char *room = arena_zalloc(&k->mem, sizeof(struct known_edge) + LINE_BYTES);
+    size_t over = ((uintptr_t)room + offsetof(struct known_edge, edge.protocol)) % LINE_BYTES;
+    return room ? (struct known_edge *)(void *)(room + (LINE_BYTES - over) % LINE_BYTES) : NULL;
+}
+
+static struct known_edge *edge_make(struct known_edges *k, const struct identity *source,
+                                    const struct identity *destination, enum protocol p)
+{
+    struct edge_seek s = { .source = known_node_get(&k->nodes, source),
+                           .destination = known_node_get(&k->nodes, destination) };
+    if (!s.source || !s.destination)
+        return NULL;
+    struct known_edge *e = edge_alloc(k);
+    if (!e || name_end(&k->mem, s.source, source, &e->edge.source) < 0 ||
+        name_end(&k->mem, s.destination, destination, &e->edge.destination) < 0 ||
+        met_put(&k->by_ends, hash_of(&s, p), e) < 0)
+        return NULL;
+    e->source = s.source;
+    e->destination = s.destination;
+    e->edge.protocol = p;
+    e->edge.destination_service = IDENTITY_UNKNOWN;
+    e->is_source_known = is_known(source->workload);
+    e->is_source_proven = is_known(source->principal);
+    e->is_destination_proven = is_known(destination->principal);
+    return e;
+}
+
+/* Whether one is known now. */
+static bool learn_principal(struct known_edges *k, struct identity *who, struct sv said,
                             struct sv seen)
 {
-    if (is_known(who->principal))
-        return;
     struct sv principal = is_known(said) ? said : seen;
     if (!is_known(principal))
-        return;
+        return false;
     struct sv copy = arena_copy(&k->mem, principal);
     if (copy.p)
         who->principal = copy;
+    return copy.p != NULL;
+}
+
+/* Without memory the host before stays. */
+static void learn_host(struct known_edges *k, struct known_edge *e, struct sv host)
+{
+    if (host.len > e->host_size) { /* doubled, so that changes cannot grow it without end */
+        size_t size = MIN(MAX(host.len, 2 * e->host_size), (size_t)HOST_SIZE);
+        char *room = arena_alloc(&k->mem, size);
+        if (!room)
+            return;
+        e->host = room;
+        e->host_size = size;
+    }
+    memcpy(e->host, host.p, host.len);
+    e->edge.destination_service = sv_of(e->host, host.len);
 }
 
 static void learn(struct known_edges *k, struct known_edge *e, const struct call *c)
 {
-    learn_principal(k, &e->edge.source, c->source.principal, c->source_principal_seen);
-    learn_principal(k, &e->edge.destination, c->destination.principal,
-                    c->destination_principal_seen);
+    if (!e->is_source_proven)
+        e->is_source_proven = learn_principal(k, &e->edge.source, c->source.principal,
+                                              c->source_principal_seen);
+    if (!e->is_destination_proven)
+        e->is_destination_proven = learn_principal(
+            k, &e->edge.destination, c->destination.principal, c->destination_principal_seen);
     struct sv host = c->destination_service;
-    if (host.len < HOST_SIZE && !sv_same(host, e->edge.destination_service) && is_known(host)) {
-        memcpy(e->host, host.p, host.len);
-        e->edge.destination_service = sv_of(e->host, host.len);
-    }
+    if (!sv_same(host, e->edge.destination_service) && is_known(host) && host.len < HOST_SIZE)
+        learn_host(k, e, host);
 }
 
 struct identity known_edge_other(void)
@@ -152,56 +214,63 @@ struct identity known_edge_other(void)
     return (struct identity){ OTHER, OTHER, OTHER, OTHER, OTHER, IDENTITY_UNKNOWN };
 }
 
-static uint64_t hash_node(uint64_t h, const struct identity *who)
+static void seek_ends(const struct known_edges *k, const struct identity *source,
+                      const struct identity *destination, enum protocol p, struct edge_seek *ret)
 {
-    h = hash_ends(h, who->workload); /* mostly tells versions apart, too */
-    return hash_ends(h, who->namespace);
+    *ret = (struct edge_seek){ .source = known_node_find(&k->nodes, source),
+                               .destination = known_node_find(&k->nodes, destination) };
+    ret->hash = hash_of(ret, p);
 }
 
-/* Where the edge of c would be among those met last. */
-static size_t front_of(const struct call *c)
+void known_edge_seek(const struct known_edges *k, const struct call *c, struct edge_seek *ret_seek)
 {
-    return hash_node(hash_node((uint64_t)c->protocol, &c->source), &c->destination) >> 51;
-}
-_Static_assert(KNOWN_EDGES_FRONT == 1 << (64 - 51), "what is left of the hash");
-
-static bool is_edge_of(const struct known_edge *e, const struct call *c)
-{
-    return e->edge.protocol == c->protocol && identity_same_node(&e->edge.source, &c->source) &&
-           identity_same_node(&e->edge.destination, &c->destination);
+    seek_ends(k, &c->source, &c->destination, c->protocol, ret_seek);
+    if (k->by_ends.cap)
+        lines_ask(&k->by_ends.slots[met_start(&k->by_ends, ret_seek->hash)], 1);
 }
 
-struct known_edge *known_edge_guess(const struct known_edges *k, const struct call *c)
+void known_edge_guess(const struct known_edges *k, struct edge_seek *s)
 {
-    return k->front[front_of(c)];
+    size_t at;
+    s->guess = s->source && s->destination ? met_first(&k->by_ends, s->hash, &at) : NULL;
+}
+
+/* Of a mesh with too many edges: the one for all that are not known. */
+static struct known_edge *other_get(struct known_edges *k, enum protocol p)
+{
+    struct identity other = known_edge_other();
+    struct edge_seek s;
+    seek_ends(k, &other, &other, p, &s);
+    struct known_edge *e = edge_find(k, &s, p);
+    if (!e)
+        e = edge_make(k, &other, &other, p);
+    if (e)
+        e->is_other = true;
+    return e;
 }
 
 struct known_edge *known_edge_get(struct known_edges *k, const struct call *c,
-                                  struct known_edge *guess, bool *ret_is_other)
+                                  const struct edge_seek *s, bool *ret_is_other)
 {
-    if (guess && is_edge_of(guess, c)) {
-        *ret_is_other = false;
-        learn(k, guess, c);
-        return guess;
-    }
-
-    struct edge wanted = { c->source, c->destination, c->protocol, SV_NONE };
-    struct known_edge *e = edge_find(k, &wanted);
     *ret_is_other = false;
-    if (!e && k->by_key.len >= k->max) {
-        struct identity other = known_edge_other();
+    if (s && s->guess && is_sought(s->guess, s, c->protocol)) {
+        learn(k, s->guess, c);
+        return s->guess;
+    }
+    struct edge_seek fresh;
+    if (!s || !s->source || !s->destination) { /* a call before this one may have made them */
+        seek_ends(k, &c->source, &c->destination, c->protocol, &fresh);
+        s = &fresh;
+    }
+    struct known_edge *e = edge_find(k, s, c->protocol);
+    if (!e && k->by_ends.len >= k->max) {
         *ret_is_other = true;
-        wanted = (struct edge){ other, other, c->protocol, SV_NONE };
-        e = edge_find(k, &wanted);
+        return other_get(k, c->protocol);
     }
-    if (!e && !k->key.failed)
-        e = edge_make(k, &wanted);
-    if (e && *ret_is_other)
-        e->is_other = true;
-    if (e && !*ret_is_other) {
+    if (!e)
+        e = edge_make(k, &c->source, &c->destination, c->protocol);
+    if (e)
         learn(k, e, c);
-        k->front[front_of(c)] = e;
-    }
     return e;
 }
 
@@ -210,7 +279,7 @@ struct edge_bucket *known_edge_bucket(struct known_edges *k, struct known_edge *
     for (struct pending *p = e->pending; p; p = p->next)
         if (p->bucket.start_ns == start_ns)
             return &p->bucket;
-    struct pending *p = mem_zalloc(sizeof(*p));
+    struct pending *p = e->own.bucket.edge ? mem_zalloc(sizeof(*p)) : &e->own;
     if (!p)
         return NULL;
     p->bucket =

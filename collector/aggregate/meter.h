@@ -6,6 +6,7 @@
 #define COLLECTOR_AGGREGATE_METER_H
 
 #include "aggregate/series.h"
+#include "base/map.h"
 
 struct meter_family {
     const char *name, *help; /* name without "_total" */

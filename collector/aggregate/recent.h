@@ -11,6 +11,7 @@
 #include "aggregate/edge_sum.h"
 #include "aggregate/known_edge.h"
 #include "aggregate/view.h"
+#include "base/map.h"
 #include "store/store.h"
 
 enum { STANDING_LEN = 4 }; /* windows of the page, of the live stream, and two more */

@@ -136,8 +136,8 @@ void edge_series_walk(struct edge_series *es, struct known_edges *k, struct seri
         for (size_t s = 0; s < TLS_STATES_LEN; s++)
             if (total_row_add(&w.overflow[p][s], &es->ended[p][s], walk->with_latency) < 0)
                 w.is_short = true;
-    void *e;
-    for (size_t i = 0; map_next(&k->by_key, &i, NULL, &e);)
+    struct known_edge *e;
+    for (size_t i = 0; (e = known_edges_next(k, &i));)
         walk_edge(&w, e);
     for (size_t p = 0; p < PROTOCOLS_LEN; p++)
         for (size_t s = 0; s < TLS_STATES_LEN; s++)

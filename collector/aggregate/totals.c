@@ -17,7 +17,7 @@
  *    worse column (more than HOLD_NS late): then some fields stay too high for good.
  *
  * So with reporters that deliver within HOLD_NS of each other, the counters are exact as soon as
- * everything has arrived and the hold is over. Cost: 224 bytes and the used part of a histogram for
+ * everything has arrived and the hold is over. Cost: 288 bytes and the used part of a histogram for
  * each edge, bucket, reporter and TLS state of the last 80 s. The histogram goes the same way as the
  * other fields, but is only added up when a scraper wants native histograms.
  *
@@ -41,6 +41,8 @@ const int64_t total_bounds_ns[TOTAL_BOUNDS_LEN] = {
 enum { COLUMN_PAIR_SERVER = REPORTERS_LEN, COLUMNS_LEN }; /* pairs with the callee's durations */
 
 struct total_cell { /* in the order that touches the fewest cache lines a call */
+    struct total_cell *next;
+    uint8_t column, tls; /* no two of a bucket have both in common */
     struct hist latency;
     struct total n;
     struct outcomes outcomes;
@@ -49,7 +51,7 @@ struct total_bucket {
     struct total_bucket *earlier;
     int64_t start_ns;
     int64_t last_arrival_ns;
-    struct total_cell *cells[COLUMNS_LEN][TLS_STATES_LEN];
+    struct total_cell first; /* nearly always the only one */
 };
 
 uint64_t total_requests(const struct total *t)
@@ -62,15 +64,13 @@ uint64_t total_requests(const struct total *t)
 
 static void bucket_free(struct total_bucket *b)
 {
-    for (size_t r = 0; r < COLUMNS_LEN; r++)
-        for (size_t s = 0; s < TLS_STATES_LEN; s++) {
-            struct total_cell *cell = b->cells[r][s];
-            if (cell) {
-                hist_done(&cell->latency);
-                outcomes_done(&cell->outcomes);
-            }
+    for (struct total_cell *cell = &b->first, *next; cell; cell = next) {
+        next = cell->next;
+        hist_done(&cell->latency);
+        outcomes_done(&cell->outcomes);
+        if (cell != &b->first)
             mem_free(cell);
-        }
+    }
     mem_free(b);
 }
 
@@ -89,8 +89,8 @@ void totals_restart(struct totals *t)
     t->settled = rows_free(t->settled);
     t->shown = rows_free(t->shown);
     for (size_t s = 0; s < TLS_STATES_LEN; s++) {
-        t->exemplars[s] = mem_free(t->exemplars[s]);
-        t->created_ns[s] = 0;
+        mem_free(t->states[s].exemplars);
+        t->states[s] = (struct total_state){ 0 };
     }
 }
 
@@ -135,12 +135,13 @@ static enum code_class class_of(uint16_t code)
     return code >= 100 && code < 600 ? (enum code_class)(code / 100) : CODE_NONE;
 }
 
+/* How many bounds lie below it. Halved without branches, which nobody could foretell. */
 static size_t bound_of(int64_t duration_ns)
 {
-    size_t i = 0;
-    while (i < TOTAL_BOUNDS_LEN && duration_ns > total_bounds_ns[i])
-        i++;
-    return i;
+    const int64_t *at = total_bounds_ns;
+    for (size_t n = TOTAL_BOUNDS_LEN; n > 1; n -= n / 2)
+        at += at[n / 2 - 1] < duration_ns ? n / 2 : 0;
+    return (size_t)(at - total_bounds_ns) + (*at < duration_ns);
 }
 
 int total_row_add(struct total_row *into, const struct total_row *from, bool with_latency)
@@ -166,14 +167,15 @@ static void keep_exemplar(struct totals *t, const struct call *c, size_t bound)
 {
     if (!trace_id_is_set(c->trace_id))
         return;
-    struct exemplar **list = &t->exemplars[c->tls];
+    struct exemplar **list = &t->states[c->tls].exemplars;
     if (!*list)
         *list = mem_zalloc((TOTAL_BOUNDS_LEN + 1) * sizeof(**list));
     if (*list)
         (*list)[bound] = (struct exemplar){ c->trace_id, MAX(c->duration_ns, 0), c->start_ns };
 }
 
-static struct total_bucket *bucket_at(struct totals *t, int64_t start_ns)
+/* Made when missing, with an empty cell for c. */
+static struct total_bucket *bucket_at(struct totals *t, int64_t start_ns, const struct call *c)
 {
     struct total_bucket **link = &t->live;
     while (*link && (*link)->start_ns > start_ns)
@@ -184,21 +186,38 @@ static struct total_bucket *bucket_at(struct totals *t, int64_t start_ns)
     if (!b)
         return NULL;
     b->start_ns = start_ns;
+    b->first.column = (uint8_t)c->reporter;
+    b->first.tls = (uint8_t)c->tls;
     b->earlier = *link;
     *link = b;
     return b;
+}
+
+static struct total_cell *cell_find(struct total_bucket *b, size_t column, enum tls_state tls)
+{
+    struct total_cell *cell = &b->first;
+    while (cell && !(cell->column == column && cell->tls == tls))
+        cell = cell->next;
+    return cell;
 }
 
 /* The cell, made when missing, with the duration (-1: none) in it; NULL when memory is out. */
 static struct total_cell *cell_at(struct total_bucket *b, size_t column, enum tls_state tls,
                                   int64_t duration_ns)
 {
-    struct total_cell **cell = &b->cells[column][tls];
-    if (!*cell)
-        *cell = mem_zalloc(sizeof(**cell));
-    if (!*cell || duration_ns < 0)
-        return *cell;
-    return hist_add(&(*cell)->latency, duration_ns, 1) == 0 ? *cell : NULL;
+    struct total_cell *cell = cell_find(b, column, tls);
+    if (!cell) {
+        cell = mem_zalloc(sizeof(*cell));
+        if (!cell)
+            return NULL;
+        cell->column = (uint8_t)column;
+        cell->tls = (uint8_t)tls;
+        cell->next = b->first.next;
+        b->first.next = cell;
+    }
+    if (duration_ns < 0)
+        return cell;
+    return hist_add(&cell->latency, duration_ns, 1) == 0 ? cell : NULL;
 }
 
 /* What is only counted for those who want it; without memory it is left out. */
@@ -223,8 +242,8 @@ static void note_arrival(struct totals *t, struct total_bucket *b, const struct 
     t->last_arrival_ns = MAX(t->last_arrival_ns, arrival_ns);
     if (t->seen == 0)
         t->first_arrival_ns = arrival_ns;
-    if (t->created_ns[c->tls] == 0)
-        t->created_ns[c->tls] = arrival_ns;
+    if (t->states[c->tls].created_ns == 0)
+        t->states[c->tls].created_ns = arrival_ns;
     t->seen |= reporter_bit(c->reporter);
 }
 
@@ -236,7 +255,7 @@ int totals_add(struct totals *t, const struct call *c, int64_t server_ns, int64_
     if (is_settled && reporters_best(t->seen) < c->reporter)
         return 0; /* its bucket was settled by better evidence */
     int64_t took_ns = call_has_end(c) ? MAX(c->duration_ns, 0) : -1;
-    struct total_bucket *b = bucket_at(t, start_ns);
+    struct total_bucket *b = bucket_at(t, start_ns, c);
     struct total_cell *cell = b ? cell_at(b, c->reporter, c->tls, took_ns) : NULL;
     if (!cell)
         return -1;
@@ -269,7 +288,7 @@ static void count_alike(struct total *t, const struct alike *a, bool is_error)
 int totals_add_alike(struct totals *t, const struct alike *a, int64_t arrival_ns, unsigned extras)
 {
     struct call c = alike_call(a);
-    struct total_bucket *b = bucket_at(t, window_align_down(a->at_ns, BUCKET_NS));
+    struct total_bucket *b = bucket_at(t, window_align_down(a->at_ns, BUCKET_NS), &c);
     struct total_cell *cell = b ? cell_at(b, c.reporter, a->tls, -1) : NULL;
     if (!cell || hist_merge(&cell->latency, &a->latency) < 0)
         return -1;
@@ -282,21 +301,16 @@ int totals_add_alike(struct totals *t, const struct alike *a, int64_t arrival_ns
 
 void totals_ask(const struct totals *t, const struct call *c, unsigned step)
 {
-    const struct total_bucket *b = t->live;
-    const struct exemplar *exemplars = t->exemplars[c->tls];
-    if (!b)
+    const struct exemplar *exemplars = t->states[c->tls].exemplars;
+    struct total_bucket *b = t->live;
+    if (step == 0 && b)
+        lines_ask(b, offsetof(struct total_bucket, first.outcomes));
+    if (step == 0 && exemplars)
+        lines_ask(&exemplars[bound_of(c->duration_ns)], sizeof(*exemplars));
+    if (step == 0 || !b)
         return;
-    if (step == 0) {
-        lines_ask(b, offsetof(struct total_bucket, cells));
-        lines_ask(&b->cells[c->reporter][c->tls], sizeof(b->cells[0][0]));
-        if (exemplars)
-            lines_ask(&exemplars[bound_of(c->duration_ns)], sizeof(*exemplars));
-        return;
-    }
-    const struct total_cell *cell = b->cells[c->reporter][c->tls];
-    if (cell && step == 1)
-        lines_ask(cell, offsetof(struct total_cell, outcomes));
-    else if (cell)
+    const struct total_cell *cell = cell_find(b, c->reporter, c->tls);
+    if (cell)
         hist_ask(&cell->latency, c->duration_ns);
 }
 
@@ -309,10 +323,9 @@ static bool is_used(const struct total_cell *c)
 static reporter_set seen_in(const struct total_bucket *b)
 {
     reporter_set seen = 0;
-    for (int r = 0; r < REPORTERS_LEN; r++)
-        for (size_t s = 0; s < TLS_STATES_LEN; s++)
-            if (b->cells[r][s] && is_used(b->cells[r][s]))
-                seen |= reporter_bit((enum reporter)r);
+    for (const struct total_cell *cell = &b->first; cell; cell = cell->next)
+        if (cell->column < REPORTERS_LEN && is_used(cell))
+            seen |= reporter_bit((enum reporter)cell->column);
     return seen;
 }
 
@@ -369,31 +382,31 @@ static size_t choose_server(const struct around *a)
 
 static void add_server(struct total_row *rows, const struct total_bucket *b, size_t column)
 {
-    for (size_t s = 0; column < COLUMNS_LEN && s < TLS_STATES_LEN; s++) {
-        const struct total_cell *cell = b->cells[column][s];
-        if (!cell)
+    for (const struct total_cell *cell = &b->first; cell; cell = cell->next) {
+        if (cell->column != column)
             continue;
-        rows[s].server.duration_ns += cell->n.duration_ns;
-        fields_add(rows[s].server.counts, cell->n.counts, TOTAL_BOUNDS_LEN + 1);
+        struct total_server *server = &rows[cell->tls].server;
+        server->duration_ns += cell->n.duration_ns;
+        fields_add(server->counts, cell->n.counts, TOTAL_BOUNDS_LEN + 1);
     }
 }
 
 static void add_column(struct total_row *rows, const struct total_bucket *b, enum reporter r)
 {
-    for (size_t s = 0; r < REPORTERS_LEN && s < TLS_STATES_LEN; s++)
-        if (b->cells[r][s])
-            fields_add(&rows[s].n, &b->cells[r][s]->n, TOTAL_FIELDS);
+    for (const struct total_cell *cell = &b->first; cell; cell = cell->next)
+        if (cell->column == r)
+            fields_add(&rows[cell->tls].n, &cell->n, TOTAL_FIELDS);
 }
 
 /* All or nothing. */
 static int add_latencies(struct total_row *rows, const struct total_bucket *b, enum reporter r)
 {
-    for (size_t s = 0; r < REPORTERS_LEN && s < TLS_STATES_LEN; s++)
-        if (b->cells[r][s] && hist_reserve(&rows[s].latency, &b->cells[r][s]->latency) < 0)
+    for (const struct total_cell *cell = &b->first; cell; cell = cell->next)
+        if (cell->column == r && hist_reserve(&rows[cell->tls].latency, &cell->latency) < 0)
             return -1;
-    for (size_t s = 0; r < REPORTERS_LEN && s < TLS_STATES_LEN; s++)
-        if (b->cells[r][s]) {
-            int rc = hist_merge(&rows[s].latency, &b->cells[r][s]->latency);
+    for (const struct total_cell *cell = &b->first; cell; cell = cell->next)
+        if (cell->column == r) {
+            int rc = hist_merge(&rows[cell->tls].latency, &cell->latency);
             INVARIANT(rc == 0); /* there is room */
         }
     return 0;
@@ -402,9 +415,9 @@ static int add_latencies(struct total_row *rows, const struct total_bucket *b, e
 static int add_outcomes(struct total_row *rows, const struct total_bucket *b, enum reporter r)
 {
     int rc = 0;
-    for (size_t s = 0; r < REPORTERS_LEN && s < TLS_STATES_LEN; s++)
-        if (b->cells[r][s])
-            rc |= outcomes_add(&rows[s].outcomes, &b->cells[r][s]->outcomes);
+    for (const struct total_cell *cell = &b->first; cell; cell = cell->next)
+        if (cell->column == r)
+            rc |= outcomes_add(&rows[cell->tls].outcomes, &cell->outcomes);
     return rc;
 }
 
@@ -542,8 +555,8 @@ struct total_row *totals_show(struct totals *t, const struct totals_wish *w)
             (void)!outcomes_raise(&shown->outcomes, &rows[s].outcomes); /* the next time then */
         hist_done(&rows[s].latency);
         outcomes_done(&rows[s].outcomes);
-        shown->created_ns = t->created_ns[s];
-        shown->exemplars = t->exemplars[s];
+        shown->created_ns = t->states[s].created_ns;
+        shown->exemplars = t->states[s].exemplars;
     }
     return t->shown;
 }

@@ -56,14 +56,16 @@ struct total_row {
 struct total_bucket;
 struct totals {
     struct total_bucket *live; /* not settled yet, latest start first */
-    struct total_row *settled; /* TLS_STATES_LEN each; NULL until first used */
-    struct total_row *shown;   /* the highest values ever shown */
-    struct exemplar *exemplars[TLS_STATES_LEN];
     int64_t settled_to_ns;     /* buckets that start before it are settled */
+    int64_t first_arrival_ns, last_arrival_ns;
     reporter_set last_settled; /* who saw the bucket just before settled_to_ns */
     reporter_set seen;         /* every reporter that ever saw this edge */
-    int64_t first_arrival_ns, last_arrival_ns;
-    int64_t created_ns[TLS_STATES_LEN];
+    struct total_state {
+        int64_t created_ns;
+        struct exemplar *exemplars;
+    } states[TLS_STATES_LEN];
+    struct total_row *settled; /* TLS_STATES_LEN each; NULL until first used */
+    struct total_row *shown;   /* the highest values ever shown */
 };
 
 void totals_done(struct totals *t);
@@ -77,7 +79,7 @@ int totals_add(struct totals *t, const struct call *c, int64_t server_ns, int64_
 /* Counts all of a, which a counter has told of by arrival_ns; -1 as above. */
 int totals_add_alike(struct totals *t, const struct alike *a, int64_t arrival_ns, unsigned extras)
     MUST_USE;
-/* Asks for the memory that counting c will touch; step 0, 1, 2 in turn, some calls apart. */
+/* Asks for the memory that counting c will touch; step 0 and 1, some calls apart. */
 void totals_ask(const struct totals *t, const struct call *c, unsigned step);
 /* Moves buckets that are old enough into the settled sums and frees them. */
 void totals_settle(struct totals *t, int64_t now_ns);

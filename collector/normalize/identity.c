@@ -142,3 +142,24 @@ void identity_of_host(struct identity *destination, struct sv host)
     if (cluster.len)
         destination->cluster = cluster;
 }
+
+void call_name_ends(struct call *c)
+{
+    if (c->reporter == REPORTER_SOURCE)
+        identity_of_host(&c->destination, c->destination_service);
+    identity_complete(&c->source);
+    identity_complete(&c->destination);
+}
+
+static bool is_complete(const struct identity *who)
+{
+    return who->workload.len && who->service.len && who->version.len && who->cluster.len &&
+           who->namespace.len && who->principal.len;
+}
+
+bool call_has_ends(const struct call *c)
+{
+    bool is_of_host = c->reporter == REPORTER_SOURCE && c->destination_service.len &&
+                      sv_same(c->destination.workload, IDENTITY_UNKNOWN);
+    return !is_of_host && is_complete(&c->source) && is_complete(&c->destination);
+}

@@ -92,4 +92,10 @@ void identity_of_host(struct identity *destination, struct sv host);
  * version becomes "latest". */
 void identity_complete(struct identity *who);
 
+/* Who an access record is counted for, into the record itself: both ends complete, a destination that its
+ * caller knows only by the host is the peer of that name. */
+void call_name_ends(struct call *c);
+/* Nearly every record names both ends already: true when call_name_ends() would leave c as it is. */
+bool call_has_ends(const struct call *c);
+
 #endif

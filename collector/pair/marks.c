@@ -14,6 +14,7 @@
  * about once in 10^14. */
 #include "pair/marks.h"
 #include "base/hash.h"
+#include "base/lines.h"
 #include "base/mem.h"
 
 enum { WAYS = MARKS_PLACES_MIN };
@@ -61,6 +62,13 @@ int marks_note(struct marks *m, const struct trace_id *trace, const struct span_
     memmove(group + 1, group, (WAYS - 1) * sizeof(*group));
     group[0] = mark;
     return 0;
+}
+
+void marks_ask(const struct marks *m, const struct trace_id *trace, const struct span_id *id,
+               bool is_calling)
+{
+    if (m->slots)
+        lines_ask(m->slots + group_of(m, mark_of(trace, id, is_calling)), WAYS * sizeof(*m->slots));
 }
 
 int marks_put(struct marks *m, const struct trace_id *trace, const struct span_id *id,

@@ -21,6 +21,9 @@ int marks_put(struct marks *m, const struct trace_id *trace, const struct span_i
 /* Puts it unless it is there, which is what *ret_was_there says; in one look. -1 when memory is out. */
 int marks_note(struct marks *m, const struct trace_id *trace, const struct span_id *id,
                bool is_calling, bool *ret_was_there) MUST_USE;
+/* Asks for the memory that marks_note() will touch. */
+void marks_ask(const struct marks *m, const struct trace_id *trace, const struct span_id *id,
+               bool is_calling);
 /* *ret_who (NULL is fine) is what was put with it. */
 bool marks_has(const struct marks *m, const struct trace_id *trace, const struct span_id *id,
                bool is_calling, const struct identity **ret_who);

@@ -320,9 +320,9 @@ static bool is_beside_proxy(struct pairer *p, const struct half *h, const struct
 
 void pairer_beside_record(struct pairer *p, const struct call *c, bool is_counted)
 {
-    struct identity who = c->destination;
     if (!p->has_apps || c->reporter != REPORTER_DESTINATION || !span_id_is_set(c->span_id))
         return;
+    struct identity who = c->destination;
     p->is_counted = is_counted;
     identity_complete(&who);
     who.principal = IDENTITY_UNKNOWN; /* as spans have it */

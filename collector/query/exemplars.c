@@ -65,10 +65,7 @@ static int take(struct picking *p, struct exemplar_range *r, const struct call *
 /* Counts as the fold does, then asks whether it is the edge's. */
 static bool is_ours(const struct picking *p, struct call *c)
 {
-    if (c->reporter == REPORTER_SOURCE)
-        identity_of_host(&c->destination, c->destination_service);
-    identity_complete(&c->source);
-    identity_complete(&c->destination);
+    call_name_ends(c);
     struct edge e = { c->source, c->destination, c->protocol, c->destination_service };
     return c->reporter == p->edge->evidence && window_contains(*p->window, c->start_ns) &&
            edge_roll_up_id(&e, p->granularity) == p->edge->id;

@@ -54,34 +54,35 @@ bool protocol_from_sv(struct sv name, enum protocol *ret);
 bool tls_state_from_sv(struct sv name, enum tls_state *ret);
 bool call_part_from_sv(struct sv name, enum call_part *ret);
 
-/* All text is borrowed from the batch the call lies in. Absent text is an empty view. */
+/* All text is borrowed from the batch the call lies in. Absent text is an empty view. What counting needs
+ * stands first: records of large batches are read one after the other, each once. */
 struct call {
     enum reporter reporter;
     enum protocol protocol;
     enum tls_state tls;
-    enum tls_basis tls_basis; /* NONE of a known state: by handshake (records of our proxies) */
+    enum tls_basis tls_basis; /* as it was said; see call_tls_basis() */
     enum call_part part;
+    uint32_t resends;       /* of spans: how often it was sent again; not stored */
+    uint16_t response_code; /* HTTP status; 0 when no response came */
+    int16_t grpc_status;    /* -1 when there is none */
     struct identity source, destination;
     int64_t start_ns, duration_ns;
     uint64_t bytes_received, bytes_sent; /* request and response body as the reporter saw them */
-    uint64_t bytes_received_before, bytes_sent_before; /* on the wire, of an END: told in parts
-                                                          before; decoders take them off */
-    uint32_t resends;         /* of spans: how often it was sent again; not stored */
-    uint16_t response_code;   /* HTTP status; 0 when no response came */
-    int16_t grpc_status;      /* -1 when there is none */
-    struct sv response_flags; /* Envoy's short codes joined by ','; empty for none */
-    struct sv response_code_details;
-    struct sv method, path, authority, route_name, request_id, user_agent;
-    struct sv destination_service; /* host that was asked for, FQDN where known */
-    struct sv upstream_host;       /* "ip:port" */
-    struct sv tls_version, tls_cipher;
-    struct sv source_principal_seen, destination_principal_seen; /* as proven on this connection */
-    int64_t peer_cert_expiry_ns;                                 /* 0 when unknown */
     struct trace_id trace_id;
     struct span_id span_id;
+    int64_t peer_cert_expiry_ns;   /* 0 when unknown */
+    struct sv response_flags;      /* Envoy's short codes joined by ','; empty for none */
+    struct sv destination_service; /* host that was asked for, FQDN where known */
+    struct sv tls_version, tls_cipher;
+    struct sv source_principal_seen, destination_principal_seen; /* as proven on this connection */
+    struct sv response_code_details;
+    struct sv method, path, authority, route_name, request_id, user_agent;
+    struct sv upstream_host; /* "ip:port" */
     struct sv own_address,
         peer_address; /* "ip:port" of the reporter and of the other end, where the
                                             latter is not named otherwise; not stored */
+    uint64_t bytes_received_before, bytes_sent_before; /* on the wire, of an END: told in parts
+                                                          before; decoders take them off */
 };
 
 /* The called half of a pair, by its own clock. */
@@ -92,6 +93,16 @@ struct called_half {
 /* No response at all, 5xx, or a gRPC status other than OK: what counts as an error on an edge.
  * TCP never has a response: there, any response flag is an error. */
 bool call_is_error(const struct call *c);
+
+/* Our proxies say nothing of how they know the TLS state of a record: they did the handshake themselves. */
+static inline enum tls_basis call_tls_basis(const struct call *c)
+{
+    if (c->tls == TLS_UNKNOWN)
+        return TLS_BASIS_NONE;
+    return c->tls_basis == TLS_BASIS_NONE && c->reporter <= REPORTER_DESTINATION
+               ? TLS_BASIS_HANDSHAKE
+               : c->tls_basis;
+}
 
 static inline bool call_has_begin(const struct call *c)
 {

@@ -165,7 +165,7 @@ int edge_cell_add(struct edge_cell *cell, const struct call *c)
     INVARIANT((size_t)c->tls < TLS_STATES_LEN);
     cell->tls[c->tls]++;
     INVARIANT((size_t)c->tls_basis < TLS_BASES_LEN);
-    cell->tls_bases[c->tls == TLS_UNKNOWN ? TLS_BASIS_NONE : c->tls_basis]++;
+    cell->tls_bases[call_tls_basis(c)]++;
     add_capped(&cell->resends, c->resends);
     add_capped(&cell->bytes_received, c->bytes_received);
     add_capped(&cell->bytes_sent, c->bytes_sent);

@@ -5,15 +5,6 @@
 #include "model/window.h"
 #include "base/auto.h"
 
-int64_t window_align_down(int64_t t_ns, int64_t step_ns)
-{
-    INVARIANT(step_ns > 0);
-    int64_t over = t_ns % step_ns;
-    if (over < 0)
-        over += step_ns;
-    return t_ns < INT64_MIN + over ? INT64_MIN : t_ns - over;
-}
-
 int64_t window_align_up(int64_t t_ns, int64_t step_ns)
 {
     INVARIANT(step_ns > 0);

@@ -25,17 +25,16 @@ static void put(struct world *w, unsigned edge, int64_t now_ns)
     snprintf(name, sizeof(name), "e%u", edge);
     struct call c = sample_call(SV("a"), sv_z(name), REPORTER_SOURCE, now_ns, edge % 2 ? 500 : 200);
     c.tls = edge % 3 ? TLS_MUTUAL : TLS_PLAINTEXT;
-    struct known_edge *e = known_edge_get(&w->edges, &c, known_edge_guess(&w->edges, &c),
-                                          &is_other);
+    struct known_edge *e = known_edge_get(&w->edges, &c, NULL, &is_other);
     assert_non_null(e);
     assert_int_equal(totals_add(&e->totals, &c, -1, now_ns, 0), 0);
 }
 
 static void settle(struct world *w, int64_t now_ns)
 {
-    void *e;
-    for (size_t i = 0; map_next(&w->edges.by_key, &i, NULL, &e);)
-        totals_settle(&((struct known_edge *)e)->totals, now_ns);
+    struct known_edge *e;
+    for (size_t i = 0; (e = known_edges_next(&w->edges, &i));)
+        totals_settle(&e->totals, now_ns);
 }
 
 /* What a scraper would have seen of one series after the other. */

@@ -310,6 +310,35 @@ static void test_host(void **state)
     assert_sv(unknown.namespace, "unknown");
 }
 
+/* Of every part that may be missing: what is said to be named stays as it is, the rest has no empty part. */
+static void test_ends(void **state)
+{
+    (void)state;
+    struct call whole = { .source = identity_unknown(), .destination = identity_unknown() };
+    struct sv *parts[] = { &whole.source.workload,      &whole.source.version,
+                           &whole.destination.cluster,  &whole.destination.workload,
+                           &whole.destination.service,  &whole.destination.principal,
+                           &whole.destination.namespace };
+    size_t named = 0;
+    for (unsigned missing = 0; missing < 1U << NELEMS(parts); missing++)
+        for (unsigned kind = 0; kind < 4; kind++) {
+            for (size_t i = 0; i < NELEMS(parts); i++)
+                *parts[i] = missing & 1U << i ? SV_NONE : IDENTITY_UNKNOWN;
+            whole.reporter = kind & 1 ? REPORTER_SOURCE : REPORTER_DESTINATION;
+            whole.destination_service = kind & 2 ? SV("reviews.shop.svc") : SV_NONE;
+            struct call c = whole;
+            call_name_ends(&c);
+            if (call_has_ends(&whole)) {
+                named++;
+                assert_memory_equal(&c, &whole, sizeof(c));
+            }
+            assert_true(call_has_ends(&c));
+            if (kind == 3)
+                assert_sv(c.destination.workload, "reviews");
+        }
+    assert_int_equal(named, 3); /* all parts there, and no host to make a name of */
+}
+
 /* Every row is found by the binary search, so the table is in order. */
 static void test_every_name(void **state)
 {
@@ -450,15 +479,11 @@ static void test_remembered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_who),
-        cmocka_unit_test(test_result),
-        cmocka_unit_test(test_peer),
-        cmocka_unit_test(test_kind_and_time),
-        cmocka_unit_test(test_tls),
-        cmocka_unit_test(test_tls_sources),
-        cmocka_unit_test(test_host),
-        cmocka_unit_test(test_every_name),
-        cmocka_unit_test(test_shared_resource),
+        cmocka_unit_test(test_who),        cmocka_unit_test(test_result),
+        cmocka_unit_test(test_peer),       cmocka_unit_test(test_kind_and_time),
+        cmocka_unit_test(test_tls),        cmocka_unit_test(test_tls_sources),
+        cmocka_unit_test(test_host),       cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_every_name), cmocka_unit_test(test_shared_resource),
         cmocka_unit_test(test_remembered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
