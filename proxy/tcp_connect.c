@@ -71,7 +71,10 @@ bool tcp_find(struct tcp *t)
     t->route = s ? tcp_route(s, &ask) : NULL;
     if (!t->route)
         return refuse(t, "NR", s ? "route_not_found" : "filter_chain_not_found");
-    t->cluster = route_pick(t->route, random_u64())->cluster;
+    const struct route_target *to = route_pick(t->route, random_u64());
+    if (to->is_broken)
+        return refuse(t, "NC", "cluster_not_found");
+    t->cluster = to->cluster;
     t->cluster_name = t->cluster->name;
     if (goes_on(t))
         t->target = d->original;

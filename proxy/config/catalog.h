@@ -142,6 +142,8 @@ struct tcp_rule {
     const struct tcp_block *blocks; /* none: everything */
     size_t blocks_len;
 };
+/* Kinds of routes of the Gateway API, as bits: what a listener takes. */
+enum route_kind { ROUTES_HTTP = 1, ROUTES_GRPC = 2, ROUTES_TLS = 4, ROUTES_TCP = 8 };
 /* Of an HTTPRoute's parentRef: the listener it means; empty and 0: all. */
 struct parent_part {
     struct sv section;
@@ -151,7 +153,7 @@ struct virtual_service {
     struct meta meta;
     bool
         is_k8s; /* an HTTPRoute: its most specific rule decides, and its gateways are Kubernetes' */
-    bool is_grpc;                    /* is_k8s: a GRPCRoute */
+    enum route_kind kind;            /* of is_k8s */
     bool is_mesh;                    /* is_k8s: its parent is the Service that hosts names */
     uint16_t parent_port;            /* is_mesh: only this port of it; 0: all */
     const struct parent_part *parts; /* is_k8s: one for each of gateways */
@@ -239,8 +241,6 @@ struct label_selector {
     const struct label_expression *expressions; /* all must hold, too */
     size_t expressions_len;
 };
-/* Of a Gateway API's listener: which kinds of routes it takes. */
-enum route_kind { ROUTES_HTTP = 1, ROUTES_GRPC = 2 };
 struct gateway_server {
     struct gateway_port port;
     struct text_list hosts;
@@ -249,7 +249,7 @@ struct gateway_server {
     bool redirects_plain;     /* httpsRedirect */
     bool is_passed_on;        /* PASSTHROUGH: TLS is not ended here */
     bool is_by_name;          /* AUTO_PASSTHROUGH: nor does a route say where it goes */
-    unsigned kinds;           /* enum route_kind bits; 0: any */
+    unsigned kinds;           /* enum route_kind bits, of a Gateway API's listener */
     const struct label_selector *namespaces; /* whose routes it takes, too; NULL: its hosts tell */
 };
 struct secret {
@@ -381,6 +381,8 @@ void read_gateway(struct catalog *c, struct node *root, const struct meta *meta)
 void read_k8s_gateway(struct catalog *c, struct node *root, const struct meta *meta);
 void read_http_route(struct catalog *c, struct node *root, const struct meta *meta);
 void read_grpc_route(struct catalog *c, struct node *root, const struct meta *meta);
+void read_tls_route(struct catalog *c, struct node *root, const struct meta *meta);
+void read_tcp_route(struct catalog *c, struct node *root, const struct meta *meta);
 void read_reference_grant(struct catalog *c, struct node *root, const struct meta *meta);
 void read_namespace(struct catalog *c, struct node *root, const struct meta *meta);
 void read_secret(struct catalog *c, struct node *root, const struct meta *meta);
@@ -402,6 +404,12 @@ struct text_match read_string_match(struct catalog *c, struct reader *r, struct 
 /* Limits annotated as tulle.io/..., for each rule of the object. */
 void read_object_limits(struct reader *r, struct node *root, struct sv kind,
                         const struct meta *meta, struct http_rule *rules, size_t len);
+/* One of a route's backendRefs. */
+void read_backend_ref(struct reader *r, struct node *n, struct sv namespace,
+                      struct destination *to);
+/* A route's parentRefs, when all else of v is read; adds it to the catalog as far as somebody serves it. */
+void read_parent_refs(struct catalog *c, struct reader *r, struct node *spec,
+                      struct virtual_service *v);
 /* A Kubernetes LabelSelector; NULL when memory is out. */
 const struct label_selector *read_label_selector(struct reader *r, struct node *map,
                                                  const char *name);

@@ -40,8 +40,7 @@ bool resolve_names_server(struct resolve *r, const struct virtual_service *v,
                           const struct door_server *s)
 {
     struct text_list one = { .len = 1 };
-    unsigned kind = v->is_grpc ? ROUTES_GRPC : ROUTES_HTTP;
-    if (v->is_k8s && s->server->kinds && !(s->server->kinds & kind))
+    if (v->is_k8s && !(s->server->kinds & v->kind))
         return false;
     if (v->is_k8s && s->server->namespaces &&
         !resolve_selects_namespace(r, s->server->namespaces, v->meta.namespace))

@@ -31,6 +31,8 @@ static const struct kind {
     { "gateway.networking.k8s.io", "Gateway",       MESH,    WARNS,   read_k8s_gateway },
     { "gateway.networking.k8s.io", "HTTPRoute",     MESH,    WARNS,   read_http_route },
     { "gateway.networking.k8s.io", "GRPCRoute",     MESH,    WARNS,   read_grpc_route },
+    { "gateway.networking.k8s.io", "TLSRoute",      MESH,    WARNS,   read_tls_route },
+    { "gateway.networking.k8s.io", "TCPRoute",      MESH,    WARNS,   read_tcp_route },
     { "gateway.networking.k8s.io", "ReferenceGrant", SCRATCH, WARNS,  read_reference_grant },
     { "",                    "Namespace",           SCRATCH, LOOSE,   read_namespace },
     { "networking.k8s.io",   "Ingress",             MESH,    WARNS,   read_ingress },

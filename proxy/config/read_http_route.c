@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * read_http_route.c - the Gateway API's routes: HTTPRoute and GRPCRoute.
+ * read_http_route.c - the Gateway API's routes of requests: HTTPRoute and GRPCRoute.
  *
  * They are read into what their Istio cousin becomes: a VirtualService whose gateways are the parents;
  * a filter is an action. Two things differ and are marked: prefixes go by whole elements, and among all
@@ -9,7 +9,6 @@
 #include "base/clock.h"
 #include "proxy/config/catalog.h"
 
-#define WEIGHT_MAX   1000000
 #define ATTEMPTS_MAX 100
 
 static const char *const later_route[] = { "useDefaultGateways", NULL };
@@ -100,33 +99,6 @@ static void read_route_match(struct catalog *c, struct reader *r, struct node *n
     to->is_everything = !m->uri.kind && !m->method.kind && !m->headers_len && !m->params_len;
 }
 
-/* backendRef: a Service. What is none, or may not be named, is seen when all objects are there. */
-static void read_backend(struct reader *r, struct node *n, struct sv namespace,
-                         struct destination *to)
-{
-    AUTO_DONE(buf) host = { 0 };
-    struct sv group = field_text(r, n, "group"), kind = field_text(r, n, "kind");
-    struct sv name = field_text(r, n, "name"), other = field_text(r, n, "namespace");
-    to->port = field_port(r, n, "port");
-    to->weight = (uint32_t)field_uint(r, n, "weight", WEIGHT_MAX, 1);
-    to->place = place_of(r->to, n);
-    if (!name.len)
-        finding_error(r->to, n, "name is missing");
-    to->is_broken = group.len || (kind.len && !sv_eq(kind, SV("Service")));
-    if (to->is_broken)
-        finding_warn(r->to, n,
-                     "InvalidKind: only Services are supported as backends: its requests are "
-                     "answered 500");
-    else if (!to->port)
-        finding_warn(r->to, n, "port is missing: the Service's default is meant");
-    if (other.len && !sv_eq(other, namespace))
-    namespace = to->namespace = other;
-    buf_printf(&host, "%.*s.%.*s.svc.cluster.local", SV_ARG(name), SV_ARG(namespace));
-    to->host = host.failed ? SV_NONE : arena_copy(r->mem, buf_sv(&host));
-    if (!to->host.p)
-        r->to->is_nomem = true;
-}
-
 /* set and add are lists of {name, value}, remove is one of names. */
 static struct header_edits read_modifier(struct reader *r, struct node *n)
 {
@@ -209,7 +181,7 @@ static void read_mirror_filter(struct reader *r, struct node *n, struct sv names
     if (!backend)
         finding_error(r->to, n, "backendRef is missing");
     else
-        read_backend(r, backend, namespace, &m->to);
+        read_backend_ref(r, backend, namespace, &m->to);
     if (backend && m->share)
         to->mirrors_len++;
     fields_finish(r, part, NULL);
@@ -284,7 +256,7 @@ static void read_backends(struct reader *r, struct node *n, struct sv namespace,
         if (!node_is_map(r, at))
             continue;
         struct destination *d = &all[to->targets_len];
-        read_backend(r, at, namespace, d);
+        read_backend_ref(r, at, namespace, d);
         read_backend_filters(r, at, namespace, d);
         fields_finish(r, at, NULL);
         sum += d->weight;
@@ -425,81 +397,11 @@ static void read_grpc_rule(struct catalog *c, struct reader *r, struct node *n, 
         finding_error(r->to, n, "a GRPCRoute can neither redirect nor rewrite");
 }
 
-/* A Service as parent is a route of its own, which shares everything else. */
-static void add_mesh_route(struct catalog *c, struct reader *r, const struct virtual_service *v,
-                           struct sv namespace, struct sv name, uint16_t port)
-{
-    AUTO_DONE(buf) host = { 0 };
-    struct virtual_service *own = read_array(r, 1, sizeof(*own));
-    struct sv *hosts = read_array(r, 1, sizeof(*hosts));
-    if (!own || !hosts)
-        return;
-    buf_printf(&host, "%.*s.%.*s.svc.cluster.local", SV_ARG(name), SV_ARG(namespace));
-    hosts[0] = host.failed ? SV_NONE : arena_copy(r->mem, buf_sv(&host));
-    if (!hosts[0].p)
-        r->to->is_nomem = true;
-    *own = *v;
-    own->is_mesh = true;
-    own->parent_port = port;
-    own->hosts = (struct text_list){ hosts, 1 };
-    CATALOG_ADD(&c->virtual_services, own);
-}
-
-static bool is_service(struct sv group, struct sv kind)
-{
-    return sv_eq(kind, SV("Service")) && !group.len;
-}
-
-/* One parentRef: of a Gateway it is kept in v, with a Service it becomes a route of its own. */
-static void read_parent(struct catalog *c, struct reader *r, struct node *n,
-                        struct virtual_service *v, struct sv *names, struct parent_part *parts)
-{
-    AUTO_DONE(buf) text = { 0 };
-    struct sv namespace = field_text(r, n, "namespace"), kind = field_text(r, n, "kind");
-    struct sv group = field_text(r, n, "group"), name = field_text(r, n, "name");
-    struct parent_part part = { field_text(r, n, "sectionName"), field_port(r, n, "port") };
-    if (!namespace.len)
-    namespace = v->meta.namespace;
-    fields_finish(r, n, NULL);
-    if (is_service(group, kind)) {
-        add_mesh_route(c, r, v, namespace, name, part.port);
-    } else if (kind.len && !sv_eq(kind, SV("Gateway"))) {
-        finding_warn(r->to, n, "only Gateways and Services are supported as parents, ignored");
-    } else {
-        buf_printf(&text, "%.*s/%.*s", SV_ARG(namespace), SV_ARG(name));
-        parts[v->gateways.len] = part;
-        names[v->gateways.len] = text.failed ? SV_NONE : arena_copy(r->mem, buf_sv(&text));
-        if (!names[v->gateways.len++].p)
-            r->to->is_nomem = true;
-    }
-}
-
-/* Everything else of v is read already. */
-static void read_parents(struct catalog *c, struct reader *r, struct node *spec,
-                         struct virtual_service *v)
-{
-    struct node *list = field_list(r, spec, "parentRefs");
-    size_t max = (list ? list->len : 0) + 1;
-    struct sv *names = read_array(r, max, sizeof(*names));
-    struct parent_part *parts = read_array(r, max, sizeof(*parts));
-    size_t before = c->virtual_services.len;
-    for (struct node *n = list && names && parts ? list->first : NULL; n; n = n->next)
-        if (node_is_map(r, n))
-            read_parent(c, r, n, v, names, parts);
-    v->gateways.list = names;
-    v->parts = parts;
-    if (v->gateways.len)
-        CATALOG_ADD(&c->virtual_services, v);
-    else if (c->virtual_services.len == before)
-        finding_warn(r->to, spec ? spec : r->to->object,
-                     "has no Gateway or Service among its parentRefs: nobody serves it");
-}
-
 typedef void rule_fn(struct catalog *c, struct reader *r, struct node *n, struct sv namespace,
                      struct http_rule *to);
 
-static void read_route(struct catalog *c, struct node *root, const struct meta *meta, bool is_grpc,
-                       rule_fn *read_rule)
+static void read_route(struct catalog *c, struct node *root, const struct meta *meta,
+                       enum route_kind kind, rule_fn *read_rule)
 {
     static const struct sv any[] = { { "*", 1 } };
     struct reader r = { .to = &c->findings, .mem = c->mem };
@@ -510,25 +412,25 @@ static void read_route(struct catalog *c, struct node *root, const struct meta *
         return;
     v->meta = *meta;
     v->is_k8s = true;
-    v->is_grpc = is_grpc;
+    v->kind = kind;
     v->hosts = read_texts(&r, spec, "hostnames");
     if (!v->hosts.len)
         v->hosts = (struct text_list){ any, 1 };
     for (struct node *n = list ? list->first : NULL; n; n = n->next)
         read_rule(c, &r, n, meta->namespace, &rules[v->rules_len++]);
     v->rules = rules;
-    read_object_limits(&r, root, is_grpc ? SV("grpcroute") : SV("httproute"), meta, rules,
-                       v->rules_len);
-    read_parents(c, &r, spec, v);
+    read_object_limits(&r, root, kind == ROUTES_GRPC ? SV("grpcroute") : SV("httproute"), meta,
+                       rules, v->rules_len);
+    read_parent_refs(c, &r, spec, v);
     fields_finish(&r, spec, later_route);
 }
 
 void read_http_route(struct catalog *c, struct node *root, const struct meta *meta)
 {
-    read_route(c, root, meta, false, read_http_rule);
+    read_route(c, root, meta, ROUTES_HTTP, read_http_rule);
 }
 
 void read_grpc_route(struct catalog *c, struct node *root, const struct meta *meta)
 {
-    read_route(c, root, meta, true, read_grpc_rule);
+    read_route(c, root, meta, ROUTES_GRPC, read_grpc_rule);
 }

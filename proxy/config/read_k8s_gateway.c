@@ -19,10 +19,26 @@ static const struct choice namespace_choices[] = {
 };
 static const struct choice tls_choices[] = { { "Terminate", 0 }, { "Passthrough", 1 } };
 
+static bool is_l4_tls(const struct gateway_server *s)
+{
+    return sv_eq(s->port.protocol, SV("TLS"));
+}
+
+/* What a listener of this protocol can lead; its tls is read already. */
+static unsigned usual_kinds(const struct gateway_server *s)
+{
+    if (s->is_passed_on)
+        return ROUTES_TLS;
+    return s->port.is_tcp || is_l4_tls(s) ? ROUTES_TCP : ROUTES_HTTP | ROUTES_GRPC;
+}
+
 static void read_kinds(struct reader *r, struct node *allowed, struct gateway_server *to)
 {
     static const struct choice names[] = { { "HTTPRoute", ROUTES_HTTP },
-                                           { "GRPCRoute", ROUTES_GRPC } };
+                                           { "GRPCRoute", ROUTES_GRPC },
+                                           { "TLSRoute", ROUTES_TLS },
+                                           { "TCPRoute", ROUTES_TCP } };
+    unsigned usual = usual_kinds(to);
     struct node *list = field_list(r, allowed, "kinds");
     for (struct node *n = list ? list->first : NULL; n; n = n->next) {
         if (!node_is_map(r, n))
@@ -31,6 +47,7 @@ static void read_kinds(struct reader *r, struct node *allowed, struct gateway_se
         to->kinds |= (unsigned)field_choice(r, n, "kind", names, NELEMS(names), 0);
         fields_finish(r, n, NULL);
     }
+    to->kinds = list && list->len ? to->kinds & usual : usual;
 }
 
 /* "./HOST" for routes of the Gateway's own namespace, "*" "/HOST" for those of all, or of all that a selector
@@ -81,11 +98,13 @@ static void read_listener_tls(struct reader *r, struct node *n, struct gateway_s
         }
         fields_finish(r, at, NULL);
     }
-    if (mode == 1)
-        finding_warn(r->to, tls, "Passthrough is not supported: this listener is not opened");
-    else if (to->port.is_tls && !to->cert.secret.len)
+    to->is_passed_on = mode == 1 && is_l4_tls(to);
+    bool lacks_cert = to->port.is_tls && !to->is_passed_on && !to->cert.secret.len;
+    if (mode == 1 && !to->is_passed_on)
+        finding_warn(r->to, tls, "Passthrough is for protocol TLS: this listener is not opened");
+    else if (lacks_cert)
         finding_warn(r->to, n, "tls.certificateRefs is missing: this listener is not opened");
-    to->is_served = to->port.number && mode == 0 && (!to->port.is_tls || to->cert.secret.len);
+    to->is_served = to->port.number && (mode == 0 || to->is_passed_on) && !lacks_cert;
     fields_finish(r, tls, later_tls);
 }
 
@@ -96,13 +115,15 @@ static void read_listener(struct reader *r, struct node *n, struct gateway_serve
     to->port.name = field_text(r, n, "name");
     to->port.number = field_port(r, n, "port");
     to->port.protocol = field_text(r, n, "protocol");
-    to->port.is_tls = sv_eq(to->port.protocol, PORT_HTTPS);
+    to->port.is_tls = sv_eq(to->port.protocol, PORT_HTTPS) || is_l4_tls(to);
+    to->port.is_tcp = sv_eq(to->port.protocol, SV("TCP"));
     if (!to->port.number)
         finding_error(r->to, n, "port is missing");
-    read_listener_host(r, n, to);
     read_listener_tls(r, n, to);
-    if (!to->port.is_tls && !sv_eq(to->port.protocol, PORT_HTTP)) {
-        finding_warn(r->to, n, "only HTTP and HTTPS are served yet: this listener is not opened");
+    read_listener_host(r, n, to);
+    if (!to->port.is_tls && !to->port.is_tcp && !sv_eq(to->port.protocol, PORT_HTTP)) {
+        finding_warn(r->to, n,
+                     "only HTTP, HTTPS, TLS and TCP are served: this listener is not opened");
         to->is_served = false;
     }
     fields_finish(r, n, NULL);

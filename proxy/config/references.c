@@ -165,9 +165,19 @@ static bool is_granted(struct resolve *r, const struct wish *w)
     return false;
 }
 
+static struct sv kind_name(enum route_kind kind)
+{
+    switch (kind) {
+    case ROUTES_GRPC: return SV("GRPCRoute");
+    case ROUTES_TLS: return SV("TLSRoute");
+    case ROUTES_TCP: return SV("TCPRoute");
+    default: return SV("HTTPRoute");
+    }
+}
+
 static struct wish of_route(const struct virtual_service *v, const struct destination *d)
 {
-    return (struct wish){ .from_kind = v->is_grpc ? SV("GRPCRoute") : SV("HTTPRoute"),
+    return (struct wish){ .from_kind = kind_name(v->kind),
                           .from_namespace = v->meta.namespace,
                           .kind = SV("Service"),
                           .namespace = d->namespace,
@@ -214,7 +224,8 @@ static void warn_of_rule(struct resolve *r, const struct virtual_service *v,
 {
     for (size_t i = 0; i < rule->targets_len; i++) {
         struct wish w = of_route(v, &rule->targets[i]);
-        warn(r, &w, &rule->targets[i].place, "its requests are answered 500");
+        warn(r, &w, &rule->targets[i].place,
+             v->tcp_len ? "its connections are closed" : "its requests are answered 500");
     }
     for (size_t i = 0; i < rule->mirrors_len; i++) {
         struct wish w = of_route(v, &rule->mirrors[i].to);
@@ -222,12 +233,20 @@ static void warn_of_rule(struct resolve *r, const struct virtual_service *v,
     }
 }
 
+static void warn_of_route(struct resolve *r, const struct virtual_service *v)
+{
+    for (size_t i = 0; i < v->rules_len; i++)
+        warn_of_rule(r, v, &v->rules[i]);
+    for (size_t i = 0; i < v->tcp_len; i++)
+        warn_of_rule(r, v, &v->tcp[i].rule);
+}
+
 void resolve_references(struct resolve *r)
 {
     for (const struct virtual_service *v = r->catalog->virtual_services.first;
          v && r->role != ROLE_SIDECAR; v = v->next)
-        for (size_t i = 0; v->is_k8s && !v->is_mesh && i < v->rules_len; i++)
-            warn_of_rule(r, v, &v->rules[i]);
+        if (v->is_k8s && !v->is_mesh)
+            warn_of_route(r, v);
     for (const struct gateway *g = r->catalog->gateways.first; g && r->role != ROLE_SIDECAR;
          g = g->next)
         for (size_t i = 0; g->is_k8s && i < g->servers_len; i++) {

@@ -64,10 +64,31 @@ static bool is_block_ours(struct resolve *r, const struct virtual_service *v,
            resolve_is_bound(r, gateways, v->meta.namespace);
 }
 
+/* A TLSRoute's names as far as the listener has them, too. */
+static void meet_hosts(struct resolve *r, const struct virtual_service *v,
+                       const struct door_server *s, struct tcp_match *m)
+{
+    struct sv *met = arena_array(&r->mesh->mem, m->sni_len * s->server->hosts.len + 1,
+                                 sizeof(*met));
+    size_t len = 0;
+    if (!met)
+        resolve_nomem(r);
+    for (size_t i = 0; met && i < m->sni_len; i++)
+        for (size_t k = 0; k < s->server->hosts.len; k++) {
+            met[len] = resolve_host_met(r, s, s->server->hosts.list[k], m->sni_hosts[i],
+                                        v->meta.namespace);
+            met[len] = resolve_name(r, met[len]);
+            len += met[len].len > 0;
+        }
+    m->sni_hosts = met;
+    m->sni_len = len;
+}
+
 /* The rules of v that this proxy has, for connections to this port. */
 static void add_rules(struct resolve *r, struct listing *to, const struct virtual_service *v,
-                      const struct gateway *gateway, uint16_t port)
+                      const struct door_server *server, uint16_t port)
 {
+    const struct gateway *gateway = server ? server->gateway : NULL;
     static const struct tcp_block everything = { .match = { .port = 0 } };
     for (size_t i = 0; i < v->tcp_len; i++) {
         const struct tcp_rule *rule = &v->tcp[i];
@@ -80,6 +101,8 @@ static void add_rules(struct resolve *r, struct listing *to, const struct virtua
                 .is_tls = rule->is_tls,
                 .route = resolve_route(r, v, &rule->rule, rule_name(r, v, i), gateway ? 0 : port),
             };
+            if (v->is_k8s && b->match.sni_len && server)
+                meet_hosts(r, v, server, &e.match);
             add_entry(r, to, &e);
         }
     }
@@ -215,7 +238,7 @@ static void add_door(struct resolve *r, struct door *d)
     for (const struct virtual_service *v = r->catalog->virtual_services.first; v; v = v->next)
         for (const struct door_server *s = d->servers; v->tcp_len && s; s = s->next)
             if (resolve_names_server(r, v, s) && is_served(r, v, s))
-                add_rules(r, &entries, v, s->gateway, s->server->port.number);
+                add_rules(r, &entries, v, s, s->server->port.number);
     struct tcp_service by_name = { 0 };
     resolve_by_name(r, d, &by_name);
     d->tcp = (struct tcp_service){ .port = d->port->number,

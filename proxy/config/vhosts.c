@@ -563,6 +563,8 @@ void resolve_routes(struct resolve *r)
     r->mesh->hosts.domain = CLUSTER_DOMAIN;
     r->catalog->virtual_services.first = sorted(r->catalog->virtual_services.first);
     for (struct virtual_service *v = r->catalog->virtual_services.first; v; v = v->next) {
+        if (v->is_k8s && v->tcp_len)
+            continue; /* of connections */
         if (r->role == ROLE_GATEWAY)
             add_to_doors(r, v);
         else if (v->is_mesh && r->role == ROLE_SIDECAR)

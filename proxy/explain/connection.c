@@ -102,10 +102,16 @@ static void tell_destinations(const struct explain_ask *q, const struct route *r
     for (size_t i = 0; i < r->targets_len; i++) {
         const struct cluster *c = r->targets[i].cluster;
         explain_cluster(t, c, explain_share(r, &r->targets[i]));
-        ret->is_passed_on = ret->is_passed_on || c->endpoints_len || c->is_looked_up;
+        if (r->targets[i].is_broken)
+            refuse(ret,
+                   "NC cluster_not_found: the route may not name its backend, or it is no Service");
+        else
+            ret->is_passed_on = ret->is_passed_on || c->endpoints_len || c->is_looked_up;
     }
     tell_close(t);
-    if (!ret->is_passed_on)
+    if (ret->is_passed_on)
+        ret->why[0] = '\0';
+    else if (!ret->why[0])
         refuse(ret, "UH no_healthy_upstream: no destination has endpoints");
 }
 

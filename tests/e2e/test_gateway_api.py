@@ -1,10 +1,13 @@
 """The Gateway API where namespaces meet: ReferenceGrants, listeners that take routes of some namespaces, and GRPCRoutes.
 What rules match and filters do is in test_traffic.py. Usage: test_gateway_api.py TULLE_PROXY TULLE"""
 import os
+import socket
+import ssl
 import subprocess
 import sys
+import threading
 
-from gateway_support import DOOR, HTTPS, OUT, Net, Proxy, client_tls, is_share, make_ca, make_cert, run
+from gateway_support import APP, DOOR, HTTPS, OUT, POD, SERVICE, Net, Proxy, client_tls, is_share, make_ca, make_cert, run
 from support import check, folder, wait_until
 
 PROXY, TULLE = sys.argv[1:3]
@@ -174,6 +177,97 @@ def test_grpc_routes():
         got = g.who("grpc.test", path, method="POST", port=DOOR, **headers)
         check(got == want, f"{path} {headers}: {got}, want {want}")
     check(net.servers["canary-v1"].seen[0]["headers"]["x-set"] == "1", "filters")
+    g.stop()
+
+
+class Hello:
+    """Says who it is, in TLS when there is a certificate, and what it was told."""
+
+    def __init__(self, ip, who, cert=None):
+        self.who, self.tls = who, None
+        if cert:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(f"{cert}/tls.crt", f"{cert}/tls.key")
+        self.listener = socket.create_server((ip, APP))
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            s, _ = self.listener.accept()
+            try:
+                s.settimeout(20)
+                s = self.tls.wrap_socket(s, server_side=True) if self.tls else s
+                s.sendall(f"{self.who}: ".encode() + s.recv(100))
+            except OSError:
+                pass
+            s.close()
+
+
+def hello(name, namespace="default", cert=None):
+    ip = net.address()
+    Hello(ip, name, cert)
+    return (SERVICE.format(name=name, port=80, target=APP) + POD.format(name=name, version="v1", ip=ip)).replace(
+        "namespace: default", f"namespace: {namespace}")
+
+
+def say(ip, port, tls=None, sni=None):
+    """What came back, b"" when the connection was closed."""
+    try:
+        s = socket.create_connection((ip, port), 20)
+        s = tls.wrap_socket(s, server_hostname=sni) if tls else s
+        s.sendall(b"hi")
+        got = b""
+        while part := s.recv(100):
+            got += part
+        return got
+    except (ssl.SSLError, ConnectionError):
+        return b""
+
+
+def test_connections():
+    """TLSRoutes by server name, passed on unopened; TCPRoutes, also behind TLS that the listener ends."""
+    secrets = f"{folder}/l4-secrets/default"
+    make_cert(ca, f"{secrets}/ended", "ended.test")
+    a, b = (make_cert(ca, f"{folder}/{n}", f"{n}.pass.test") for n in "ab")
+    text = gateway(f"""[
+      {{ name: pass, port: {DOOR}, protocol: TLS, hostname: "*.pass.test", tls: {{ mode: Passthrough }} }},
+      {{ name: tcp, port: {DOOR + 20}, protocol: TCP }},
+      {{ name: ended, port: {DOOR + 21}, protocol: TLS, hostname: ended.test, tls: {{ certificateRefs: [{{ name: ended }}] }} }},
+      {{ name: http, port: {DOOR + 22}, protocol: HTTP }},
+      {{ name: far, port: {DOOR + 23}, protocol: TCP }}]""")
+    text += hello("a", cert=a) + hello("b", cert=b) + hello("plain") + hello("far", "data")
+    for kind, name, section, hosts, rules in (
+            ("TLSRoute", "first", "pass", "hostnames: [A.pass.test, a.other.test]", "[{ backendRefs: [{ name: a, port: 80 }] }]"),
+            ("TLSRoute", "second", "pass", 'hostnames: ["*.pass.test"]',
+             "[{ backendRefs: [{ name: b, port: 80, weight: 0 }, { name: b, port: 80 }] }]"),
+            ("TCPRoute", "third", "tcp", "", "[{ backendRefs: [{ name: plain, port: 80 }] }]"),
+            ("TCPRoute", "fourth", "ended", "", "[{ backendRefs: [{ name: plain, port: 80 }] }]"),
+            ("TCPRoute", "fifth", "far", "", "[{ backendRefs: [{ name: far, namespace: data, port: 80 }] }]"),
+            ("HTTPRoute", "sixth", "http", "", "[{ backendRefs: [{ name: plain, port: 80 }] }]")):
+        text += f"""apiVersion: {API}/v1alpha2
+kind: {kind}
+metadata: {{ name: {name}, namespace: default }}
+spec:
+  parentRefs: [{{ name: main, sectionName: {section} }}]
+  {hosts}
+  rules: {rules}
+---
+"""
+    g = Proxy(PROXY, net, "l4", [text], options=[f"--secrets={folder}/l4-secrets"]).wait(DOOR + 23)
+    tls = client_tls(ca)
+    any_name = client_tls(ca)
+    any_name.check_hostname = False
+    check(say(g.ip, DOOR, tls, "a.pass.test") == b"a: hi", "the application's own certificate, by name")
+    check(say(g.ip, DOOR, tls, "b.pass.test") == b"b: hi", "by wildcard")
+    for sni in ("a.other.test", "pass.test", None):
+        check(say(g.ip, DOOR, any_name, sni) == b"", f"{sni}: not of this listener")
+    check(say(g.ip, DOOR) == b"", "plaintext")
+    check(say(g.ip, DOOR + 20) == b"plain: hi", "TCPRoute")
+    check(say(g.ip, DOOR + 21, tls, "ended.test") == b"plain: hi", "TLS that ends here")
+    check(say(g.ip, DOOR + 23) == b"", "a Service that may not be named")
+    g.access(response_flags="NC")
+    write(g, "grant.yaml", grant("data", "TCPRoute", "default", "Service"))
+    wait_until("the grant", lambda: say(g.ip, DOOR + 23) == b"far: hi")
     g.stop()
 
 

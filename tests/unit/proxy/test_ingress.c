@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "mesh_fixture.h"
 #include "proxy/route/action.h"
+#include "proxy/route/tcp.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -226,6 +227,9 @@ static void test_gateways(void **state)
     "---\napiVersion: " K8S                                                                        \
     "\nkind: GRPCRoute\nmetadata: {name: r}\nspec: {parentRefs: [{name: g}], rules: [" rules       \
     "]}\n"
+#define L4(kind, rules)                                                                            \
+    "---\napiVersion: " K8S "\nkind: " kind                                                        \
+    "\nmetadata: {name: r}\nspec: {parentRefs: [{name: g}], rules: [" rules "]}\n"
 #define REFERENCE(spec)                                                                            \
     "---\napiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {name: "  \
     "x, namespace: other}\nspec: " spec "\n"
@@ -298,6 +302,34 @@ static const char parents[] = SERVICE("a")
                           "[{backendRefs: [{name: b, "
                           "namespace: default, port: 80}]}]\n";
 
+static const char connections[] = SERVICE(
+    "a") "---\napiVersion: " K8S
+         "\nkind: Gateway\nmetadata: {name: g}\nspec: {listeners: [{name: t, port: "
+         "8080, protocol: TCP}, {name: p, port: 8443, protocol: TLS, hostname: '*.x.test', tls: "
+         "{mode: "
+         "Passthrough}}, {name: q, port: 8444, protocol: HTTPS, tls: {mode: Passthrough}}]}\n" L4(
+             "TCPRoute",
+             "{" TO(
+                 "a") "}") "---\napiVersion: " K8S
+                           "\nkind: TLSRoute\nmetadata: {name: s}\nspec: {parentRefs: [{name: g}], "
+                           "hostnames: ['*', b.y.test], rules: [{" TO("a") "}]}\n";
+
+static void test_connections(void **state)
+{
+    struct mesh *m = load(connections, NULL);
+    struct tcp_ask plain = { .is_tls = false }, named = { .is_tls = true, .sni = SV("a.x.test") };
+    (void)state;
+    assert_non_null(m);
+    assert_non_null(tcp_route(mesh_gateway_tcp(m, 8080), &plain));
+    assert_non_null(tcp_route(mesh_gateway_tcp(m, 8443), &named));
+    assert_true(tcp_is_unopened(mesh_gateway_tcp(m, 8443), &named));
+    named.sni = SV("b.y.test"); /* the listener has it not */
+    assert_true(!tcp_is_unopened(mesh_gateway_tcp(m, 8443), &named));
+    assert_null(mesh_gateway_tcp(m, 8444));
+    assert_true(mesh_fixture_warns(m, "Passthrough is for protocol TLS"));
+    mesh_unref(m);
+}
+
 static struct mesh *load_sidecar(const char *yaml, struct err *err)
 {
     struct mesh_conf conf = mesh_fixture_conf();
@@ -352,6 +384,12 @@ static void test_route_findings(void **state)
         { GRPC("{filters: [{type: URLRewrite, urlRewrite: {hostname: x}}], " TO("a") "}"),
           "can neither redirect nor rewrite", true },
         { REFERENCE("{from: [{group: x}], to: []}"), "kind is missing", true },
+        { L4("TLSRoute", "{backendRefs: []}"), "has no backend: its connections are closed",
+          false },
+        { L4("TCPRoute", ""), "rules is empty", true },
+        { L4("TCPRoute", "{backendRefs: [{name: a, namespace: other, port: 80}]}"),
+          "lets TCPRoutes of namespace default name the Service a: its connections are closed",
+          false },
         { "---\napiVersion: " K8S
           "\nkind: Gateway\nmetadata: {name: g}\nspec: {listeners: [{name: l, port: 80, protocol: "
           "HTTP, allowedRoutes: {namespaces: {from: Selector}}}]}\n",
@@ -415,6 +453,7 @@ static void test_allocations(void **state)
     sweep(annotated);
     sweep(routes);
     sweep(references);
+    sweep(connections);
     sweep_as(parents, load_sidecar);
 }
 
@@ -428,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_routes),
         cmocka_unit_test(test_route_findings),
         cmocka_unit_test(test_services_as_parents),
+        cmocka_unit_test(test_connections),
         cmocka_unit_test(test_references),
         cmocka_unit_test(test_allocations),
     };
