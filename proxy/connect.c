@@ -69,14 +69,15 @@ static const struct endpoint *pick(struct stream *s)
 }
 
 /* Mutual TLS with the mesh's certificates. */
-static int use_mesh_tls(struct stream *s, struct target *t, struct err *err)
+static int use_mesh_tls(struct worker *w, const struct cluster *c, const struct endpoint *e,
+                        struct target *t, struct err *err)
 {
-    if (!s->worker->certs)
+    if (!w->certs)
         return err_set(err, ERR_TLS, "mutual TLS asked for, but there are no --certs");
     t->is_mtls = true;
-    t->tls = t->is_h2 ? s->worker->certs->client_h2 : s->worker->certs->client;
-    t->sni = s->cluster->sni;
-    t->spiffe = mesh_expected(s->cluster, s->endpoint);
+    t->tls = t->is_h2 ? w->certs->client_h2 : w->certs->client;
+    t->sni = c->sni;
+    t->spiffe = mesh_expected(c, e);
     return 0;
 }
 
@@ -101,21 +102,22 @@ static int use_own_tls(struct stream *s, struct target *t, const struct client_t
     return 0;
 }
 
-static int use_tls(struct stream *s, struct target *t, struct err *err)
+int connect_tls(struct stream *s, const struct cluster *c, const struct endpoint *e,
+                struct target *t, struct err *err)
 {
-    const struct route_actions *a = actions_of(s);
-    bool is_mutual = s->cluster->tls == TLS_MODE_MUTUAL;
-    switch (s->cluster->tls) {
+    const struct route_actions *a = c == s->cluster ? actions_of(s) : NULL;
+    bool is_mutual = c->tls == TLS_MODE_MUTUAL;
+    switch (c->tls) {
     case TLS_MODE_DISABLE: return 0;
     case TLS_MODE_AUTO:
-        if (s->endpoint->has_sidecar && s->worker->certs)
-            return use_mesh_tls(s, t, err);
+        if (e->has_sidecar && s->worker->certs)
+            return use_mesh_tls(s->worker, c, e, t, err);
         return a && a->backend_tls
                    ? use_own_tls(s, t, a->backend_tls, a->backend_tls->secret.len > 0, err)
                    : 0;
-    case TLS_MODE_ISTIO_MUTUAL: return use_mesh_tls(s, t, err);
+    case TLS_MODE_ISTIO_MUTUAL: return use_mesh_tls(s->worker, c, e, t, err);
     case TLS_MODE_SIMPLE:
-    case TLS_MODE_MUTUAL: return use_own_tls(s, t, s->cluster->client_tls, is_mutual, err);
+    case TLS_MODE_MUTUAL: return use_own_tls(s, t, c->client_tls, is_mutual, err);
     }
     return 0;
 }
@@ -169,7 +171,8 @@ static enum step_result choose_target(struct stream *s, struct target *t)
     if (s->traffic.connect_ns || s->cluster->connect_timeout_ns)
         t->connect_timeout_ns = s->traffic.connect_ns ? s->traffic.connect_ns
                                                       : s->cluster->connect_timeout_ns;
-    return use_tls(s, t, &err) < 0 ? cannot_connect(s, &err) : STEP_WAIT;
+    return connect_tls(s, s->cluster, s->endpoint, t, &err) < 0 ? cannot_connect(s, &err)
+                                                                : STEP_WAIT;
 }
 
 static void overflow(struct stream *s, const char *what)

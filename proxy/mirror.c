@@ -13,6 +13,7 @@
 
 #define COPY_BYTES_MAX ((size_t)1024 * 1024)
 #define COPIES_MAX     1024
+#define SHADOW         SV("-shadow")
 #define COPY_NS        (15 * NS_PER_S)
 
 struct mirror_copy {
@@ -176,28 +177,20 @@ static const struct endpoint *pick(const struct stream *s, const struct cluster 
     return balance_pick(cluster, &ask);
 }
 
-/* Mutual TLS as for any request to that cluster; false when it cannot be spoken to. */
-static bool start_tls(struct mirror_copy *c, const struct cluster *cluster,
+/* TLS as of any request to that cluster; false when it cannot be spoken to. */
+static bool start_tls(struct mirror_copy *c, struct stream *s, const struct cluster *cluster,
                       const struct endpoint *e)
 {
-    struct certs *certs = c->worker->certs;
-    bool is_auto = cluster->tls == TLS_MODE_AUTO && e->has_sidecar && certs;
-    if (cluster->tls == TLS_MODE_SIMPLE || cluster->tls == TLS_MODE_MUTUAL ||
-        (cluster->tls == TLS_MODE_ISTIO_MUTUAL && !certs))
+    struct target to = { .address = e->address, .port = e->port, .is_h2 = c->h2 != NULL };
+    if (connect_tls(s, cluster, e, &to, NULL) < 0)
         return false;
-    if (!is_auto && cluster->tls != TLS_MODE_ISTIO_MUTUAL)
+    c->is_tls = to.tls != NULL;
+    if (!c->is_tls)
         return true;
-    struct target to = { .address = e->address,
-                         .port = e->port,
-                         .is_h2 = c->h2 != NULL,
-                         .is_mtls = true,
-                         .tls = c->h2 ? certs->client_h2 : certs->client,
-                         .sni = cluster->sni,
-                         .spiffe = mesh_expected(cluster, e) };
     struct tls_client want = { .sni = to.sni,
                                .spiffe = to.spiffe,
+                               .dns_name = to.names,
                                .session = pool_session(c->worker, &to) };
-    c->is_tls = true;
     return conn_start_tls(c->conn, to.tls, &want, 0, NULL) == 0;
 }
 
@@ -236,26 +229,45 @@ static struct mirror_copy *copy_new(struct stream *s, const struct cluster *clus
     timer_after(&c->timer, COPY_NS);
     list_add_tail(&w->copies, &c->node);
     w->copies_len++;
-    if (start_tls(c, cluster, e))
+    if (start_tls(c, s, cluster, e))
         return c;
     copy_close(c);
     return NULL;
 }
 
-/* "...-01" becomes "...-00": the copy is no part of the trace that is shown. */
+/* Where in a head a field's value begins; head.len: it is not there. name: "\r\nfoo: ". */
+static size_t value_at(struct sv head, struct sv name)
+{
+    const char *at = memmem(head.p, head.len, name.p, name.len);
+    return at ? (size_t)(at - head.p) + name.len : head.len;
+}
+
+/* Up to where a copy's host is the request's: "-shadow" follows, before a port. Addresses in brackets have no
+ * name to add to. */
+static size_t host_ends(struct sv head)
+{
+    size_t from = value_at(head, SV("\r\nhost: "));
+    struct sv host = sv_sub(head, from, sv_index(sv_from(head, from), '\r'));
+    bool is_named = host.len && host.p[0] != '[';
+    return is_named ? from + sv_index(host, ':') : head.len;
+}
+
+/* As Envoy's copies: the host says that it is one. And "...-01" becomes "...-00": it is no part of the trace that
+ * is shown. */
 static void put_head(struct buf *to, struct sv head)
 {
-    static const struct sv name = { "\r\ntraceparent: ", 15 };
-    size_t from = to->from + to->len;
-    buf_put(to, sv_sub(head, 0, head.len - 2));
+    size_t host = host_ends(head), from = to->from + to->len;
+    size_t trace = value_at(head, SV("\r\ntraceparent: "));
+    struct sv all = sv_sub(head, 0, head.len - 2);
+    buf_put(to, sv_sub(all, 0, host));
+    if (host < head.len)
+        buf_put(to, SHADOW);
+    buf_put(to, sv_from(all, host));
     buf_put(to, SV("connection: close\r\n\r\n"));
-    if (to->failed)
+    if (to->failed || trace + TRACEPARENT_SIZE > head.len)
         return;
-    for (size_t i = 0; i + name.len + TRACEPARENT_SIZE <= head.len; i++)
-        if (memcmp(head.p + i, name.p, name.len) == 0) {
-            to->mem[from + i + name.len + TRACEPARENT_SIZE - 1] = '0';
-            return;
-        }
+    size_t moved = host < trace ? SHADOW.len : 0;
+    to->mem[from + trace + moved + TRACEPARENT_SIZE - 1] = '0';
 }
 
 /* The request on HTTP/2's own stream, from the head that waits. */

@@ -206,6 +206,10 @@ void traffic_put_response(struct stream *s, struct buf *to);
 
 /* connect.c */
 enum step_result connect_run(struct stream *s); /* ST_CONNECT */
+/* What a request to e of c is wrapped in: t's tls (NULL: nothing), sni and who must answer. t->is_h2 is set. <0: it
+ * cannot be spoken to. */
+int connect_tls(struct stream *s, const struct cluster *c, const struct endpoint *e,
+                struct target *t, struct err *err) MUST_USE;
 /* Is HTTP/2 spoken to endpoints of c? NULL: to our own application. */
 bool connect_wants_h2(const struct stream *s, const struct cluster *c);
 void connect_turn(struct defer *d); /* a wait for a connection is over */

@@ -134,9 +134,9 @@ class Connection(threading.Thread):
 class App:
     """streams: how many it takes at once on a connection; others are refused."""
 
-    def __init__(self, ip, port, streams=None):
+    def __init__(self, ip, port, streams=None, tls=None):
         self.streams, self.plans, self.seen, self.refused, self.connections = streams, {}, [], [], []
-        self.takes_bodies = True
+        self.takes_bodies, self.tls, self.names = True, tls, []
         self.settings = MAX_STREAMS.to_bytes(2, "big") + streams.to_bytes(4, "big") if streams else b""
         self.door = socket.create_server((ip, port), backlog=100)
         threading.Thread(target=self.accept, daemon=True).start()
@@ -144,6 +144,8 @@ class App:
     def accept(self):
         while True:
             sock = self.door.accept()[0]
+            if self.tls:
+                sock = self.tls.wrap_socket(sock, server_side=True)
             self.connections.append(Connection(self, sock, len(self.connections)))
 
     def came(self, request):

@@ -1,6 +1,7 @@
 """Endpoints that speak HTTP/2: what they refuse, break off or answer badly, what is sent again and what never is.
 Usage: test_h2_upstream.py TULLE_PROXY [CASE...]. Exit status 77 (skipped) without grpcio."""
 import http.client
+import ssl
 import sys
 import threading
 
@@ -10,7 +11,8 @@ except ImportError:
     print("python3-grpcio is missing")
     sys.exit(77)
 
-from gateway_support import ADMIN, APP, IN, OUT, POD, PROM, Net, Proxy, make_ca, mesh_cert, run
+from gateway_support import (ADMIN, APP, IN, OUT, POD, PROM, Net, Proxy, make_ca, make_cert,
+                             mesh_cert, run)
 from h2_app import CANCEL, INTERNAL, REFUSED, App, Request
 from support import check, folder, http as get, wait_until
 
@@ -41,8 +43,14 @@ STATUSES = {"cancelled": 1, "deadline-exceeded": 4, "resource-exhausted": 8, "in
 EJECT = "outlierDetection: { consecutive5xxErrors: 3, baseEjectionTime: 60s, maxEjectionPercent: 100 }"
 
 PAIRS = ("head", "trailers", "codes", "resets", "well")  # two endpoints each, of which one can be ejected
-ips = {name: net.address() for name in ("app", "few", "cold", "inside", "spy", "deaf", *(p + v for p in PAIRS for v in ("v1", "v2")))}
-apps = {name: App(ip, APP, 2 if name in ("few", "cold") else None) for name, ip in ips.items()}
+ips = {name: net.address() for name in ("app", "few", "cold", "inside", "spy", "deaf", "outside", *(p + v for p in PAIRS for v in ("v1", "v2")))}
+ca = make_ca()
+make_cert(ca, f"{folder}/outside", "out.test")
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+tls.load_cert_chain(f"{folder}/outside/tls.crt", f"{folder}/outside/tls.key")
+tls.set_alpn_protocols(["h2"])
+apps = {name: App(ip, APP, 2 if name in ("few", "cold") else None, tls if name == "outside" else None)
+        for name, ip in ips.items()}
 app, few, inside = apps["app"], apps["few"], apps["inside"]
 objects = "".join(POD.format(name=name, version="v1", ip=ips[name]) for name in ("app", "few", "cold", "inside"))
 objects += "".join(SERVICE.format(name=n, pods=n, kind="http2", port=APP) for n in ("app", "few", "cold"))
@@ -66,17 +74,17 @@ spec:
 ---
 """
 for name, kind, to in (("copied", "http2", "spy"), ("copied-safely", "http2", "behind"), ("copied-to-deaf", "http2", "deaf"),
-                       ("copied-from-h1", "http", "spy")):
+                       ("copied-from-h1", "http", "spy"), ("copied-outside", "http2", "outside")):
     objects += SERVICE.format(name=name, pods="plain" if kind == "http" else "app", kind=kind, port=APP)
     objects += MIRROR.format(name=name, to=to)
-objects += "".join(SERVICE.format(name=n, pods=n, kind="http2", port=APP) for n in ("spy", "deaf"))
-objects += "".join(POD.format(name=n, version="v1", ip=ips[n]) for n in ("spy", "deaf"))
+objects += "".join(SERVICE.format(name=n, pods=n, kind="http2", port=APP) for n in ("spy", "deaf", "outside"))
+objects += "".join(POD.format(name=n, version="v1", ip=ips[n]) for n in ("spy", "deaf", "outside"))
+objects += POLICY.format(name="outside", policy=f"tls: {{ mode: SIMPLE, sni: out.test, caCertificates: {folder}/ca/ca.crt }}")
 objects += net.service("plain")
 server_ip = f"{net.net}.{net.next + 1}"
 objects += SERVICE.format(name="behind", pods="behind", kind="http2", port=IN) + POD.format(
     name="behind", version="v1", ip=server_ip).replace("app: behind,", "app: behind, security.istio.io/tlsMode: istio,")
 objects += SERVICE.format(name="inside", pods="inside", kind="http2", port=APP)
-ca = make_ca()
 for name in ("client", "behind"):
     mesh_cert(ca, f"{folder}/certs/{name}", name)
 client = Proxy(PROXY, net, "client", [objects], role="sidecar", labels="app=client",
@@ -358,12 +366,13 @@ def copy_of(where, path):
 def test_mirrors():
     """A copy to an endpoint that speaks only HTTP/2, in plaintext and in the mesh's TLS, of requests of either version."""
     spy, pieces = apps["spy"], [b"p" * 70_000] * 4
-    for host, where in (("copied", spy), ("copied-from-h1", spy), ("copied-safely", inside)):
+    for host, where in (("copied", spy), ("copied-from-h1", spy), ("copied-safely", inside), ("copied-outside", apps["outside"])):
         for n, (method, body) in enumerate(BODIES):
             path = f"/{host}/{n}"
             check(ask(path, method, body, host)[0] == 200, f"{path}: the caller's own answer")
             copy = copy_of(where, path)
             check((copy.method, copy.body) == (method, body or b""), f"{path}: {copy.method} {len(copy.body)}")
+            check(copy.fields[":authority"] == host + "-shadow", f"{copy.fields}")
         path = f"/{host}/pieces"
         check(ask(path, "POST", iter(pieces), host)[0] == 200, f"{path}: of unknown length")
         check(copy_of(where, path).body == b"".join(pieces), "every byte of it")
@@ -371,6 +380,9 @@ def test_mirrors():
             app.plans[f"/{host}/Call"] = [lambda r: r.grpc(0, b"well")]
             check(call(f"/{host}/Call", host, b"q" * 1000) == (0, b"well"), "gRPC")
             check(copy_of(where, f"/{host}/Call").body == b"\0\0\0\3\xe8" + b"q" * 1000, "and its copy")
+    for asked, told in (("copied:80", "copied-shadow:80"), ("copied.default", "copied.default-shadow")):
+        check(ask("/host/" + asked, host=asked)[0] == 200, asked)
+        check(copy_of(spy, "/host/" + asked).fields[":authority"] == told, f"{asked} becomes {told}")
     xfcc = copy_of(inside, "/copied-safely/0").fields["x-forwarded-client-cert"]
     check("URI=spiffe://cluster.local/ns/default/sa/client" in xfcc, f"by mutual TLS: {xfcc}")
     check(tally('mirrored_requests_total{outcome="lost"}') == 0, "none is lost")

@@ -259,6 +259,7 @@ def check_mirror(p):
     copy = [s for s in spy.seen if s["path"] == "/mirror/x"][0]
     check(copy["body"] == 300000 and copy["method"] == "POST", copy)
     check(copy["headers"]["traceparent"].endswith("-00"), copy)
+    check((told["headers"]["host"], copy["headers"]["host"]) == ("shop", "shop-shadow"), "the copy says that it is one")
     check(told["headers"]["traceparent"].endswith("-01"), told)
     status, told, _ = p.ask("shop", "/mirror/y", method="PUT", body=iter([b"ab", b"cde"]), port=OUT)
     check(status == 200 and told["body"] == 5, f"{status} {told}")
