@@ -3,7 +3,8 @@
  * Fields pass through in their order; what belongs to one hop stays there, framing is written anew,
  * and what only we know is set: trace context, request id, who we are, who the caller proved to be.
  * Trust: peer metadata and client certificates in headers come from a mutual TLS peer or not at
- * all; a gateway believes nothing about the caller. */
+ * all; a gateway believes nothing about the caller. Who we are is told once a connection to a proxy that
+ * remembers it, else with every message. */
 #include "proxy/stream.h"
 #include "wire/grpc.h"
 
@@ -145,6 +146,14 @@ static bool is_passed_up(const struct stream *s, enum field f)
     }
 }
 
+/* A proxy that remembers has been told by an earlier request of this connection; copies (mirror.c) go elsewhere. */
+static bool tells_who_we_are(const struct stream *s)
+{
+    bool has_copies = s->route && s->route->actions && s->route->actions->mirrors_len;
+    return s->side != SIDE_INBOUND && s->up->pool->is_mtls &&
+           (!s->up->peer.remembers || has_copies);
+}
+
 void head_for_upstream(struct stream *s, struct buf *to)
 {
     const struct http_head *req = request_of(s);
@@ -170,7 +179,7 @@ void head_for_upstream(struct stream *s, struct buf *to)
     put_trace(s, to);
     if (s->side != SIDE_OUTBOUND && caller && caller->is_mutual)
         put_client_cert(s, caller, to);
-    if (s->side != SIDE_INBOUND && s->up->pool->is_mtls) {
+    if (tells_who_we_are(s)) {
         h1_put_field(to, PEER_METADATA_HEADER, s->worker->metadata);
         h1_put_field(to, PEER_METADATA_ID_HEADER, s->worker->metadata_id);
     }
@@ -225,7 +234,8 @@ void head_for_caller(struct stream *s, const struct http_head *from, struct buf 
         bool may_ask = s->side == SIDE_INBOUND || who_is_of_mesh(s->down->conn);
         if (may_ask && s->seen[FIELD_METADATA].len) {
             h1_put_field(to, PEER_METADATA_HEADER, s->worker->metadata);
-            h1_put_field(to, PEER_METADATA_ID_HEADER, s->worker->metadata_id);
+            h1_put_field(to, PEER_METADATA_ID_HEADER,
+                         peer_cache_own_id(&s->down->peer, s->worker->metadata_id));
         }
     }
     h1_put_end(to);

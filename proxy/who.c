@@ -30,11 +30,10 @@ static struct identity from_certificate(const struct tls_info *tls)
 }
 
 /* The claim, when it stays within what the certificate proves. */
-static bool take_claim(struct stream *s, struct peer_cache *cache, struct sv metadata,
-                       const struct tls_info *tls, bool is_shared, struct identity *ret_who)
+static bool take_claim(struct stream *s, const struct identity *claim, const struct tls_info *tls,
+                       bool is_shared, struct identity *ret_who)
 {
     struct identity proven = from_certificate(tls);
-    const struct identity *claim = peer_cache_get(cache, metadata);
     if (!claim || !sv_eq(claim->namespace, proven.namespace))
         return false;
     if (!is_shared)
@@ -76,10 +75,13 @@ struct identity who_is_peer(const struct mesh *m, const struct conn *c)
 static struct identity inbound_caller(struct stream *s)
 {
     const struct tls_info *tls = conn_tls(s->down->conn);
-    struct identity who;
-    if (tls && tls->is_mutual &&
-        take_claim(s, &s->down->peer, s->seen[FIELD_METADATA], tls, s->down_h2 != NULL, &who))
-        return who;
+    if (tls && tls->is_mutual) {
+        struct identity who;
+        const struct identity *claim = peer_cache_hear(&s->down->peer, s->seen[FIELD_METADATA],
+                                                       s->seen[FIELD_METADATA_ID]);
+        if (take_claim(s, claim, tls, s->down_h2 != NULL, &who))
+            return who;
+    }
     return who_is_peer(s->mesh, s->down->conn);
 }
 
@@ -106,10 +108,12 @@ void who_has_answered(struct stream *s, const struct http_head *response)
     if (s->side == SIDE_INBOUND)
         return;
     const struct tls_info *tls = conn_tls(s->up->conn);
-    struct sv metadata = http_get(response, PEER_METADATA_HEADER);
-    if (!tls || !tls->is_mutual || !metadata.len)
+    if (!tls || !tls->is_mutual)
         return;
     struct identity who;
-    if (take_claim(s, &s->up->peer, metadata, tls, s->up_h2 != NULL, &who))
+    const struct identity *claim = peer_cache_hear(&s->up->peer,
+                                                   http_get(response, PEER_METADATA_HEADER),
+                                                   http_get(response, PEER_METADATA_ID_HEADER));
+    if (take_claim(s, claim, tls, s->up_h2 != NULL, &who))
         s->destination = who;
 }

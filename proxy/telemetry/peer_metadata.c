@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * peer_metadata.c - Istio's peer metadata: written once at start, read once a connection.
+ * peer_metadata.c - Istio's peer metadata: written once at start, told and read once a connection.
  *
  * The value is base64 of a google.protobuf.Struct with a few well-known fields; readers take what
  * they know and skip the rest, so a proxy of Istio and ours understand each other. Everything a
@@ -79,9 +79,11 @@ int peer_metadata_encode(const struct peer_self *self, struct arena *mem, struct
     put_text(&raw, "WORKLOAD_NAME", who->workload);
     base64_encode(&text, buf_sv(&raw));
     struct sv metadata = arena_copy(mem, buf_sv(&text));
-    buf_printf(&name, "%s~%.*s~%.*s.%.*s~%.*s.svc.%.*s", self->is_gateway ? "router" : "sidecar",
-               SV_ARG(self->ip), SV_ARG(pod), SV_ARG(who->namespace), SV_ARG(who->namespace),
-               SV_ARG(self->trust_domain.len ? self->trust_domain : SV("cluster.local")));
+    buf_printf(&name, "%s~%.*s~%.*s.%.*s~%.*s.svc.%.*s%.*s",
+               self->is_gateway ? "router" : "sidecar", SV_ARG(self->ip), SV_ARG(pod),
+               SV_ARG(who->namespace), SV_ARG(who->namespace),
+               SV_ARG(self->trust_domain.len ? self->trust_domain : SV("cluster.local")),
+               SV_ARG(PEER_METADATA_REMEMBERS));
     struct sv id = arena_copy(mem, buf_sv(&name));
     if (raw.failed || text.failed || name.failed || !metadata.p || !id.p)
         return err_set(err, ERR_NOMEM, "peer metadata");
@@ -213,4 +215,18 @@ const struct identity *peer_cache_get(struct peer_cache *c, struct sv metadata)
             c->metadata = SV_NONE;
     }
     return c->is_known ? &c->identity : NULL;
+}
+
+const struct identity *peer_cache_hear(struct peer_cache *c, struct sv metadata, struct sv id)
+{
+    if (!metadata.len)
+        return c->remembers ? &c->identity : NULL;
+    const struct identity *who = peer_cache_get(c, metadata);
+    c->remembers = who && sv_ends(id, PEER_METADATA_REMEMBERS);
+    return who;
+}
+
+struct sv peer_cache_own_id(const struct peer_cache *c, struct sv id)
+{
+    return c->remembers ? id : sv_sub(id, 0, id.len - PEER_METADATA_REMEMBERS.len);
 }

@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from support import check, fail, folder, wait_port
 
 PROXY = sys.argv[1]
 NET = "127.1.81"
-CLIENT, SERVER, GATEWAY, STRICT, DEAD, LIAR = (f"{NET}.{n}" for n in (1, 2, 3, 4, 5, 6))
+CLIENT, SERVER, GATEWAY, STRICT, DEAD, LIAR, PEER = (f"{NET}.{n}" for n in (1, 2, 3, 4, 5, 6, 7))
 OUT, IN, ADMIN, READY, PROM, APP, GW = 21001, 21006, 21000, 21021, 21090, 21080, 21088
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -58,7 +59,7 @@ def make_config():
         for name, ip, port, account in (
                 ("client", CLIENT, IN, "client"), ("server", SERVER, IN, "server"), ("strict", STRICT, IN, "strict"),
                 ("plain", SERVER, APP, "x"), ("dead", DEAD, IN, "dead"), ("refused", DEAD, APP, "x"),
-                ("liar", LIAR, IN, "somebody-else")):
+                ("liar", LIAR, IN, "somebody-else"), ("peer", PEER, IN, "server")):
             f.write(service(name, port) + replica(name, ip, account, port == IN))
         f.write(service("nobody", IN) + service("slow", IN))
         f.write(replica("gateway", GATEWAY, "gateway", True, ", istio: ingressgateway"))
@@ -285,6 +286,82 @@ def test_permissive_and_strict():
     check(raw(STRICT, IN, b"GET / HTTP/1.1\r\nHost: strict\r\n\r\n") == b"", "STRICT lets plaintext in")
     status, body, _ = call("GET", "/sink", host="strict")
     check(status == 200, f"mutual TLS to a STRICT workload: {status} {body}")
+
+
+def mesh_tls(side, account):
+    context = ssl.SSLContext(side)
+    context.check_hostname = False
+    context.load_verify_locations(f"{folder}/certs/{account}/root-cert.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(f"{folder}/certs/{account}/cert-chain.pem", f"{folder}/certs/{account}/key.pem")
+    return context
+
+
+METADATA, METADATA_ID = "x-envoy-peer-metadata", "x-envoy-peer-metadata-id"
+
+
+def from_server_v1():
+    _, body, _ = call("GET", "/stats/prometheus", ip=SERVER, port=PROM)
+    return sum(int(line.rsplit(" ", 1)[1]) for line in body.decode().splitlines()
+               if line.startswith("istio_requests_total") and 'source_workload="server-v1"' in line)
+
+
+def test_a_caller_says_once_who_it_is():
+    """As our sidecar does it, and as Istio's: who has not promised to remember is nobody without its headers."""
+    def told(metadata, name):
+        c.request("GET", "/sink", headers={"Host": "server"} | (
+            {METADATA: metadata, METADATA_ID: name} if metadata else {}))
+        r = c.getresponse()
+        r.read()
+        return r.getheader(METADATA), r.getheader(METADATA_ID, "")
+
+    c = http.client.HTTPSConnection(SERVER, IN, timeout=20, context=mesh_tls(ssl.PROTOCOL_TLS_CLIENT, "client"))
+    text, name = told("!", "a~tulle")  # cannot be read, so it is not remembered
+    check(text and name.startswith("sidecar~") and not name.endswith("~tulle"), f"{text} {name}")
+    before = from_server_v1()
+    for metadata, mine, counts, answer in ((text, "a", 1, True), (None, "", 0, False), (text, "a~tulle", 1, True),
+                                           (None, "", 1, False), (None, "", 1, False), (text, "a", 1, True),
+                                           (None, "", 0, False)):
+        got, name = told(metadata, mine)
+        before += counts
+        check((got is not None) == answer, f"{mine}: {got}")
+        check(name.endswith("~tulle") == mine.endswith("~tulle"), f"{mine}: {name}")
+        check(from_server_v1() == before, f"{mine}, {answer}: {from_server_v1()} from server-v1, want {before}")
+
+
+def test_who_remembers_is_told_once():
+    """A server that our sidecar calls: the last field of its answers' ids decides what it is told."""
+    seen, answers = [], []
+
+    class Peer(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            seen.append(METADATA in self.headers and self.headers[METADATA_ID].endswith("~tulle"))
+            self.send_response(200)
+            for field, value in zip((METADATA, METADATA_ID), answers):
+                self.send_header(field, value)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    httpd = http.server.ThreadingHTTPServer((PEER, IN), Peer)
+    httpd.socket = mesh_tls(ssl.PROTOCOL_TLS_SERVER, "server").wrap_socket(httpd.socket, server_side=True)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    c = http.client.HTTPSConnection(SERVER, IN, timeout=20, context=mesh_tls(ssl.PROTOCOL_TLS_CLIENT, "client"))
+    c.request("GET", "/sink", headers={"Host": "server", METADATA: "!", METADATA_ID: "a"})
+    text = c.getresponse().getheader(METADATA)
+    try:
+        for answer, expected in (((), True), ((text, "a"), True), (("!", "a~tulle"), True), ((text, "a~tulle"), True),
+                                 ((), False), ((), False), ((text, "a"), False), ((), True)):
+            answers[:] = answer
+            status, _, _ = call("GET", "/", host="peer")
+            check(status == 200 and seen[-1] == expected, f"{answer}: {status} {seen}")
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
 
 
 def test_gateway():

@@ -26,7 +26,7 @@ static void test_round_trip(void **state)
     (void)state;
     assert_int_equal(peer_metadata_encode(&self, &mem, &metadata, &id, NULL), 0);
     assert_true(sv_eq(id, SV("sidecar~127.1.0.7~reviews-v2-abc.default~"
-                             "default.svc.cluster.local")));
+                             "default.svc.cluster.local~tulle")));
     assert_int_equal(peer_metadata_decode(metadata, &mem, &who, NULL), 0);
     assert_true(identity_same_node(&who, &self.identity));
     assert_true(sv_eq(who.service, self.identity.service));
@@ -104,6 +104,33 @@ static void test_cache(void **state)
     peer_cache_done(&cache);
 }
 
+/* Only a peer that says so is taken for who it was, and only it is told that we remember. */
+static void test_hear(void **state)
+{
+    AUTO_DONE(arena) mem = { 0 };
+    struct peer_self self = self_fixture();
+    struct peer_cache cache = { 0 };
+    struct sv text, id, istio = SV("sidecar~127.1.0.7~x.default~default.svc.cluster.local");
+    (void)state;
+    assert_int_equal(peer_metadata_encode(&self, &mem, &text, &id, NULL), 0);
+    struct sv plain = sv_sub(id, 0, id.len - 6);
+    assert_null(peer_cache_hear(&cache, SV_NONE, SV_NONE));
+    assert_null(peer_cache_hear(&cache, SV_NONE, id)); /* nothing to remember */
+    assert_true(sv_eq(peer_cache_own_id(&cache, id), plain));
+    assert_true(sv_eq(peer_cache_hear(&cache, text, istio)->version, SV("v2")));
+    assert_null(peer_cache_hear(&cache, SV_NONE, SV_NONE));
+    assert_true(sv_eq(peer_cache_own_id(&cache, id), plain));
+    assert_true(sv_eq(peer_cache_hear(&cache, text, id)->version, SV("v2")));
+    assert_true(sv_eq(peer_cache_hear(&cache, SV_NONE, SV_NONE)->version, SV("v2")));
+    assert_true(sv_eq(peer_cache_own_id(&cache, id), id));
+    assert_null(peer_cache_hear(&cache, SV("garbage!"), id));
+    assert_null(peer_cache_hear(&cache, SV_NONE, SV_NONE));
+    assert_non_null(peer_cache_hear(&cache, text, id));
+    assert_non_null(peer_cache_hear(&cache, text, istio)); /* now it is somebody who repeats */
+    assert_null(peer_cache_hear(&cache, SV_NONE, SV_NONE));
+    peer_cache_done(&cache);
+}
+
 static void test_allocations(void **state)
 {
     struct peer_self self = self_fixture();
@@ -127,9 +154,9 @@ static void test_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_decode),
-        cmocka_unit_test(test_bound),       cmocka_unit_test(test_cache),
-        cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_decode),
+        cmocka_unit_test(test_bound),      cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_hear),       cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
