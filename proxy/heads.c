@@ -56,6 +56,20 @@ static void put_upgrade(struct sv protocol, struct buf *to)
     h1_put_field(to, SV("upgrade"), protocol);
 }
 
+static void put_subject(struct sv subject, struct buf *to)
+{
+    char *at = buf_reserve(to, 2 * subject.len), *start = at;
+    if (!at)
+        return;
+    for (size_t i = 0; i < subject.len; i++) {
+        char c = subject.p[i];
+        if (c == '"' || c == '\\')
+            *at++ = '\\';
+        *at++ = (unsigned char)c < 0x20 || c == 0x7f ? '?' : c;
+    }
+    buf_commit(to, (size_t)(at - start));
+}
+
 /* By=ours;Hash=...;Subject="...";URI=theirs: in front of an application after what a trusted peer already
  * wrote; a gateway trusts nobody. Outside the mesh (its MUTUAL) there are no ids. */
 static void put_client_cert(struct stream *s, const struct tls_info *tls, struct buf *to)
@@ -73,12 +87,7 @@ static void put_client_cert(struct stream *s, const struct tls_info *tls, struct
     buf_put(to, SV("Hash="));
     buf_put(to, tls->peer_hash);
     buf_put(to, SV(";Subject=\""));
-    for (size_t i = 0; i < tls->peer_subject.len; i++) {
-        char c = tls->peer_subject.p[i];
-        if (c == '"' || c == '\\')
-            buf_putc(to, '\\');
-        buf_putc(to, (unsigned char)c < 0x20 || c == 0x7f ? '?' : c);
-    }
+    put_subject(tls->peer_subject, to);
     buf_putc(to, '"');
     if (tls->peer_spiffe.len) {
         buf_put(to, SV(";URI="));

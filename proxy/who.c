@@ -22,10 +22,8 @@ static struct identity self_of(const struct stream *s, bool is_shown)
 static struct identity from_certificate(const struct tls_info *tls)
 {
     struct identity who = identity_unknown();
-    struct sv domain, ns, account;
     who.principal = or_unknown(tls->peer_spiffe);
-    if (spiffe_parse(tls->peer_spiffe, &domain, &ns, &account))
-        who.namespace = ns;
+    who.namespace = or_unknown(tls->peer_namespace);
     return who;
 }
 

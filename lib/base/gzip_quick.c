@@ -3,7 +3,7 @@
  * Compressors for everything search: they hash every byte, follow chains, count symbols, build codes.
  * In a batch of telemetry a record differs from the one before in seventy bytes, so nearly every
  * match lies as far back as the last one did: that distance is tried first, then the one place that a
- * small table remembers for the next four bytes. A match runs as far as it goes, eight bytes a step,
+ * small table remembers for the next four bytes. A match runs as far as it goes, sixteen bytes a step,
  * and nothing is looked up inside it. Between matches every second byte is asked for, and a match found
  * one too late is extended backwards: a fifth less work for two in a hundred bytes. The codes are deflate's fixed ones: nothing is counted and
  * nothing is written twice.
@@ -120,8 +120,34 @@ INLINE void put(struct bits *b, uint64_t bits, unsigned len)
     b->held_len &= 7;
 }
 
+static inline uint64_t load64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+/* The fixed codes of seven bytes below 0x80, of which ids in hexadecimal are made: eight bits each, the
+ * byte plus 0x30 with its bits in reverse. */
+static inline uint64_t ascii_codes(uint64_t seven)
+{
+    const uint64_t ones = UINT64_C(0x0001010101010101);
+    uint64_t v = seven + ones * 0x30;
+    v = (v >> 4 & ones * 0x0f) | (v & ones * 0x0f) << 4;
+    v = (v >> 2 & ones * 0x33) | (v & ones * 0x33) << 2;
+    return (v >> 1 & ones * 0x55) | (v & ones * 0x55) << 1;
+}
+
 INLINE void put_literals(struct bits *b, const struct gzip_quick *q, const uint8_t *p, size_t n)
 {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    for (; n >= 8; n -= 7, p += 7) {
+        uint64_t seven = load64(p) << 8 >> 8;
+        if (seven & UINT64_C(0x0080808080808080))
+            break;
+        put(b, ascii_codes(seven), 56);
+    }
+#endif
     for (; n >= 4; n -= 4, p += 4) {
         uint64_t bits = 0;
         unsigned len = 0;
@@ -172,13 +198,20 @@ static inline uint32_t load32(const uint8_t *p)
 static size_t match_length(const uint8_t *p, const uint8_t *from, const uint8_t *end)
 {
     const uint8_t *start = p;
+#ifdef __SSE2__
+    for (; end - p >= 16; p += 16, from += 16) {
+        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i b = _mm_loadu_si128((const __m128i *)(const void *)from);
+        unsigned same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(a, b));
+        if (same != 0xffff)
+            return (size_t)(p - start) + (size_t)__builtin_ctz(~same);
+    }
+#endif
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     for (; end - p >= 8; p += 8, from += 8) {
-        uint64_t a, b;
-        memcpy(&a, p, 8);
-        memcpy(&b, from, 8);
-        if (a != b)
-            return (size_t)(p - start) + (size_t)__builtin_ctzll(a ^ b) / 8;
+        uint64_t differ = load64(p) ^ load64(from);
+        if (differ)
+            return (size_t)(p - start) + (size_t)__builtin_ctzll(differ) / 8;
     }
 #endif
     while (p < end && *p == *from)

@@ -5,26 +5,41 @@
 #include "base/sv.h"
 #include <stdlib.h>
 
-/* Folds eight bytes at a time: setting bit 0x20 makes upper case lower, and confuses only '@' with
- * '`' and the like, so where two words differ merely by case each byte is looked at. */
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
+/* lower() of eight bytes: each sum has its top bit set where a byte (without its own top bit) is not below
+ * 'A', and where it is above 'Z'. */
+static uint64_t lower8(uint64_t x)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+    uint64_t low = x & ~tops;
+    uint64_t is_upper = (low + ones * (0x80 - 'A')) & ~(low + ones * (0x7f - 'Z')) & ~x & tops;
+    return x | is_upper >> 2;
+}
+
+static bool same8_nocase(const char *a, const char *b)
+{
+    uint64_t x = sv_load64(a), y = sv_load64(b);
+    return x == y || (!((x ^ y) & ~UINT64_C(0x2020202020202020)) && lower8(x) == lower8(y));
+}
+
 bool sv_same_nocase(const char *a, const char *b, size_t len)
 {
-    size_t i = 0;
-    for (uint64_t x, y; len - i >= sizeof(x); i += sizeof(x)) {
-        memcpy(&x, a + i, sizeof(x));
-        memcpy(&y, b + i, sizeof(y));
-        if ((x ^ y) & ~UINT64_C(0x2020202020202020))
-            return false;
-        for (size_t k = 0; x != y && k < sizeof(x); k++)
-            if (lower(a[i + k]) != lower(b[i + k]))
+    if (len >= 8) {
+        for (size_t i = 0; i + 8 < len; i += 8)
+            if (!same8_nocase(a + i, b + i))
                 return false;
+        return same8_nocase(a + len - 8, b + len - 8); /* may look at some bytes again */
     }
-    for (; i < len; i++)
+    if (len >= 4) {
+        uint64_t x = (uint64_t)sv_load32(a) << 32 | sv_load32(a + len - 4);
+        uint64_t y = (uint64_t)sv_load32(b) << 32 | sv_load32(b + len - 4);
+        return lower8(x) == lower8(y);
+    }
+    for (size_t i = 0; i < len; i++)
         if (lower(a[i]) != lower(b[i]))
             return false;
     return true;
@@ -90,7 +105,14 @@ bool sv_to_u64(struct sv s, uint64_t *ret_v)
     uint64_t v = 0;
     if (s.len == 0)
         return false;
-    for (size_t i = 0; i < s.len; i++) {
+    size_t i = 0;
+    for (; i < s.len && i < 19; i++) { /* these fit whatever they are */
+        unsigned d = (unsigned)(s.p[i] - '0');
+        if (d > 9)
+            return false;
+        v = v * 10 + d;
+    }
+    for (; i < s.len; i++) {
         unsigned d = (unsigned)(s.p[i] - '0');
         if (d > 9 || __builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, d, &v))
             return false;
@@ -124,16 +146,12 @@ bool sv_to_double(struct sv s, double *ret_v)
     return true;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+/* What a digit is worth, plus one; 0: it is none. */
+static const uint8_t hex_worth[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 bool sv_to_bytes(struct sv hex, uint8_t *out, size_t bytes)
 {
@@ -141,16 +159,36 @@ bool sv_to_bytes(struct sv hex, uint8_t *out, size_t bytes)
         return false;
     int bad = 0;
     for (size_t i = 0; i < bytes; i++) {
-        int hi = hex_digit(hex.p[2 * i]), lo = hex_digit(hex.p[2 * i + 1]);
+        int hi = hex_worth[(uint8_t)hex.p[2 * i]] - 1,
+            lo = hex_worth[(uint8_t)hex.p[2 * i + 1]] - 1;
         bad |= hi | lo;
         out[i] = (uint8_t)((unsigned)hi << 4 | (unsigned)lo);
     }
     return bad >= 0;
 }
 
+/* Four bytes as eight digits, the first in the lowest byte of the result. */
+static uint64_t hex8(uint32_t v)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t x = (v | (uint64_t)v << 16) & UINT64_C(0x0000ffff0000ffff);
+    x = (x | x << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    x = (x >> 4 & UINT64_C(0x000f000f000f000f)) | (x & UINT64_C(0x000f000f000f000f)) << 8;
+    uint64_t is_letter = (x + ones * 6) >> 4 & ones;
+    return x + ones * '0' + is_letter * ('a' - '0' - 10);
+}
+
 void hex_encode(char *out, const uint8_t *in, size_t bytes)
 {
     static const char digits[] = "0123456789abcdef";
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    for (; bytes >= 4; bytes -= 4, in += 4, out += 8) {
+        uint32_t v;
+        memcpy(&v, in, sizeof(v));
+        uint64_t text = hex8(v);
+        memcpy(out, &text, sizeof(text));
+    }
+#endif
     for (size_t i = 0; i < bytes; i++) {
         out[2 * i] = digits[in[i] >> 4];
         out[2 * i + 1] = digits[in[i] & 15];

@@ -35,26 +35,28 @@ static bool has_control(uint64_t x)
     return ((((x - ones * 0x20) & ~x) | ((del - ones) & ~del)) & tops) != 0;
 }
 
-/* How many of the value's bytes, in sixteens, are allowed; stops at the first sixteen with one that is not. */
-static size_t allowed_sixteens(struct sv value)
-{
-    size_t i = 0;
 #ifdef __SSE2__
-    for (; value.len - i >= 16; i += 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(value.p + i));
-        __m128i is_low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
-        __m128i is_tab = _mm_cmpeq_epi8(x, _mm_set1_epi8('\t'));
-        __m128i is_del = _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f));
-        if (_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(is_tab, is_low), is_del)))
-            break;
-    }
-#endif
-    return i;
+static bool are_allowed16(const char *p)
+{
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i is_low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
+    __m128i is_tab = _mm_cmpeq_epi8(x, _mm_set1_epi8('\t'));
+    __m128i is_del = _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f));
+    return !_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(is_tab, is_low), is_del));
 }
+#endif
 
 bool http_is_field_value(struct sv value)
 {
-    size_t i = allowed_sixteens(value);
+    size_t i = 0;
+#ifdef __SSE2__
+    if (value.len >= 16) {
+        for (; i + 16 < value.len; i += 16)
+            if (!are_allowed16(value.p + i))
+                return false;
+        return are_allowed16(value.p + value.len - 16); /* may look at some bytes again */
+    }
+#endif
     for (uint64_t x; value.len - i >= sizeof(x); i += sizeof(x)) {
         memcpy(&x, value.p + i, sizeof(x));
         for (size_t k = 0; has_control(x) && k < sizeof(x); k++)

@@ -108,8 +108,12 @@ static inline void put_le(struct buf *to, uint32_t field, enum pb_wire wire, uin
     uint8_t *at = put_tag(to, field, wire, bytes);
     if (!at)
         return;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(at, &v, bytes);
+#else
     for (size_t i = 0; i < bytes; i++)
         at[i] = (uint8_t)(v >> (8 * i));
+#endif
     commit(to, at + bytes);
 }
 

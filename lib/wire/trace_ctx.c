@@ -70,16 +70,14 @@ struct sv uuid_new(char out[UUID_SIZE])
     memcpy(b, id.b, 16);
     b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
     b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-    static const uint8_t groups[] = { 4, 2, 2, 2, 6 };
-    char *to = out;
-    const uint8_t *from = b;
-    for (size_t i = 0; i < NELEMS(groups); i++) {
-        if (i)
-            *to++ = '-';
-        hex_encode(to, from, groups[i]);
-        to += (size_t)groups[i] * 2;
-        from += groups[i];
-    }
+    char hex[32];
+    hex_encode(hex, b, 16);
+    memcpy(out, hex, 8);
+    memcpy(out + 9, hex + 8, 4);
+    memcpy(out + 14, hex + 12, 4);
+    memcpy(out + 19, hex + 16, 4);
+    memcpy(out + 24, hex + 20, 12);
+    out[8] = out[13] = out[18] = out[23] = '-';
     return sv_of(out, UUID_SIZE);
 }
 
@@ -91,13 +89,21 @@ static bool is_all_zero(const uint8_t *b, size_t bytes)
     return seen == 0;
 }
 
-/* Lower-case hex only: the specification forbids the other case. */
+/* Lower-case hex only: the specification forbids the other case. Of digits and letters only upper case has
+ * 0x40 without 0x20. */
 static bool read_hex(struct sv text, uint8_t *out, size_t bytes)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (text.p[i] >= 'A' && text.p[i] <= 'F')
-            return false;
-    return sv_to_bytes(text, out, bytes);
+    uint64_t seen = 0;
+    size_t i = 0;
+    for (; text.len - i >= 8; i += 8) {
+        uint64_t x = sv_load64(text.p + i);
+        seen |= x & ~(x << 1) & UINT64_C(0x4040404040404040);
+    }
+    for (; i < text.len; i++) {
+        unsigned c = (uint8_t)text.p[i];
+        seen |= c & ~(c << 1) & 0x40;
+    }
+    return !seen && sv_to_bytes(text, out, bytes);
 }
 
 int traceparent_parse(struct sv text, struct trace_ctx *ret, struct err *err)

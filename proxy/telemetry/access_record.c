@@ -67,7 +67,7 @@ bool otlp_same_scope(const struct call *a, const struct call *b)
         a->peer_cert_expiry_ns != b->peer_cert_expiry_ns)
         return false;
     for (size_t i = 0; i < NELEMS(shared_texts); i++)
-        if (!sv_eq(text_of(a, shared_texts[i].offset), text_of(b, shared_texts[i].offset)))
+        if (!sv_same(text_of(a, shared_texts[i].offset), text_of(b, shared_texts[i].offset)))
             return false;
     return true;
 }

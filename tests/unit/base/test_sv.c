@@ -45,10 +45,23 @@ static void test_compare_and_search(void **state)
     for (size_t i = 0; i < NELEMS(apart); i++)
         for (size_t at = 0; at < 19; at++) {
             char a[20] = "abcdefghijklmnopqrs", b[20] = "ABCDEFGHIJKLMNOPQRS";
-            assert_true(sv_eq_nocase(sv_z(a), sv_z(b)));
+            for (size_t len = 0; len < 20; len++)
+                assert_true(sv_eq_nocase(sv_of(a, len), sv_of(b, len)));
             a[at] = apart[i][0];
             b[at] = apart[i][1];
-            assert_false(sv_eq_nocase(sv_z(a), sv_z(b)));
+            for (size_t len = at + 1; len < 20; len++)
+                assert_false(sv_eq_nocase(sv_of(a, len), sv_of(b, len)));
+        }
+    /* Every pair of bytes at once, against the rule byte by byte. */
+    for (unsigned x = 0; x < 256; x++)
+        for (unsigned y = 0; y < 256; y++) {
+            char a[9] = "01234567", b[9] = "01234567";
+            a[3] = (char)x;
+            b[3] = (char)y;
+            unsigned low_x = x >= 'A' && x <= 'Z' ? x + 32 : x,
+                     low_y = y >= 'A' && y <= 'Z' ? y + 32 : y;
+            assert_int_equal(sv_eq_nocase(sv_of(a, 8), sv_of(b, 8)), low_x == low_y);
+            assert_int_equal(sv_eq_nocase(sv_of(a, 5), sv_of(b, 5)), low_x == low_y);
         }
     assert_true(sv_starts(SV("abc"), SV("ab")) && sv_ends(SV("abc"), SV("bc")));
     assert_false(sv_starts(SV("a"), SV("ab")) || sv_ends(SV("b"), SV("ab")));
@@ -110,6 +123,22 @@ static void test_hex(void **state)
     assert_false(sv_to_bytes(SV("00fFA"), bytes, 3));
     assert_false(sv_to_bytes(SV("00fFAg"), bytes, 3));
     assert_false(sv_to_bytes(SV("00fFA700"), bytes, 3));
+    uint8_t all[256], back[256];
+    char digits[512], want[3];
+    for (unsigned i = 0; i < 256; i++)
+        all[i] = (uint8_t)i;
+    for (size_t len = 0; len <= 256; len++) {
+        hex_encode(digits, all + 256 - len, len);
+        assert_true(sv_to_bytes(sv_of(digits, 2 * len), back, len));
+        assert_memory_equal(back, all + 256 - len, len);
+    }
+    for (unsigned i = 0; i < 256; i++) {
+        snprintf(want, sizeof(want), "%02x", i);
+        assert_memory_equal(digits + (size_t)2 * i, want, 2);
+        char pair[] = { '0', (char)i };
+        bool is_digit = strchr("0123456789abcdefABCDEF", (int)i) && i;
+        assert_int_equal(sv_to_bytes(sv_of(pair, 2), back, 1), is_digit);
+    }
 }
 
 static void test_utf8(void **state)
