@@ -8,6 +8,9 @@
  * one too late is extended backwards: a fifth less work for two in a hundred bytes. The codes are deflate's fixed ones: nothing is counted and
  * nothing is written twice.
  *
+ * Where a record varies the one before it varied, too, and mostly as long: so how far the next match was is
+ * remembered by place, and looked at first where a match ends. Most of what varies is thus stepped over at once.
+ *
  * The table holds where four bytes were last looked for in vain, which includes the first byte after
  * everything that varies: exactly where the next record's match will begin.
  *
@@ -22,6 +25,8 @@
 #define MATCH_MIN    ((size_t)4)
 #define MATCH_MAX    ((size_t)258) /* of one length code; longer matches are several */
 #define STEP_BYTES   ((size_t)2)   /* not above MATCH_MIN: the end is not stepped over */
+#define GAPS                                                                                       \
+    ((size_t)4096) /* places that are told apart; a power of two, and longer than a record */
 #define IN_BYTES_MAX ((size_t)INT32_MAX)
 #define HEADER_BYTES 10
 #define TAIL_BYTES   8
@@ -40,6 +45,7 @@ struct gzip_quick {
     struct code lengths[MATCH_MAX + 1];
     uint8_t distances[30];          /* symbols' codes, five bits each */
     uint32_t table[1 << HASH_BITS]; /* offsets into the input */
+    uint8_t gaps[GAPS]; /* by the offset of its first byte: bytes up to the next match */
 };
 
 struct bits {
@@ -233,12 +239,23 @@ static inline const uint8_t *guess(struct gzip_quick *q, const uint8_t *in, cons
     return is_match ? from : NULL;
 }
 
+/* Bytes up to the next match, if the gap that begins at p is as long as the one a distance before it; else 0. */
+static inline size_t known_gap(const struct gzip_quick *q, const uint8_t *in, const uint8_t *p,
+                               const uint8_t *end, size_t distance)
+{
+    size_t gap = distance ? q->gaps[(size_t)(p - in - distance) % GAPS] : 0;
+    bool is_known = gap && (size_t)(end - p) >= gap + MATCH_MIN &&
+                    load32(p + gap) == load32(p + gap - distance);
+    return is_known ? gap : 0;
+}
+
 static void put_block(struct bits *b, struct gzip_quick *q, struct sv text)
 {
     const uint8_t *in = (const uint8_t *)(text.len ? text.p : ""), *end = in + text.len, *p = in,
                   *literals = in;
     size_t distance = 0;
     memset(q->table, 0, sizeof(q->table));
+    memset(q->gaps, 0, sizeof(q->gaps));
     p += text.len > 0;     /* the first byte repeats nothing, and is what empty places point to */
     put(b, 1 | 1 << 1, 3); /* the last block; fixed codes */
     while ((size_t)(end - p) >= MATCH_MIN) {
@@ -251,10 +268,11 @@ static void put_block(struct bits *b, struct gzip_quick *q, struct sv text)
         while (p > literals && from > in && p[-1] == from[-1])
             p--, from--, length++;
         put_literals(b, q, literals, (size_t)(p - literals));
+        q->gaps[(size_t)(literals - in) % GAPS] = (uint8_t)MIN(p - literals, UINT8_MAX);
         distance = (size_t)(p - from);
         put_match(b, q, length, distance);
-        p += length;
-        literals = p;
+        literals = p + length;
+        p = literals + known_gap(q, in, literals, end, distance);
     }
     put_literals(b, q, literals, (size_t)(end - literals));
     put(b, fixed_code(256).bits, fixed_code(256).len);

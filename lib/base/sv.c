@@ -167,27 +167,26 @@ bool sv_to_bytes(struct sv hex, uint8_t *out, size_t bytes)
     return bad >= 0;
 }
 
-/* Four bytes as eight digits, the first in the lowest byte of the result. */
-static uint64_t hex8(uint32_t v)
+#ifdef __SSE2__
+/* Eight bytes as sixteen digits. */
+static void hex16(char *out, const uint8_t *in)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t x = (v | (uint64_t)v << 16) & UINT64_C(0x0000ffff0000ffff);
-    x = (x | x << 8) & UINT64_C(0x00ff00ff00ff00ff);
-    x = (x >> 4 & UINT64_C(0x000f000f000f000f)) | (x & UINT64_C(0x000f000f000f000f)) << 8;
-    uint64_t is_letter = (x + ones * 6) >> 4 & ones;
-    return x + ones * '0' + is_letter * ('a' - '0' - 10);
+    const __m128i low = _mm_set1_epi8(0x0f);
+    __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)in);
+    __m128i halves = _mm_and_si128(_mm_unpacklo_epi8(_mm_srli_epi16(x, 4), x), low);
+    __m128i is_letter = _mm_cmpgt_epi8(halves, _mm_set1_epi8(9));
+    __m128i base = _mm_add_epi8(_mm_set1_epi8('0'),
+                                _mm_and_si128(is_letter, _mm_set1_epi8('a' - '0' - 10)));
+    _mm_storeu_si128((__m128i *)(void *)out, _mm_add_epi8(halves, base));
 }
+#endif
 
 void hex_encode(char *out, const uint8_t *in, size_t bytes)
 {
     static const char digits[] = "0123456789abcdef";
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    for (; bytes >= 4; bytes -= 4, in += 4, out += 8) {
-        uint32_t v;
-        memcpy(&v, in, sizeof(v));
-        uint64_t text = hex8(v);
-        memcpy(out, &text, sizeof(text));
-    }
+#ifdef __SSE2__
+    for (; bytes >= 8; bytes -= 8, in += 8, out += 16)
+        hex16(out, in);
 #endif
     for (size_t i = 0; i < bytes; i++) {
         out[2 * i] = digits[in[i] >> 4];

@@ -217,7 +217,7 @@ int tls_state_init(struct tls_state *t, struct tls_ctx *ctx, const struct tls_cl
                    int fd, struct err *err)
 {
     *t = (struct tls_state){ .ctx = tls_ctx_ref(ctx), .ssl = SSL_new(ctx->ssl) };
-    int rc = t->ssl && SSL_set_fd(t->ssl, fd) == 1 ? 0 : ERR_NOMEM;
+    int rc = t->ssl && tls_use_socket(t->ssl, fd) ? 0 : ERR_NOMEM;
     if (rc == 0) {
         SSL_set_app_data(t->ssl, t);
         if (ctx->is_server)

@@ -39,6 +39,8 @@ int tls_state_init(struct tls_state *t, struct tls_ctx *ctx, const struct tls_cl
 void tls_state_done(struct tls_state *t);
 /* After the handshake: checks identities and fills t->info. */
 int tls_state_accept_peer(struct tls_state *t, struct err *err) MUST_USE;
+/* tls_bio.c: ssl reads and writes there; fd stays the caller's. False: memory is out. */
+bool tls_use_socket(SSL *ssl, int fd) MUST_USE;
 /* Puts the reason of OpenSSL's last failure into err and empties its queue. */
 int tls_failure(SSL *ssl, const char *doing, struct err *err);
 
