@@ -185,6 +185,8 @@ static void add_entry(struct resolve *r, struct service *s)
     if (fqdn.failed)
         resolve_nomem(r);
     if (map_get(&r->services, buf_sv(&fqdn))) {
+        if (!resolve_is_exported(r, &s->export_to, s->meta.namespace))
+            return;
         finding_place(&r->catalog->findings, false, &s->meta.place,
                       "there is another Service or ServiceEntry of this name; this one is ignored");
         return;
@@ -224,12 +226,22 @@ static void link_slices(struct resolve *r)
     }
 }
 
+/* Of two ServiceEntries for one host that of the own namespace counts, then one that is exported to it. */
+static int rank_of(const struct resolve *r, const struct service *s)
+{
+    if (!resolve_is_exported(r, &s->export_to, s->meta.namespace))
+        return 2;
+    return s->host.len && !sv_eq(s->meta.namespace, r->namespace) ? 1 : 0;
+}
+
 void resolve_services(struct resolve *r)
 {
     AUTO_DONE(map) index = { 0 };
     AUTO_DONE(buf) text = { 0 };
-    for (struct service *s = r->catalog->services.first; s; s = s->next)
-        add_entry(r, s);
+    for (int rank = 0; rank < 3; rank++)
+        for (struct service *s = r->catalog->services.first; s; s = s->next)
+            if (rank_of(r, s) == rank)
+                add_entry(r, s);
     link_slices(r);
     index_pods(r, &index);
     for (struct service_entry *e = r->entries.first; e; e = e->next) {

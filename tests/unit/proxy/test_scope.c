@@ -82,6 +82,39 @@ static void test_exports(void **state)
     }
 }
 
+/* Two ServiceEntries for one host: the own namespace's, then the one that can be seen. */
+static void test_same_host(void **state)
+{
+#define SAME(name, ns, more, ip)                                                                   \
+    OBJECT("ServiceEntry", name, ns,                                                               \
+           "{hosts: [e.test], " more "resolution: STATIC, ports: [{number: 80, name: http, "       \
+           "protocol: HTTP}], endpoints: [{address: " ip "}]}")
+    static const struct {
+        const char *yaml, *want;
+    } cases[] = {
+        { SAME("a", "y", "", "10.0.0.1") SAME("b", "z", "", "10.0.0.2"), "10.0.0.1" },
+        { SAME("a", "y", "", "10.0.0.1") SAME("b", "x", "", "10.0.0.2"), "10.0.0.2" },
+        { SAME("a", "y", "exportTo: [.], ", "10.0.0.1") SAME("b", "z", "", "10.0.0.2"),
+          "10.0.0.2" },
+        { SAME("a", "y", "exportTo: [.], ", "10.0.0.1")
+              SAME("b", "x", "exportTo: [.], ", "10.0.0.2"),
+          "10.0.0.2" },
+    };
+    (void)state;
+    for (size_t i = 0; i < NELEMS(cases); i++) {
+        struct err err = { 0 };
+        struct mesh *m = load(cases[i].yaml, "x", &err);
+        assert_non_null(m);
+        struct http_head head = mesh_fixture_request("e.test", "/", NULL);
+        const struct route *r = mesh_route(m, &head, 80);
+        print_message("case %zu\n", i);
+        assert_non_null(r);
+        assert_true(sv_eq(route_pick(r, 0)->cluster->endpoints[0]->address, sv_z(cases[i].want)));
+        assert_int_equal(mesh_fixture_warns(m, "there is another Service or ServiceEntry"), i < 2);
+        mesh_unref(m);
+    }
+}
+
 /* Out of sight by name is out of sight by address. */
 static void test_addresses(void **state)
 {
@@ -343,15 +376,11 @@ static void test_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exports),
-        cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_workload_selector),
-        cmocka_unit_test(test_sidecar),
-        cmocka_unit_test(test_policy),
-        cmocka_unit_test(test_findings),
-        cmocka_unit_test(test_telemetry),
-        cmocka_unit_test(test_claims),
-        cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_exports),   cmocka_unit_test(test_same_host),
+        cmocka_unit_test(test_addresses), cmocka_unit_test(test_workload_selector),
+        cmocka_unit_test(test_sidecar),   cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_findings),  cmocka_unit_test(test_telemetry),
+        cmocka_unit_test(test_claims),    cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
