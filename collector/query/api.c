@@ -57,8 +57,8 @@ static const struct route routes[] = {
 enum {
     GZIP_MIN_BYTES = 1024, /* below, a header costs more than is saved */
     GZIP_LEVEL = 4,
-    GZIP_LARGE_BYTES = 1 << 20, /* from here on it would take longer than making the answer */
-    GZIP_LARGE_LEVEL = 1,
+    GZIP_LARGE_BYTES = 1 << 20, /* from here on it takes about as long as making the answer */
+    GZIP_LARGE_LEVEL = 3,       /* of a graph of 5,000 edges an eighth less than 1, for 9 ms more */
 };
 #define LIVE_WINDOW_MIN_NS (10 * NS_PER_S)
 #define LIVE_WINDOW_MAX_NS (3600 * NS_PER_S)
