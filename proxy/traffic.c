@@ -136,13 +136,23 @@ static void put_cors_origin(const struct stream *s, struct buf *to)
         h1_put_field(to, SV("access-control-allow-credentials"), SV("true"));
 }
 
+/* With credentials browsers take "*" for a name, so what was asked for is said instead. */
+static struct sv cors_value(const struct cors *c, struct sv value, struct sv asked)
+{
+    return c->has_credentials && sv_eq(value, SV("*")) ? asked : value;
+}
+
 static void answer_preflight(struct stream *s, const struct cors *c)
 {
     AUTO_DONE(buf) text = { 0 };
-    if (c->methods.len)
-        h1_put_field(&text, SV("access-control-allow-methods"), c->methods);
-    if (c->headers.len)
-        h1_put_field(&text, SV("access-control-allow-headers"), c->headers);
+    const struct http_head *h = request_of(s);
+    struct sv methods = cors_value(c, c->methods, http_get(h, SV("access-control-request-method")));
+    struct sv headers = cors_value(c, c->headers,
+                                   http_get(h, SV("access-control-request-headers")));
+    if (methods.len)
+        h1_put_field(&text, SV("access-control-allow-methods"), methods);
+    if (headers.len)
+        h1_put_field(&text, SV("access-control-allow-headers"), headers);
     if (c->max_age_s >= 0) {
         buf_put(&text, SV("access-control-max-age: "));
         buf_put_i64(&text, c->max_age_s);

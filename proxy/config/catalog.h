@@ -414,6 +414,8 @@ void read_parent_refs(struct catalog *c, struct reader *r, struct node *spec,
 const struct label_selector *read_label_selector(struct reader *r, struct node *map,
                                                  const char *name);
 uint32_t read_share(struct reader *r, struct node *map, const char *name, uint32_t fallback);
+/* A list of texts as a field's value, "a,b". */
+struct sv read_joined(struct reader *r, struct node *map, const char *name);
 /* Text that may stand in a request line, a Host field, a field's name. */
 struct sv read_path_text(struct reader *r, struct node *map, const char *name);
 struct sv read_host_text(struct reader *r, struct node *map, const char *name);

@@ -298,7 +298,7 @@ static void read_fault(struct reader *r, struct node *rule, struct route_actions
 }
 
 /* "a, b, c" of a list, for a header's value. */
-static struct sv read_joined(struct reader *r, struct node *map, const char *name)
+struct sv read_joined(struct reader *r, struct node *map, const char *name)
 {
     AUTO_DONE(buf) text = { 0 };
     struct text_list list = read_texts(r, map, name);

@@ -189,7 +189,48 @@ static void read_mirror_filter(struct reader *r, struct node *n, struct sv names
     fields_finish(r, n, NULL);
 }
 
-static void read_filter(struct reader *r, struct node *n, struct sv namespace,
+#define CORS_AGE_S 5 /* the default of maxAge */
+
+/* A star in the host ("*.shop.test") stands for one label or several. */
+static struct text_match origin_match(struct catalog *c, struct reader *r, const struct node *n)
+{
+    AUTO_DONE(buf) pattern = { 0 };
+    struct text_match m = { .kind = TEXT_MATCH_EXACT, .text = node_text(r, n) };
+    size_t star = sv_index(m.text, '*');
+    if (sv_eq(m.text, SV("*")))
+        m.kind = TEXT_MATCH_PRESENT;
+    if (star == m.text.len || m.kind == TEXT_MATCH_PRESENT)
+        return m;
+    buf_printf(&pattern, "\\Q%.*s\\E[^/:]+\\Q%.*s\\E", SV_ARG(sv_sub(m.text, 0, star)),
+               SV_ARG(sv_from(m.text, star + 1)));
+    r->to->is_nomem = r->to->is_nomem || pattern.failed;
+    m.regex = read_regex(c, r, n, buf_sv(&pattern), REGEX_WHOLE);
+    m.kind = TEXT_MATCH_REGEX;
+    return m;
+}
+
+static void read_cors_filter(struct catalog *c, struct reader *r, struct node *n,
+                             struct route_actions *a)
+{
+    struct node *list = field_list(r, n, "allowOrigins");
+    struct cors *to = read_array(r, 1, sizeof(*to));
+    struct text_match *origins = read_array(r, (list ? list->len : 0) + 1, sizeof(*origins));
+    if (!to || !origins)
+        return;
+    for (struct node *at = list ? list->first : NULL; at; at = at->next)
+        origins[to->origins_len++] = origin_match(c, r, at);
+    to->origins = origins;
+    to->methods = read_joined(r, n, "allowMethods");
+    to->headers = read_joined(r, n, "allowHeaders");
+    to->exposed = read_joined(r, n, "exposeHeaders");
+    to->max_age_s = (int64_t)field_uint(r, n, "maxAge", INT32_MAX, CORS_AGE_S);
+    to->has_credentials = field_bool(r, n, "allowCredentials", false);
+    to->refuses_unmatched = true;
+    fields_finish(r, n, NULL);
+    a->cors = to;
+}
+
+static void read_filter(struct catalog *c, struct reader *r, struct node *n, struct sv namespace,
                         struct http_rule *rule, struct route_actions *a, struct mirror_to *mirrors)
 {
     struct node *type = field_any(r, n, "type");
@@ -199,6 +240,9 @@ static void read_filter(struct reader *r, struct node *n, struct sv namespace,
     struct node *redirect = field_map(r, n, "requestRedirect");
     struct node *rewrite = field_map(r, n, "urlRewrite");
     struct node *mirror = field_map(r, n, "requestMirror");
+    struct node *cors = field_map(r, n, "cors");
+    if (cors)
+        read_cors_filter(c, r, cors, a);
     if (request)
         a->request = read_modifier(r, request);
     if (response)
@@ -213,39 +257,39 @@ static void read_filter(struct reader *r, struct node *n, struct sv namespace,
     if (mirror)
         read_mirror_filter(r, mirror, namespace, rule, mirrors);
     /* A filter that is left out must not leave the request as if it had none. */
-    if (!request && !response && !redirect && !rewrite && !mirror)
+    if (!request && !response && !redirect && !rewrite && !mirror && !cors)
         finding_error(r->to, type ? type : n, "the filter '%.*s' is not supported",
                       SV_ARG(sv_sub(name, 0, 60)));
     fields_finish(r, n, NULL);
 }
 
-static void read_filters(struct reader *r, struct node *n, struct sv namespace,
+static void read_filters(struct catalog *c, struct reader *r, struct node *n, struct sv namespace,
                          struct http_rule *rule, struct route_actions *a)
 {
     struct node *list = field_list(r, n, "filters");
     struct mirror_to *mirrors = read_array(r, (list ? list->len : 0) + 1, sizeof(*mirrors));
     for (struct node *at = list && mirrors ? list->first : NULL; at; at = at->next)
         if (node_is_map(r, at))
-            read_filter(r, at, namespace, rule, a, mirrors);
+            read_filter(c, r, at, namespace, rule, a, mirrors);
     rule->mirrors = mirrors;
 }
 
 /* Filters of one backend: headers only. */
-static void read_backend_filters(struct reader *r, struct node *n, struct sv namespace,
-                                 struct destination *to)
+static void read_backend_filters(struct catalog *c, struct reader *r, struct node *n,
+                                 struct sv namespace, struct destination *to)
 {
     struct http_rule none = { 0 };
     struct route_actions *a = field_any(r, n, "filters") ? read_array(r, 1, sizeof(*a)) : NULL;
     if (!a)
         return;
-    read_filters(r, n, namespace, &none, a);
-    if (a->redirect || a->rewrite.kind || a->rewrite.authority.len || none.mirrors_len)
+    read_filters(c, r, n, namespace, &none, a);
+    if (a->redirect || a->rewrite.kind || a->rewrite.authority.len || none.mirrors_len || a->cors)
         finding_error(r->to, n, "only header filters are supported for one backend");
     to->request = a->request.len ? &a->request : NULL;
     to->response = a->response.len ? &a->response : NULL;
 }
 
-static void read_backends(struct reader *r, struct node *n, struct sv namespace,
+static void read_backends(struct catalog *c, struct reader *r, struct node *n, struct sv namespace,
                           struct http_rule *to, struct route_actions *a)
 {
     static const struct direct_response broken = { .status = 500 };
@@ -257,7 +301,7 @@ static void read_backends(struct reader *r, struct node *n, struct sv namespace,
             continue;
         struct destination *d = &all[to->targets_len];
         read_backend_ref(r, at, namespace, d);
-        read_backend_filters(r, at, namespace, d);
+        read_backend_filters(c, r, at, namespace, d);
         fields_finish(r, at, NULL);
         sum += d->weight;
         to->targets_len++;
@@ -292,7 +336,7 @@ static const struct retry_policy *read_route_retry(struct reader *r, struct node
 }
 
 /* What rules of both kinds have. */
-static void read_rule_rest(struct reader *r, struct node *n, struct sv namespace,
+static void read_rule_rest(struct catalog *c, struct reader *r, struct node *n, struct sv namespace,
                            struct http_rule *to)
 {
     struct route_actions *a = read_array(r, 1, sizeof(*a));
@@ -300,8 +344,8 @@ static void read_rule_rest(struct reader *r, struct node *n, struct sv namespace
         return;
     to->name = field_text(r, n, "name");
     to->place = place_of(r->to, n);
-    read_filters(r, n, namespace, to, a);
-    read_backends(r, n, namespace, to, a);
+    read_filters(c, r, n, namespace, to, a);
+    read_backends(c, r, n, namespace, to, a);
     to->actions = a;
     fields_finish(r, n, later_rule);
 }
@@ -335,7 +379,7 @@ static void read_http_rule(struct catalog *c, struct reader *r, struct node *n, 
         to->retry = retry;
     }
     fields_finish(r, timeouts, NULL);
-    read_rule_rest(r, n, namespace, to);
+    read_rule_rest(c, r, n, namespace, to);
 }
 
 /* "/SERVICE/METHOD", either of which may be any. */
@@ -391,10 +435,10 @@ static void read_grpc_rule(struct catalog *c, struct reader *r, struct node *n, 
     if (!node_is_map(r, n))
         return;
     read_matches(c, r, n, read_grpc_match, to);
-    read_rule_rest(r, n, namespace, to);
+    read_rule_rest(c, r, n, namespace, to);
     const struct route_actions *a = to->actions;
-    if (a && (a->redirect || a->rewrite.kind || a->rewrite.authority.len))
-        finding_error(r->to, n, "a GRPCRoute can neither redirect nor rewrite");
+    if (a && (a->redirect || a->rewrite.kind || a->rewrite.authority.len || a->cors))
+        finding_error(r->to, n, "a GRPCRoute can neither redirect nor rewrite, and has no CORS");
 }
 
 typedef void rule_fn(struct catalog *c, struct reader *r, struct node *n, struct sv namespace,

@@ -67,7 +67,7 @@ struct mirror {
 struct cors {
     const struct text_match *origins;
     size_t origins_len;
-    struct sv methods, headers, exposed; /* ready-made values; empty: not said */
+    struct sv methods, headers, exposed; /* ready-made values; empty: not said; "*": any */
     int64_t max_age_s;                   /* -1: not said */
     bool has_credentials;
     bool refuses_unmatched; /* preflights of other origins get 403 instead of going on */

@@ -180,6 +180,41 @@ def test_grpc_routes():
     g.stop()
 
 
+def test_cors():
+    rules = """
+  - filters: [{ type: CORS, cors: { allowOrigins: [https://a.example, "https://*.b.example"], allowMethods: [GET, PUT],
+                                    allowHeaders: [x-a, x-b], exposeHeaders: [x-c], maxAge: 60 } }]
+    backendRefs: [{ name: shared, port: 80 }]
+  - matches: [{ path: { value: /all } }]
+    filters: [{ type: CORS, cors: { allowOrigins: ["*"], allowMethods: ["*"], allowHeaders: ["*"], allowCredentials: true } }]
+    backendRefs: [{ name: shared, port: 80 }]
+"""
+    g = Proxy(PROXY, net, "cors", [gateway(OPEN) + route("cors", "default", rules) + service("shared")]).wait(DOOR)
+
+    def preflight(path, origin):
+        status, _, r = g.ask("cors.test", path, method="OPTIONS", port=DOOR, Origin=origin,
+                             Access_Control_Request_Method="PATCH", Access_Control_Request_Headers="x-z")
+        return status, {k.lower()[21:]: v for k, v in r.getheaders() if k.lower().startswith("access-control-allow-")}, r
+    for origin in ("https://a.example", "https://x.b.example", "https://x.y.b.example"):
+        status, told, r = preflight("/", origin)
+        check((status, told) == (200, {"origin": origin, "methods": "GET,PUT", "headers": "x-a,x-b"}), f"{status} {told}")
+        check(r.getheader("access-control-max-age") == "60", "maxAge")
+        status, _, r = g.ask("cors.test", "/", port=DOOR, Origin=origin)
+        check(status == 200 and r.getheader("access-control-allow-origin") == origin and
+              r.getheader("access-control-expose-headers") == "x-c", f"{r.getheaders()}")
+    for origin in ("http://a.example", "https://b.example", "https://x.b.example.org", "https://evil/.b.example"):
+        status, told, _ = preflight("/", origin)
+        check((status, told) == (403, {}), f"{origin}: {status} {told}")
+        status, _, r = g.ask("cors.test", "/", port=DOOR, Origin=origin)
+        check(status == 200 and not r.getheader("access-control-allow-origin"), "the browser decides")
+    seen = len(net.servers["shared-v1"].seen)
+    status, told, r = preflight("/all", "https://anybody.example")
+    check((status, told) == (200, {"origin": "https://anybody.example", "credentials": "true", "methods": "PATCH", "headers": "x-z"}),
+          f"{status} {told}")
+    check(r.getheader("access-control-max-age") == "5" and len(net.servers["shared-v1"].seen) == seen, "the default; not asked")
+    g.stop()
+
+
 class Hello:
     """Says who it is, in TLS when there is a certificate, and what it was told."""
 
