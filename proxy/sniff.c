@@ -118,9 +118,10 @@ static void start_gateway_tls(struct down *d)
         down_close(d, 0);
 }
 
-static void refuse(struct down *d, enum tally_id count, const char *why)
+static void refuse(struct down *d, enum tally_id count, bool is_tls, const char *why)
 {
     tally(count);
+    tcp_refused(d, is_tls);
     LOG_EVERY(10 * NS_PER_S, LOG_WARN, "inbound.refused", KV_SV("peer", d->peer_addr),
               KV_STR("why", why));
     down_close(d, 0);
@@ -151,7 +152,7 @@ static void inbound_plain(struct down *d, enum speech speech)
     enum port_protocol p = own_protocol(d);
     bool is_http = speech == SPEECH_HTTP1 || speech == SPEECH_HTTP2;
     if (mesh_inbound_mtls(d->worker->mesh, down_app_port(d)) == MTLS_STRICT)
-        refuse(d, TALLY_DOWN_STRICT, "plaintext, but PeerAuthentication says STRICT");
+        refuse(d, TALLY_DOWN_STRICT, false, "plaintext, but PeerAuthentication says STRICT");
     else if (port_protocol_is_http(p) || (p == PORT_UNNAMED && is_http))
         go_http(d);
     else
@@ -171,7 +172,7 @@ static void inbound_tls(struct down *d, const struct hello *h)
         decided(d);
         start_tls(d, w->certs->server, !is_http && (p != PORT_UNNAMED || !h || !h->is_http));
     } else if (is_http || mode == MTLS_STRICT) {
-        refuse(d, TALLY_DOWN_NO_CERTS, "TLS, but there are no certificates");
+        refuse(d, TALLY_DOWN_NO_CERTS, true, "TLS, but there are no certificates");
     } else {
         go_tcp(d, h);
     }
@@ -232,7 +233,7 @@ static void on_silence(struct timer *t)
     struct down *d = CONTAINER_OF(t, struct down, sniff);
     bool is_inbound = d->port->side == SIDE_INBOUND;
     if (is_inbound && mesh_inbound_mtls(d->worker->mesh, down_app_port(d)) == MTLS_STRICT) {
-        refuse(d, TALLY_DOWN_STRICT, "silence, but PeerAuthentication says STRICT");
+        refuse(d, TALLY_DOWN_STRICT, false, "silence, but PeerAuthentication says STRICT");
         return;
     }
     tally(TALLY_SNIFF_SILENT);

@@ -33,6 +33,7 @@ struct tcp {
     uint64_t told_down, told_up; /* of them, told while it lives */
     struct timer life;           /* maxConnectionDuration */
     struct timer report;
+    bool is_refused;            /* it never was one: nothing but the record tells of it */
     bool is_counted, has_begun; /* as opened in the metrics; with a record */
     struct authz_decision authz;
 
@@ -51,6 +52,8 @@ struct tcp {
 /* Takes the caller's connection over: from here on down->tcp gets its events. sni: of the ClientHello
  * that was seen (is_tls) or of the handshake that was done. Afterwards d may be closed. */
 void tcp_begin(struct down *d, bool is_tls, struct sv sni);
+/* The log and the record of a caller's connection that is closed before it is anything: NR. */
+void tcp_refused(struct down *d, bool is_tls);
 void tcp_on_down(struct tcp *t, enum conn_event ev);
 /* Both connections end now. t is gone afterwards. */
 void tcp_abort(struct tcp *t);

@@ -83,7 +83,8 @@ static void tell(struct tcp *t, struct exchange *x, enum call_part part, bool is
         c->bytes_received = down;
         c->bytes_sent = up;
     }
-    telemetry_count(to, x);
+    if (!t->is_refused)
+        telemetry_count(to, x);
     if (part == CALL_BEGIN || (part == CALL_BYTES && is_silent))
         return;
     if (part == CALL_BYTES && !t->has_begun) {
@@ -188,4 +189,19 @@ void tcp_record(struct tcp *t, enum call_part part)
     t->has_begun |= part == CALL_BYTES;
     t->told_down = t->from_down;
     t->told_up = t->from_up;
+}
+
+void tcp_refused(struct down *d, bool is_tls)
+{
+    struct tcp t = { .worker = d->worker,
+                     .down = d,
+                     .side = d->port->side,
+                     .mesh = d->worker->mesh,
+                     .is_refused = true,
+                     .is_tls = is_tls,
+                     .flag = "NR",
+                     .details = "filter_chain_not_found",
+                     .started_ns = clock_mono_ns(),
+                     .started_wall_ns = clock_wall_ns() };
+    tcp_record(&t, CALL_END);
 }

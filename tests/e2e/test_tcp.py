@@ -321,6 +321,10 @@ def test_strict():
     check(is_closed(s), "plaintext is refused")
     s.close()
     check(len(apps["strict"].peers) == before, "and never reaches the application")
+    line = proxies["strict"].access(response_flags="NR")
+    check(line["connection_termination_details"] == "filter_chain_not_found" and line["bytes_received"] == 0, line)
+    check(proxies["strict"].counter('tulle_proxy_tcp_failures_total{flag="NR"}') == 1, "counted")
+    check(proxies["strict"].counter("istio_tcp_connections_opened_total") == 1, "as with Istio, who got through alone")
 
 
 def test_permissive_in_plaintext():
