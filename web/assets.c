@@ -6,10 +6,8 @@
 #include "assets_data.h"
 #include <libdeflate.h>
 
-const struct asset *asset_find(struct sv path)
+static const struct asset *asset_exact(struct sv path)
 {
-    if (sv_eq(path, SV("/")))
-        path = SV("/index.html");
     size_t from = 0, to = assets_len;
     while (from < to) {
         size_t mid = from + (to - from) / 2;
@@ -22,6 +20,25 @@ const struct asset *asset_find(struct sv path)
             from = mid + 1;
     }
     return NULL;
+}
+
+static bool is_one_trace(struct sv path)
+{
+    struct sv id = sv_from(path, SV("/trace/").len);
+    return sv_starts(path, SV("/trace/")) && id.len && !sv_contains(id, SV("/"));
+}
+
+/* The file of a page. A build without npm has one page, which tells how to get the others. */
+static struct sv file_of(struct sv path)
+{
+    if (is_one_trace(path) || sv_eq(path, SV("/traces")) || sv_eq(path, SV("/search")))
+        return asset_exact(SV("/trace.html")) ? SV("/trace.html") : SV("/index.html");
+    return sv_eq(path, SV("/")) ? SV("/index.html") : path;
+}
+
+const struct asset *asset_find(struct sv path)
+{
+    return asset_exact(file_of(path));
 }
 
 const struct asset *asset_at(size_t i)

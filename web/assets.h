@@ -20,7 +20,7 @@ struct asset {
 };
 
 /* The asset a request path (no query, starts with '/') names, NULL when there is none. "/" is
- * "/index.html". */
+ * "/index.html"; "/traces", "/search" and "/trace/{id}" are "/trace.html", whatever the id. */
 const struct asset *asset_find(struct sv path);
 /* The i-th of all assets in path order, NULL past the last. */
 const struct asset *asset_at(size_t i);

@@ -32,7 +32,12 @@ async function bundle() {
     const esbuild = createRequire(join(work, "package.json"))("esbuild");
     await esbuild.build({
         absWorkingDir: work,
-        entryPoints: ["ui/app.tsx", "ui/app.css"],
+        entryPoints: [
+            { in: "ui/app.tsx", out: "app" },
+            { in: "ui/app.css", out: "app" },
+            { in: "ui/trace/page.tsx", out: "trace" },
+            { in: "ui/trace/trace.css", out: "trace" },
+        ],
         outdir: out,
         bundle: true,
         minify: true,
@@ -44,7 +49,7 @@ async function bundle() {
         tsconfig: join(work, "tsconfig.json"),
         logLevel: "warning",
     });
-    for (const name of ["index.html", "icon.svg"])
+    for (const name of ["index.html", "trace.html", "icon.svg"])
         cpSync(join(source, "ui", name), join(out, name));
 }
 

@@ -1,14 +1,15 @@
 /* embed.c - build tool: turns the dashboard's files into one C array.
  *
- *   embed MAX_GZIP_BYTES OUT.c FILE...
+ *   embed PAGE_MAX_BYTES ALL_MAX_BYTES OUT.c FILE...
  *
  * Each file is compressed once, here, so that serving it costs no CPU. Scripts, styles and pictures
  * get the hash of their content into their name ("app.js" becomes "app.3f9c21ab04de.js") and may
  * then be cached for ever; pages keep their name, and every "/app.js" in them, quotes included, is
  * replaced by the hashed name. So pages are handled after everything they may refer to.
  *
- * The build fails when all files together pass MAX_GZIP_BYTES: the size of the dashboard is a
- * promise, and this is where the bytes that travel are known. */
+ * The build fails when a page with all it names passes PAGE_MAX_BYTES compressed, or all files
+ * together ALL_MAX_BYTES: the size of the dashboard is a promise, and this is where the bytes that
+ * travel are known. */
 #define _GNU_SOURCE /* memmem; build tools do not get the project's arguments */
 #include <errno.h>
 #include <libdeflate.h>
@@ -21,7 +22,7 @@
 
 enum {
     GZIP_LEVEL = 12,          /* libdeflate's strongest; a few milliseconds for our sizes */
-    FILES_MAX = 32,           /* the dashboard has four */
+    FILES_MAX = 32,           /* the dashboard has six */
     FILE_BYTES_MAX = 4 << 20, /* one file; far above the budget, so a mistake is told early */
     HASH_DIGITS = 32,
     NAME_DIGITS = 12, /* of the hash in a name: 48 bits are plenty to tell builds apart */
@@ -39,6 +40,7 @@ struct file {
     size_t bytes_len;
     void *gzip;
     size_t gzip_len;
+    size_t named_len; /* a page: compressed bytes of the files it names */
 };
 
 static const struct {
@@ -150,7 +152,11 @@ static int finish_all(struct file *files, size_t len)
             char plain[PATH_SIZE + 4], hashed[PATH_SIZE + 4];
             snprintf(plain, sizeof(plain), "\"/%.*s\"", PATH_SIZE - 1, files[k].name);
             snprintf(hashed, sizeof(hashed), "\"%.*s\"", PATH_SIZE - 1, files[k].path);
-            if (!files[k].is_page && file_replace(&files[i], plain, hashed) < 0)
+            if (files[k].is_page)
+                continue;
+            if (memmem(files[i].bytes, files[i].bytes_len, plain, strlen(plain)))
+                files[i].named_len += files[k].gzip_len;
+            if (file_replace(&files[i], plain, hashed) < 0)
                 return -1;
         }
         if (files[i].is_page && file_finish(&files[i]) < 0)
@@ -185,18 +191,29 @@ static void print_all(FILE *out, const struct file *files, size_t len)
     fprintf(out, "};\nconst size_t assets_len = %zu;\n", len);
 }
 
-static int embed(size_t gzip_max, const char *to, struct file *files, size_t len)
+static int check_budget(const char *what, size_t bytes, size_t bytes_max)
 {
-    if (finish_all(files, len) < 0)
-        return -1;
+    if (bytes <= bytes_max)
+        return 0;
+    fprintf(stderr, "embed: %s: %zu bytes compressed, the budget is %zu\n", what, bytes, bytes_max);
+    return -1;
+}
+
+static int check_budgets(const struct file *files, size_t len, size_t page_max, size_t all_max)
+{
     size_t total = 0;
-    for (size_t i = 0; i < len; i++)
+    int rc = 0;
+    for (size_t i = 0; i < len; i++) {
         total += files[i].gzip_len;
-    if (total > gzip_max) {
-        fprintf(stderr, "embed: the dashboard is %zu bytes compressed, the budget is %zu\n", total,
-                gzip_max);
-        return -1;
+        if (files[i].is_page &&
+            check_budget(files[i].name, files[i].gzip_len + files[i].named_len, page_max) < 0)
+            rc = -1;
     }
+    return check_budget("all files", total, all_max) < 0 ? -1 : rc;
+}
+
+static int embed(const char *to, struct file *files, size_t len)
+{
     qsort(files, len, sizeof(files[0]), by_path); /* assets_find() searches by halves */
     FILE *out = fopen(to, "wb");
     if (!out)
@@ -210,17 +227,22 @@ static int embed(size_t gzip_max, const char *to, struct file *files, size_t len
 
 int main(int argc, char **argv)
 {
-    if (argc < 4 || argc - 3 > FILES_MAX) {
-        fprintf(stderr, "usage: embed MAX_GZIP_BYTES OUT.c FILE... (at most %d)\n", FILES_MAX);
+    if (argc < 5 || argc - 4 > FILES_MAX) {
+        fprintf(stderr, "usage: embed PAGE_MAX_BYTES ALL_MAX_BYTES OUT.c FILE... (at most %d)\n",
+                FILES_MAX);
         return 2;
     }
     static struct file files[FILES_MAX];
-    size_t len = (size_t)(argc - 3);
+    size_t len = (size_t)(argc - 4);
     int rc = 0;
     for (size_t i = 0; i < len && rc == 0; i++)
-        rc = file_open(&files[i], argv[3 + i]);
+        rc = file_open(&files[i], argv[4 + i]);
     if (rc == 0)
-        rc = embed(strtoul(argv[1], NULL, 10), argv[2], files, len);
+        rc = finish_all(files, len);
+    if (rc == 0)
+        rc = check_budgets(files, len, strtoul(argv[1], NULL, 10), strtoul(argv[2], NULL, 10));
+    if (rc == 0)
+        rc = embed(argv[3], files, len);
     for (size_t i = 0; i < len; i++)
         file_done(&files[i]);
     return rc == 0 ? 0 : 1;

@@ -35,7 +35,7 @@ static const struct route routes[] = {
                                                         { "maxDuration", false }, { "attr", true },
                                                         { "kind", false }, { "limit", false },
                                                         { "cursor", false } } },
-    { "/api/v1/traces/{id}",        api_trace,        { { NULL, false } } },
+    { "/api/v1/traces/{id}",        api_trace,        { { "repaired", false } } },
     { "/api/v1/health/events",      api_health_events, { WINDOW, { "kind", false }, { "state", false },
                                                         { "subject", false }, { "limit", false },
                                                         { "offset", false } } },

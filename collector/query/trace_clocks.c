@@ -87,7 +87,7 @@ static void move(struct clocks *c, size_t at, int64_t shift_ns)
             events[i].time_ns -= shift_ns;
     s->start_ns = start_ns;
     s->end_ns = end_ns;
-    c->shift_ns[at] = shift_ns;
+    c->shift_ns[at] = c->t->notes[at].moved_ns = shift_ns;
 }
 
 static void align(struct clocks *c, size_t parent, size_t child)

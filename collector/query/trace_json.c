@@ -134,7 +134,17 @@ static void json_span_parts(struct json_out *j, const struct span *s)
     json_kv_u64(j, "droppedLinks", s->dropped_links);
 }
 
-void json_span(struct json_out *j, const struct span *s, size_t resource, size_t scope)
+static void json_notes(struct json_out *j, const struct span_notes *n)
+{
+    json_kv_ns(j, "movedNs", n->moved_ns);
+    json_kv_open(j, "warnings", '[');
+    for (size_t i = 0; i < n->warnings_len; i++)
+        json_str(j, n->warnings[i]);
+    json_close(j);
+}
+
+void json_span(struct json_out *j, const struct span *s, const struct span_notes *notes,
+               size_t resource, size_t scope)
 {
     json_open(j, '{');
     json_kv_hex(j, "spanId", s->span_id.b, sizeof(s->span_id.b));
@@ -153,6 +163,8 @@ void json_span(struct json_out *j, const struct span *s, size_t resource, size_t
     json_span_parts(j, s);
     json_kv_u64(j, "resource", resource);
     json_kv_u64(j, "scope", scope);
+    if (notes)
+        json_notes(j, notes);
     json_close(j);
 }
 

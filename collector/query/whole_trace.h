@@ -17,6 +17,7 @@ enum {
 struct span_notes {
     struct sv warnings[SPAN_WARNINGS_MAX];
     size_t warnings_len;
+    int64_t moved_ns; /* what its times were moved by: its host's clock was off */
 };
 struct whole_trace {
     struct arena mem;

@@ -1,13 +1,9 @@
 // collector.test.mjs - the real collector, told of requests as a sidecar tells it, and the page in a
 // real browser showing them: every number on the page must be the number that was sent.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { createServer, request as httpRequest } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { gunzipSync } from "node:zlib";
+import { Collector } from "./collector.mjs";
 import { eventually, mapIsDrawn, openPage, shotPath, startBrowser } from "./support.mjs";
 
 const BUDGET_GZIP = 50 * 1024; // docs/ui.md
@@ -20,43 +16,10 @@ const TRAFFIC = [
     { from: "productpage-v1", to: "inventory-legacy", requests: 7, errors: 1, ms: 5, tls: "plaintext" },
 ];
 
-const data = mkdtempSync(join(tmpdir(), "tulle-browser-"));
-let ports, collector, browser, page;
+const collector = new Collector();
+let browser, page;
 
-async function freePorts(n) {
-    const servers = [];
-    for (let i = 0; i < n; i++) {
-        const server = createServer();
-        await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
-        servers.push(server);
-    }
-    const found = servers.map((server) => server.address().port);
-    await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-    return found;
-}
-
-const base = () => `http://127.0.0.1:${ports[0]}`;
-
-async function startCollector() {
-    const args = ["--data", data, "--http-port", ports[0], "--otlp-http-port", ports[1], "--grpc-port", 0];
-    collector = spawn(process.env.TULLE_COLLECTOR, args.map(String), {
-        stdio: ["ignore", "pipe", "pipe"],
-    });
-    let said = "";
-    for (const stream of [collector.stdout, collector.stderr])
-        stream.on("data", (text) => (said += text));
-    await eventually("collector ready", async () => {
-        if (collector.exitCode !== null) throw new Error(`collector ended: ${said}`);
-        return (await fetch(`${base()}/readyz`)).ok;
-    });
-}
-
-async function stopCollector() {
-    if (!collector || collector.exitCode !== null) return;
-    const ended = new Promise((done) => collector.once("exit", done));
-    collector.kill("SIGTERM");
-    await ended;
-}
+const base = () => collector.base;
 
 const version = (workload) => /-(v\d)$/.exec(workload)?.[1] ?? "latest";
 const service = (workload) => workload.replace(/-v\d$/, "");
@@ -114,14 +77,9 @@ async function send(edges) {
     const logRecords = edges.flatMap((edge) =>
         Array.from({ length: edge.requests }, (_, i) => accessRecord(edge, i < edge.errors)),
     );
-    const answer = await fetch(`http://127.0.0.1:${ports[1]}/v1/logs`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify({
-            resourceLogs: [{ scopeLogs: [{ scope: { name: "tulle-proxy" }, logRecords }] }],
-        }),
+    await collector.send("logs", {
+        resourceLogs: [{ scopeLogs: [{ scope: { name: "tulle-proxy" }, logRecords }] }],
     });
-    assert.equal(answer.status, 200, await answer.text());
 }
 
 const row = (edge) => page.locator(`.edges tr[data-edge="${edge.from}>${edge.to}"]`);
@@ -142,14 +100,12 @@ async function assertShown(traffic) {
 }
 
 before(async () => {
-    ports = await freePorts(2);
     browser = await startBrowser();
-    await startCollector();
+    await collector.start();
 });
 after(async () => {
     await browser?.close();
-    await stopCollector();
-    rmSync(data, { recursive: true, force: true });
+    await collector.remove();
 });
 
 test("before any traffic the page says how to send some", async () => {
@@ -280,9 +236,9 @@ test("requests that were denied: one number in the map, the table, the panel and
 });
 
 test("a collector that goes away and comes back is noticed, and nothing is missing", async () => {
-    await stopCollector();
+    await collector.stop();
     await page.getByText("Connection lost").waitFor();
-    await startCollector();
+    await collector.start();
     await page.getByText("Connection lost").waitFor({ state: "detached" });
     const [first] = TRAFFIC;
     await assertShown([
@@ -291,44 +247,29 @@ test("a collector that goes away and comes back is noticed, and nothing is missi
     ]);
 });
 
-/** Without a client that unpacks, so that what travels can be weighed. */
-function get(path, headers) {
-    return new Promise((resolve, reject) => {
-        const request = httpRequest(base() + path, { headers }, (answer) => {
-            const parts = [];
-            answer.on("data", (part) => parts.push(part));
-            answer.on("end", () =>
-                resolve({
-                    status: answer.statusCode,
-                    headers: answer.headers,
-                    body: Buffer.concat(parts),
-                }),
-            );
-        });
-        request.on("error", reject);
-        request.end();
+for (const path of ["/", "/traces"])
+    test(`files of ${path}: compressed, cached for as long as is right, within the budget`, async () => {
+        const packed = { "accept-encoding": "gzip" };
+        const page = await collector.get(path, packed);
+        assert.equal(page.headers["content-encoding"], "gzip");
+        assert.match(page.headers["content-security-policy"], /default-src 'none'/);
+        const html = gunzipSync(page.body).toString();
+        const plain = (await collector.get(path, {})).body.toString();
+        assert.equal(plain, html, "also for clients without gzip");
+        let total = page.body.length;
+        const links = html.matchAll(/(?:src|href)="(\/[^"/]+\.(?:js|css|svg))"/g);
+        const files = [...links].map((m) => m[1]);
+        assert.equal(files.length, 3);
+        for (const name of files) {
+            const file = await collector.get(name, packed);
+            assert.equal(file.status, 200, name);
+            assert.match(file.headers["cache-control"], /immutable/);
+            total += file.body.length;
+        }
+        const etag = page.headers.etag;
+        const again = await collector.get(path, { ...packed, "if-none-match": etag });
+        assert.equal(again.status, 304);
+        assert.match(page.headers["cache-control"], /no-cache/);
+        assert.ok(total <= BUDGET_GZIP, `${total} bytes travel`);
+        console.log(`the page at ${path} is ${total} bytes`);
     });
-}
-
-test("files: compressed, cached for as long as is right, and within the budget", async () => {
-    const packed = { "accept-encoding": "gzip" };
-    const index = await get("/", packed);
-    assert.equal(index.headers["content-encoding"], "gzip");
-    assert.match(index.headers["content-security-policy"], /default-src 'none'/);
-    const html = gunzipSync(index.body).toString();
-    assert.equal((await get("/", {})).body.toString(), html, "also for clients without gzip");
-    let total = index.body.length;
-    const files = [...html.matchAll(/(?:src|href)="(\/[^"/]+\.(?:js|css|svg))"/g)].map((m) => m[1]);
-    assert.equal(files.length, 3);
-    for (const path of files) {
-        const file = await get(path, packed);
-        assert.equal(file.status, 200, path);
-        assert.match(file.headers["cache-control"], /immutable/);
-        total += file.body.length;
-    }
-    const again = await get("/", { ...packed, "if-none-match": index.headers.etag });
-    assert.equal(again.status, 304);
-    assert.match(index.headers["cache-control"], /no-cache/);
-    assert.ok(total <= BUDGET_GZIP, `${total} bytes travel`);
-    console.log(`the map page is ${total} bytes`);
-});

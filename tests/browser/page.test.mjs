@@ -238,8 +238,9 @@ test("panel: what is known of an edge", async () => {
         .locator(".panel a")
         .evaluateAll((all) => all.map((a) => a.getAttribute("href")));
     assert.deepEqual(links, [
-        `/api/v1/traces/${edge.errorTraceId}`,
-        `/api/v1/traces/${edge.exemplarTraceId}`,
+        `/trace/${edge.errorTraceId}`,
+        `/trace/${edge.exemplarTraceId}`,
+        `/traces?edge=${edge.id}&window=1m`,
     ]);
     assert.deepEqual(page.complaints, []);
 });
@@ -248,7 +249,7 @@ test("panel: the first and the last plaintext request", async () => {
     const edge = edgeOf("reviews-v2", "ratings-v1");
     await open(`?sel=edge:${edge.id}`);
     await page.locator(".panel .tls").waitFor();
-    const first = page.locator(`.panel a[href="/api/v1/traces/${edge.tls.firstPlaintext.traceId}"]`);
+    const first = page.locator(`.panel a[href="/trace/${edge.tls.firstPlaintext.traceId}"]`);
     assert.equal(await first.locator("time").getAttribute("title"), edge.tls.firstPlaintext.time);
     const text = await page.locator(".panel").innerText();
     assert.ok(text.includes("last plaintext"), text);

@@ -112,6 +112,9 @@ def one_trace(c):
     raw, = data(c, "/api/traces/" + TRACE, raw="true", start=1, end=2)
     equal([len(raw["spans"]), raw["spans"][-1]["startTime"], raw["spans"][-1]["warnings"]],
           [4, (NOW + 1120 * MS) // 1000, None], "raw")
+    repaired = ask(c, f"/api/v1/traces/{TRACE}", repaired="true")[1]["spans"]
+    equal([len(repaired), repaired[-1]["startNs"], repaired[-1]["movedNs"], repaired[-1]["warnings"]],
+          [3, str(NOW - 880 * MS), str(-2000 * MS), late["warnings"]], "the same repairs in our own form")
     equal(data(c, "/api/traces/abc")[0]["traceID"], SHORT[16:], "short id")
     for text in (base64.b64encode(bytes.fromhex(TRACE)), base64.urlsafe_b64encode(bytes.fromhex(TRACE)).rstrip(b"=")):
         path = "/" + urllib.parse.quote(text, safe="")

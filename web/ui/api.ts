@@ -117,11 +117,22 @@ interface LiveEvent extends Graph {
     removedEdges?: string[];
 }
 
-async function getJson<T>(path: string): Promise<T> {
+/** An answer that is none: its status, and why in words. */
+export class Refused extends Error {
+    constructor(
+        readonly status: number,
+        why: string,
+    ) {
+        super(why);
+    }
+}
+
+export async function getJson<T>(path: string): Promise<T> {
     const answer = await fetch(path, { headers: { accept: "application/json" } });
     if (!answer.ok) {
         const body = (await answer.json().catch(() => null)) as { error?: { message?: string } };
-        throw new Error(body?.error?.message ?? `the collector answered ${answer.status}`);
+        const why = body?.error?.message ?? `the collector answered ${answer.status}`;
+        throw new Refused(answer.status, why);
     }
     return (await answer.json()) as T;
 }

@@ -4,9 +4,11 @@
 // the mesh; everything else is computed from the two at every tick.
 import { render } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useTheme } from "./bar.tsx";
 import { parseQuery, type Query, toggleWord } from "./filter.ts";
 import { Header, MTLS_WORD } from "./header.tsx";
 import { Help } from "./help.tsx";
+import { type KeyTable, useKeys } from "./keys.ts";
 import { type LiveGraph, useLiveGraph } from "./live.ts";
 import { type MapHandle, MapPane } from "./map/map.tsx";
 import { unhealthy } from "./map/walk.ts";
@@ -15,7 +17,7 @@ import { Panel } from "./panel.tsx";
 import { Split } from "./split.tsx";
 import { NoMap } from "./states.tsx";
 import { EdgeTable } from "./table.tsx";
-import { applyTheme, storedTheme, type Theme, watchSystemTheme } from "./theme.ts";
+import { applyTheme, storedTheme } from "./theme.ts";
 import { type Selection, type View, viewOf, writeView } from "./url.ts";
 
 function useView() {
@@ -35,17 +37,6 @@ function useView() {
         setView(latest.current);
     };
     return { view, change };
-}
-
-function useTheme() {
-    const [theme, setTheme] = useState<Theme>(storedTheme);
-    const [system, setSystem] = useState(0);
-    useEffect(() => watchSystemTheme(() => setSystem((n) => n + 1)), []);
-    const choose = (next: Theme) => {
-        applyTheme(next);
-        setTheme(next);
-    };
-    return { theme, themeKey: `${theme} ${system}`, choose };
 }
 
 /** What a screen reader is told when the selection changes. */
@@ -97,29 +88,8 @@ const KEYS: Record<string, (page: Actions) => void> = {
     "0": (page) => page.map?.fit(),
 };
 
-/** Keys that work wherever the focus is, but not while somebody types. */
-function useKeys(actions: Actions): void {
-    const latest = useRef(actions);
-    latest.current = actions;
-    useEffect(() => {
-        const listen = (event: KeyboardEvent) => {
-            if (event.ctrlKey || event.metaKey || event.altKey) return;
-            const target = event.target as HTMLElement;
-            if (target.closest("input, select, textarea, dialog")) {
-                if (event.key === "Escape" && target.closest("[role=search], .hide")) target.blur();
-                return;
-            }
-            // Space presses the focused button, as everywhere.
-            if (event.key === " " && target.closest("button, a")) return;
-            const action = KEYS[event.key];
-            if (!action) return;
-            event.preventDefault();
-            action(latest.current);
-        };
-        addEventListener("keydown", listen);
-        return () => removeEventListener("keydown", listen);
-    }, []);
-}
+const keysOf = (page: Actions): KeyTable =>
+    Object.fromEntries(Object.entries(KEYS).map(([key, action]) => [key, () => action(page)]));
 
 interface BodyProps {
     mesh: Mesh;
@@ -205,7 +175,7 @@ function App() {
     const clearQuery = () => change({ query: "" });
     const { selection } = view;
     const keyed = { selection, map: map.current, toggleLive: live.toggle, openHelp, clearQuery };
-    useKeys({ ...keyed, mesh, select, closePanel, say });
+    useKeys(keysOf({ ...keyed, mesh, select, closePanel, say }));
 
     const shown = mesh !== null && mesh.cards.size > 0 ? mesh : null;
     return (

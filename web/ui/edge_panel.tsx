@@ -111,7 +111,7 @@ function At({ moment }: { moment: Moment }) {
         </time>
     );
     if (!moment.traceId) return words;
-    return <a href={`/api/v1/traces/${encodeURIComponent(moment.traceId)}`}>{words}</a>;
+    return <a href={`/trace/${moment.traceId}`}>{words}</a>;
 }
 
 /** What the caller waited longer than the callee took, and whether their clocks can be compared. */
@@ -174,10 +174,10 @@ function Tls({ edge }: { edge: GraphEdge }) {
     );
 }
 
-function TraceLinks({ edge }: { edge: GraphEdge }) {
+function TraceLinks({ edge, window }: { edge: GraphEdge; window: WindowName }) {
     const link = (id: string | null, text: string) =>
         id && (
-            <a class="trace" href={`/api/v1/traces/${encodeURIComponent(id)}`}>
+            <a class="trace" href={`/trace/${id}`}>
                 {text}
             </a>
         );
@@ -186,6 +186,7 @@ function TraceLinks({ edge }: { edge: GraphEdge }) {
         <p class="links">
             {link(edge.errorTraceId, "A request that failed")}
             {link(edge.exemplarTraceId, "The latest request")}
+            <a href={`/traces?edge=${edge.id}&window=${window}`}>Traces</a>
         </p>
     );
 }
@@ -206,7 +207,7 @@ export function EdgePanel({ line, window }: { line: Line; window: WindowName }) 
                     <b>{format.latency(edge.latency.p95Ms)}</b> p95
                 </span>
             </p>
-            <TraceLinks edge={edge} />
+            <TraceLinks edge={edge} window={window} />
             <History edge={edge} window={window} />
             <Percentiles title="Latency seen by the caller" of={edge.latency} />
             {edge.serverLatency && (

@@ -1,4 +1,4 @@
-// format.ts - numbers as people read them. All functions are pure.
+// format.ts - numbers as people read them. All functions are pure, but for the reader's clock.
 //
 // Two digits that matter are enough on a map; the exact counts stand in the table and the panel.
 // A narrow no-break space joins number and unit.
@@ -83,4 +83,18 @@ export function when(atMs: number, nowMs: number): string {
         return away > 0 ? `in ${words}` : `${words} ago`;
     }
     return "now";
+}
+
+/** Of the reader's clock: "05:58:29.023"; with the day before it where that is not today. */
+export function time(iso: string): string {
+    const date = new Date(iso);
+    const clock = date.toLocaleTimeString(undefined, {
+        hourCycle: "h23",
+        hour: "2-digit",
+        minute: "2-digit",
+        second: "2-digit",
+        fractionalSecondDigits: 3,
+    });
+    if (date.toDateString() === new Date().toDateString()) return clock;
+    return `${date.toLocaleDateString()} ${clock}`;
 }

@@ -1,10 +1,11 @@
-// header.tsx - the bar at the top: name, filter, mTLS count, window, live state, theme, help.
+// header.tsx - the bar at the top: pages, filter, mTLS count, window, live state, theme, help.
 import { useEffect, useState } from "preact/hooks";
 import { type LiveState, problemOf } from "./api.ts";
+import { Brand, ThemeAndHelp } from "./bar.tsx";
 import type { Query } from "./filter.ts";
 import type { Mesh } from "./mesh.ts";
 import { ClosedLock } from "./map/legend.tsx";
-import { type Theme, THEMES } from "./theme.ts";
+import type { Theme } from "./theme.ts";
 import { type LabelKind, LABELS, type View, WINDOWS } from "./url.ts";
 
 export const MTLS_WORD = "mtls:off";
@@ -17,7 +18,6 @@ const LABEL_NAMES: Record<LabelKind, string> = {
     p99: "p99",
     tls: "TLS",
 };
-const THEME_SIGNS: Record<Theme, string> = { auto: "◐", light: "☀", dark: "☾" };
 const LIVE_NAMES: Record<LiveState, string> = {
     connecting: "connecting",
     live: "live",
@@ -119,11 +119,10 @@ function HideBox({ hide, onHide }: { hide: string; onHide: (hide: string) => voi
 
 export function Header(props: Props) {
     const { view, live, theme } = props;
-    const nextTheme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!;
     const isPaused = live === "paused";
     return (
         <header class="bar">
-            <h1>Tulle</h1>
+            <Brand here="map" />
             <form role="search" onSubmit={(event) => event.preventDefault()}>
                 <input
                     type="search"
@@ -172,24 +171,7 @@ export function Header(props: Props) {
             >
                 <i aria-hidden="true" /> {LIVE_NAMES[live]}
             </button>
-            <button
-                type="button"
-                class="icon"
-                aria-label={`Theme: ${theme}. Change to ${nextTheme}`}
-                title={`Theme: ${theme}`}
-                onClick={() => props.onTheme(nextTheme)}
-            >
-                {THEME_SIGNS[theme]}
-            </button>
-            <button
-                type="button"
-                class="icon"
-                aria-label="Help"
-                title="Keys and legend (?)"
-                onClick={props.onHelp}
-            >
-                ?
-            </button>
+            <ThemeAndHelp theme={theme} onTheme={props.onTheme} onHelp={props.onHelp} />
         </header>
     );
 }

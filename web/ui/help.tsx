@@ -1,5 +1,5 @@
 // help.tsx - keys, filter language and legend: the dialog behind "?".
-import { useEffect, useRef } from "preact/hooks";
+import { Dialog, KeyList } from "./dialog.tsx";
 import { Legend } from "./map/legend.tsx";
 
 const KEYS: [string, string][] = [
@@ -27,50 +27,27 @@ const FILTERS: [string, string][] = [
     ["protocol:grpc", "by protocol"],
 ];
 
-function List({ rows }: { rows: [string, string][] }) {
-    return (
-        <dl>
-            {rows.map(([term, text]) => (
-                <div key={term}>
-                    <dt>
-                        <kbd>{term}</kbd>
-                    </dt>
-                    <dd>{text}</dd>
-                </div>
-            ))}
-        </dl>
-    );
-}
-
 export function Help({ onClose }: { onClose: () => void }) {
-    const dialog = useRef<HTMLDialogElement>(null);
-    useEffect(() => dialog.current!.showModal(), []);
     return (
-        <dialog ref={dialog} class="help" aria-labelledby="help-title" onClose={onClose}>
-            <h2 id="help-title">Keys, filter, legend</h2>
-            <div class="columns">
-                <section>
-                    <h3>Keys</h3>
-                    <List rows={KEYS} />
-                </section>
-                <section>
-                    <h3>Filter words, joined by “and”</h3>
-                    <List rows={FILTERS} />
-                    <p>
-                        “Hide” takes Kiali's expressions, such as{" "}
-                        <kbd>virtual or rt &gt; 1000</kbd>: the collector leaves those out.
-                    </p>
-                    <h3>Lines and locks</h3>
-                    <Legend />
-                    <p>
-                        A line without a lock is mutual TLS throughout; hover or select it to see
-                        its closed lock. The count of such lines is in the bar at the top.
-                    </p>
-                </section>
-            </div>
-            <form method="dialog">
-                <button type="submit">Close</button>
-            </form>
-        </dialog>
+        <Dialog title="Keys, filter, legend" onClose={onClose}>
+            <section>
+                <h3>Keys</h3>
+                <KeyList rows={KEYS} />
+            </section>
+            <section>
+                <h3>Filter words, joined by “and”</h3>
+                <KeyList rows={FILTERS} />
+                <p>
+                    “Hide” takes Kiali's expressions, such as <kbd>virtual or rt &gt; 1000</kbd>:
+                    the collector leaves those out.
+                </p>
+                <h3>Lines and locks</h3>
+                <Legend />
+                <p>
+                    A line without a lock is mutual TLS throughout; hover or select it to see its
+                    closed lock. The count of such lines is in the bar at the top.
+                </p>
+            </section>
+        </Dialog>
     );
 }

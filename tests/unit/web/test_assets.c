@@ -16,11 +16,28 @@ static void test_find(void **state)
     assert_ptr_equal(asset_find(SV("/")), index);
     assert_false(index->is_immutable);
     assert_true(sv_eq(index->content_type, SV("text/html; charset=utf-8")));
-    static const char *const unknown[] = { "",           "/index.htm", "/index.html/",
-                                           "index.html", "/zzz",       "/app.js" };
+    static const char *const unknown[] = { "",           "/index.htm", "/index.html/", "index.html",
+                                           "/zzz",       "/app.js",    "/trace",       "/trace/",
+                                           "/trace/a/b", "/traces/",   "/searches" };
     for (size_t i = 0; i < NELEMS(unknown); i++) {
         print_message("case: %s\n", unknown[i]);
         assert_null(asset_find(sv_z(unknown[i])));
+    }
+}
+
+/* One page for all of them; without npm it is the one that tells how to get the others. */
+static void test_find_traces(void **state)
+{
+    (void)state;
+    static const char *const traces[] = { "/traces", "/search",
+                                          "/trace/0af7651916cd43dd8448eb211c80319c", "/trace/x" };
+    const struct asset *page = asset_find(SV("/trace.html"));
+    if (!page)
+        page = asset_find(SV("/index.html"));
+    assert_non_null(page);
+    for (size_t i = 0; i < NELEMS(traces); i++) {
+        print_message("case: %s\n", traces[i]);
+        assert_ptr_equal(asset_find(sv_z(traces[i])), page);
     }
 }
 
@@ -45,11 +62,12 @@ static void test_every_asset(void **state)
     assert_null(asset_at(n));
 }
 
-static void test_page_names_its_files(void **state)
+static void test_pages_name_their_files(void **state)
 {
     (void)state;
     AUTO_DONE(buf) page = { 0 };
     assert_int_equal(asset_plain(asset_find(SV("/")), &page, NULL), 0);
+    assert_int_equal(asset_plain(asset_find(SV("/traces")), &page, NULL), 0);
     for (size_t i = 0; asset_at(i); i++)
         if (asset_at(i)->is_immutable)
             assert_true(sv_contains(buf_sv(&page), asset_at(i)->path));
@@ -70,9 +88,8 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_find),
-        cmocka_unit_test(test_every_asset),
-        cmocka_unit_test(test_page_names_its_files),
+        cmocka_unit_test(test_find),          cmocka_unit_test(test_find_traces),
+        cmocka_unit_test(test_every_asset),   cmocka_unit_test(test_pages_name_their_files),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

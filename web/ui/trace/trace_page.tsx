@@ -1,0 +1,327 @@
+// trace_page.tsx - one trace: what it is, its waterfall, and the details of a span beside it.
+//
+//   /trace/0af7651916cd43dd8448eb211c80319c?span=00f067aa0ba902b7
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { type GraphEdge, Refused } from "../api.ts";
+import * as format from "../format.ts";
+import { getEdgesOf, getTrace, type Trace } from "./data.ts";
+import { Help } from "./help.tsx";
+import { useKeys } from "../keys.ts";
+import { moment, SpanPanel } from "./span_panel.tsx";
+import { focusIdBox, Top } from "./top.tsx";
+import { isMoved, nextError, treeOf, type Tree, unfoldedTo, visibleRows } from "./tree.ts";
+import { rowName, Waterfall } from "./waterfall.tsx";
+
+interface Loaded {
+    trace: Trace | null;
+    problem: Refused | Error | null;
+}
+
+function useTrace(id: string, attempt: number): Loaded {
+    const [loaded, setLoaded] = useState<Loaded>({ trace: null, problem: null });
+    useEffect(() => {
+        setLoaded({ trace: null, problem: null });
+        getTrace(id).then(
+            (trace) => setLoaded({ trace, problem: null }),
+            (problem: Error) => setLoaded({ trace: null, problem }),
+        );
+    }, [id, attempt]);
+    return loaded;
+}
+
+function useEdges(id: string, isThere: boolean): GraphEdge[] {
+    const [edges, setEdges] = useState<GraphEdge[]>([]);
+    useEffect(() => {
+        // Without them only the links to the map are missing.
+        if (isThere) getEdgesOf(id).then(setEdges, () => {});
+    }, [id, isThere]);
+    return edges;
+}
+
+function Problem({ id, why, onRetry }: { id: string; why: Error; onRetry: () => void }) {
+    const status = why instanceof Refused ? why.status : 0;
+    return (
+        <div class="state" role="alert">
+            <h2>
+                {status === 404
+                    ? "No span of this trace is kept"
+                    : status === 400
+                      ? "This is no trace id"
+                      : "The trace could not be read"}
+            </h2>
+            {status === 404 && (
+                <p>
+                    <code>{id}</code> has not arrived (yet), was not sampled, or is older than what
+                    is kept.
+                </p>
+            )}
+            {status === 400 && (
+                <p>
+                    <code>{id}</code>: a trace id has 32 hexadecimal digits; zeros in front may be
+                    left out.
+                </p>
+            )}
+            {status !== 404 && status !== 400 && <p>{why.message}</p>}
+            <p class="links">
+                {status !== 400 && (
+                    <button type="button" onClick={onRetry}>
+                        Try again
+                    </button>
+                )}
+                <a href="/traces">Newest traces</a>
+            </p>
+        </div>
+    );
+}
+
+/** Also where the page is not served securely, and the browser has no clipboard for it. */
+async function copy(text: string, from: HTMLElement): Promise<boolean> {
+    getSelection()?.selectAllChildren(from);
+    try {
+        await navigator.clipboard.writeText(text);
+        return true;
+    } catch {
+        return document.execCommand("copy");
+    }
+}
+
+function TraceId({ id }: { id: string }) {
+    const code = useRef<HTMLElement>(null);
+    const [hasCopied, setCopied] = useState(false);
+    const press = async () => setCopied(await copy(id, code.current!));
+    return (
+        <span class="trace-id">
+            <code ref={code}>{id}</code>{" "}
+            <button type="button" aria-label="Copy the trace id" onClick={() => void press()}>
+                {hasCopied ? "copied" : "copy"}
+            </button>
+        </span>
+    );
+}
+
+function Head(props: { trace: Trace; tree: Tree; onError: (step: 1 | -1) => void }) {
+    const { trace, tree, onError } = props;
+    const root = tree.rows[0];
+    const moved = trace.spans.filter(isMoved).length;
+    return (
+        <section class="trace-head" aria-label="The trace">
+            <h2>{root ? rowName(root) : "A trace without spans"}</h2>
+            <p class="trace-facts">
+                <TraceId id={trace.traceId} />
+                <span title={`${moment(trace.startNs)} UTC`}>{format.time(trace.start)}</span>
+                <span>
+                    <b>{format.latency(trace.durationMs)}</b>
+                </span>
+                <span>
+                    <b>{format.count(trace.spans.length)}</b> spans
+                </span>
+                <span>
+                    <b>{trace.services.length}</b> services
+                </span>
+                {tree.errors > 0 ? (
+                    <span class="problem-text">
+                        ! <b>{format.count(tree.errors)}</b> in error{" "}
+                        <button
+                            type="button"
+                            title="Previous error (E)"
+                            onClick={() => onError(-1)}
+                        >
+                            ↑<span class="unseen">Previous error</span>
+                        </button>{" "}
+                        <button type="button" title="Next error (e)" onClick={() => onError(1)}>
+                            ↓<span class="unseen">Next error</span>
+                        </button>
+                    </span>
+                ) : (
+                    <span>no errors</span>
+                )}
+                <span class="space" />
+                <a href={`/api/v1/traces/${trace.traceId}`} download={`${trace.traceId}.json`}>
+                    JSON
+                </a>
+                <a href={`/api/traces/${trace.traceId}`} download={`${trace.traceId}-jaeger.json`}>
+                    Jaeger's JSON
+                </a>
+            </p>
+            {trace.incomplete && (
+                <p class="warning">
+                    Only the first {format.count(trace.spans.length)} spans are shown; the JSON has
+                    all of them.
+                </p>
+            )}
+            {moved > 0 && (
+                <p class="warning">
+                    ⇄ The times of {moved} {moved === 1 ? "span" : "spans"} were corrected: the
+                    clock of another host is off. The details tell what was sent.
+                </p>
+            )}
+        </section>
+    );
+}
+
+/** Which span the address names; `uiFind` is what links made to Jaeger's page call it. */
+function spanInAddress(tree: Tree): number {
+    const params = new URLSearchParams(location.search);
+    const id = params.get("span") || params.get("uiFind");
+    return tree.rows.findIndex((row) => row.span.spanId === id);
+}
+
+function writeSpan(id: string | null): void {
+    const query = id ? `?span=${id}` : "";
+    history.replaceState(history.state, "", location.pathname + query);
+}
+
+/** The current row, the folded ones, and whether details are open; the address follows. */
+function useRows(tree: Tree) {
+    const asked = useMemo(() => spanInAddress(tree), [tree]);
+    const [current, setCurrent] = useState(Math.max(0, asked));
+    const [open, setOpen] = useState<"" | "pointer" | "keyboard">(asked < 0 ? "" : "pointer");
+    const [folded, setFolded] = useState<ReadonlySet<number>>(new Set<number>());
+    const rows = useMemo(() => visibleRows(tree, folded), [tree, folded]);
+
+    const show = (at: number, isOpen: boolean) => {
+        setFolded((old) => unfoldedTo(tree, old, at));
+        setCurrent(at);
+        writeSpan(isOpen ? (tree.rows[at]?.span.spanId ?? null) : null);
+    };
+    const step = (by: number) => {
+        const index = rows.findIndex((row) => row.at === current);
+        const next = rows[Math.min(rows.length - 1, Math.max(0, index + by))];
+        if (next) show(next.at, open !== "");
+    };
+    const setOpenness = (how: typeof open) => {
+        setOpen(how);
+        writeSpan(how ? (tree.rows[current]?.span.spanId ?? null) : null);
+    };
+    const pick = (at: number) => {
+        const isSame = at === current && open !== "";
+        setOpen(isSame ? "" : "pointer");
+        show(at, !isSame);
+    };
+    const toggle = (at: number) => {
+        const row = tree.rows[at];
+        if (!row || row.end === at + 1) return;
+        const next = new Set(folded);
+        if (!next.delete(at)) next.add(at);
+        setFolded(next);
+        if (current > at && current < row.end) show(at, open !== "");
+    };
+    const error = (by: 1 | -1) => {
+        const at = nextError(tree, current, by);
+        if (at >= 0) show(at, open !== "");
+    };
+    /** Folds; what is folded already, or has nothing below, goes to what it is below of. */
+    const fold = () => {
+        const row = tree.rows[current];
+        if (!row) return;
+        if (row.end > current + 1 && !folded.has(current)) toggle(current);
+        else if (row.parent >= 0) show(row.parent, open !== "");
+    };
+    const unfold = () => {
+        if (folded.has(current)) toggle(current);
+        else if ((tree.rows[current]?.end ?? 0) > current + 1) step(1);
+    };
+    return {
+        current,
+        open,
+        folded,
+        rows,
+        step,
+        setOpen: setOpenness,
+        pick,
+        toggle,
+        error,
+        fold,
+        unfold,
+    };
+}
+
+/** Where one came from; a link that opened a window of its own has nothing behind it. */
+function goBack(): void {
+    if (history.length > 1) history.back();
+    else location.assign("/traces");
+}
+
+function Shown({ trace, onHelp }: { trace: Trace; onHelp: () => void }) {
+    const tree = useMemo(() => treeOf(trace), [trace]);
+    const edges = useEdges(trace.traceId, true);
+    const rows = useRows(tree);
+    const row = tree.rows[rows.current];
+    const isOpen = rows.open !== "" && row !== undefined;
+    const close = () => {
+        rows.setOpen("");
+        document.querySelector<HTMLElement>(".waterfall")?.focus();
+    };
+    const [down, up] = [() => rows.step(1), () => rows.step(-1)];
+    useKeys({
+        j: down,
+        ArrowDown: down,
+        k: up,
+        ArrowUp: up,
+        Home: () => rows.step(-Infinity),
+        End: () => rows.step(Infinity),
+        h: rows.fold,
+        ArrowLeft: rows.fold,
+        l: rows.unfold,
+        ArrowRight: rows.unfold,
+        e: () => rows.error(1),
+        E: () => rows.error(-1),
+        Enter: () => (isOpen ? close() : rows.setOpen("keyboard")),
+        Escape: () => (isOpen ? close() : goBack()),
+        "/": focusIdBox,
+        "?": onHelp,
+    });
+    return (
+        <>
+            <Head trace={trace} tree={tree} onError={rows.error} />
+            <main class={isOpen ? "with-panel" : ""}>
+                <Waterfall
+                    tree={tree}
+                    rows={rows.rows}
+                    folded={rows.folded}
+                    current={rows.current}
+                    isOpen={isOpen}
+                    onPick={rows.pick}
+                    onFold={rows.toggle}
+                />
+                {isOpen && (
+                    <SpanPanel
+                        {...{ trace, tree, row, edges }}
+                        hasFocus={rows.open === "keyboard"}
+                        onClose={close}
+                    />
+                )}
+            </main>
+        </>
+    );
+}
+
+export function TracePage({ id }: { id: string }) {
+    const [attempt, setAttempt] = useState(0);
+    const [isHelpOpen, setHelpOpen] = useState(false);
+    const { trace, problem } = useTrace(id, attempt);
+    const openHelp = () => setHelpOpen(true);
+    useEffect(() => {
+        const root = trace && treeOf(trace).rows[0];
+        document.title = root ? `${rowName(root)} - Tulle` : `Trace ${id} - Tulle`;
+    }, [trace]);
+    return (
+        <>
+            <Top onHelp={openHelp} />
+            {trace && <Shown trace={trace} onHelp={openHelp} />}
+            {!trace && problem && (
+                <main>
+                    <Problem id={id} why={problem} onRetry={() => setAttempt(attempt + 1)} />
+                </main>
+            )}
+            {!trace && !problem && (
+                <main>
+                    <p class="state" role="status">
+                        Reading the trace
+                    </p>
+                </main>
+            )}
+            {isHelpOpen && <Help onClose={() => setHelpOpen(false)} />}
+        </>
+    );
+}
