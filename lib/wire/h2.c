@@ -174,7 +174,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         break;
     case NGHTTP2_SETTINGS: h->is_told = true; return 0;
     case NGHTTP2_PING:
-        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) && h->is_draining && !h->is_drained)
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) && h->is_asked && !h->is_drained)
             h->is_drained = nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE,
                                                   nghttp2_session_get_last_proc_stream_id(session),
                                                   NGHTTP2_NO_ERROR, NULL, 0) == 0;
@@ -247,10 +247,22 @@ static void stop_asking(struct h2_stream *st)
         reset_now(st, NGHTTP2_NO_ERROR);
 }
 
+/* nghttp2 lets a PING overtake all other frames, and whoever acknowledges this one must have read that we drain:
+ * so it is submitted when the notice is on its way. */
+static void ask_after_notice(struct h2 *h)
+{
+    static const uint8_t mark[8] = "draining";
+    if (!h->is_draining || h->is_asked)
+        return;
+    h->is_asked = nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, mark) == 0;
+}
+
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct h2 *h = arg;
     (void)session;
+    if (frame->hd.type == NGHTTP2_GOAWAY && h->conf.side == H2_SERVER)
+        ask_after_notice(h);
     bool is_end = (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
                   (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
     struct h2_stream *st = is_end && h->conf.side == H2_SERVER ? stream_of(h, frame->hd.stream_id)
@@ -414,14 +426,11 @@ bool h2_is_over(const struct h2 *h)
 
 void h2_drain(struct h2 *h)
 {
-    static const uint8_t mark[8] = "draining";
     if (h->is_draining || h->is_fatal)
         return;
     h->is_draining = true;
-    if (h->conf.side == H2_CLIENT)
-        return;
-    (void)nghttp2_submit_shutdown_notice(h->session);
-    (void)nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, mark);
+    if (h->conf.side == H2_SERVER)
+        (void)nghttp2_submit_shutdown_notice(h->session);
 }
 
 void h2_finish(struct h2 *h, enum h2_code code)

@@ -20,6 +20,7 @@ struct h2 {
     bool is_goaway;   /* the peer takes no more streams */
     bool is_told;     /* the peer's SETTINGS came */
     bool is_draining;
+    bool is_asked;      /* whether it has read that we drain */
     bool is_drained;    /* the peer was told the last stream */
     struct buf scratch; /* names in lower case while a head is handed over */
 };

@@ -505,6 +505,43 @@ static void test_drain(void **state)
     pair_done(&p);
 }
 
+/* Wherever what says that we drain is cut on its way, a stream that its reader opens meanwhile is answered. */
+static void test_drain_in_pieces(void **state)
+{
+    (void)state;
+    for (size_t cut = 0, len = 1; cut <= len; cut++) {
+        struct pair p;
+        AUTO_DONE(buf) notice = { 0 };
+        assert_true(pair_init(&p, 100));
+        p.server.reply = RESPONSE;
+        struct h2_stream *first = h2_open(p.client.h2, REQUEST, SV("http"), true, &p.client);
+        assert_non_null(first);
+        speak(&p);
+        h2_drain(p.server.h2);
+        assert_true(h2_pull(p.server.h2, &notice, 16384));
+        len = notice.len;
+        assert_int_equal(h2_feed(p.client.h2, sv_sub(buf_sv(&notice), 0, cut), 1, NULL), 0);
+        struct h2_stream *st = h2_open(p.client.h2, REQUEST, SV("http"), true, &p.client);
+        (void)carry(&p.client, &p.server);
+        assert_int_equal(h2_feed(p.client.h2, sv_from(buf_sv(&notice), cut), 1, NULL), 0);
+        speak(&p);
+        for (size_t i = 0; i < p.server.len; i++) {
+            assert_int_equal(h2_end(p.server.streams[i], NULL, 0), 0);
+            h2_let_go(p.server.streams[i]);
+        }
+        speak(&p);
+        print_message("cut after %zu bytes: %s\n", cut, st ? "opened" : "not opened");
+        assert_int_equal(p.client.resets, 0);
+        assert_int_equal(p.client.ends, st ? 2 : 1);
+        h2_let_go(first);
+        if (st)
+            h2_let_go(st);
+        speak(&p);
+        assert_true(h2_is_over(p.server.h2));
+        pair_done(&p);
+    }
+}
+
 /* Every allocation of an exchange fails in turn: no crash, no leak, the connection ends or goes on. */
 static void test_memory_fails(void **state)
 {
@@ -544,6 +581,7 @@ int main(void)
         cmocka_unit_test(test_back_pressure),
         cmocka_unit_test(test_reset_and_refusal),
         cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_drain_in_pieces),
         cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
