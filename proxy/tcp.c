@@ -204,9 +204,11 @@ static void read_answer(struct tcp *t)
 {
     char answer;
     ssize_t n = conn_read(t->up, &answer, 1);
-    if (n > 0)
+    if (n == 0)
+        return;
+    if (n > 0 && sv_eq(sv_of(&answer, 1), TCP_ANSWER))
         opened_up(t);
-    else if (n < 0)
+    else
         connect_failed(t, "the sidecar could not reach its application");
 }
 

@@ -138,9 +138,9 @@ static void read_connected(struct health_asking *a)
 {
     char answer;
     ssize_t n = conn_read(a->conn, &answer, 1);
-    if (n > 0)
+    if (n > 0 && sv_eq(sv_of(&answer, 1), TCP_ANSWER))
         finish(a, true, "connected");
-    else if (n < 0)
+    else if (n != 0)
         finish(a, false, "the sidecar could not reach its application");
 }
 

@@ -82,14 +82,6 @@ metadata: {{ name: headers, namespace: default }}
 spec: {{ host: headers, trafficPolicy: {{ loadBalancer: {{ consistentHash: {{ httpHeaderName: x-user }} }} }} }}
 ---
 apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata:
-  name: watched
-  namespace: default
-  annotations: {{ tulle.io/health-check: tcp interval=500ms timeout=500ms healthy=1 unhealthy=1 }}
-spec: {{ host: watched }}
----
-apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {{ name: nowhere, namespace: default }}
 spec: {{ hosts: [nowhere.invalid], resolution: DNS, ports: [{{ number: {ROUTED}, name: t, protocol: TCP }}] }}
@@ -172,7 +164,7 @@ for host in ("web", "ended", "x.pass", "a", "b.sub"):
     make_cert(ca, f"{certs}/{host}", f"{host}.test")
 server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 server_side.load_cert_chain(f"{certs}/x.pass/tls.crt", f"{certs}/x.pass/tls.key")
-names = ("client", "db", "cache", "strict", "open", "locked", "shut", "well", "gone", "gateway")
+names = ("client", "db", "cache", "strict", "open", "locked", "shut", "gateway")
 ips = {name: f"{net.net}.{i + 1}" for i, name in enumerate(names)}
 for name in names:
     mesh_cert(ca, f"{certs}/{name}", name)
@@ -183,10 +175,6 @@ for name, port_name, port in (("db", "tcp-db", DB), ("cache", "redis", CACHE), (
                               ("open", "tcp", DB), ("locked", "tcp", DB), ("shut", "tcp", DB)):
     objects += POD.format(name=name, app=name, version="v1", mesh=MESH, account=name, ip=ips[name])
     objects += SERVICE.format(name=name, app=name, port_name=port_name, port=port, target=IN)
-for name in ("well", "gone"):  # two sidecars; behind one of them is no application
-    objects += POD.format(name=name, app="half", version="v1", mesh=MESH, account=name, ip=ips[name])
-for name in ("half", "watched"):
-    objects += SERVICE.format(name=name, app="half", port_name="tcp", port=DB, target=IN)
 for name, app, ip in (("plain-a", "a", a_ip), ("plain-b", "b", b_ip), ("routed", "a", a_ip), ("dead", "dead", dead_ip)):
     if name != "routed":
         objects += POD.format(name=name, app=app, version="v1", mesh="", account=name, ip=ip)
@@ -209,23 +197,22 @@ objects += POLICY.format(app="shut", n=1, action="DENY", rules='[{ to: [{ operat
 
 apps = {"db": Talker(ips["db"], APP, BANNER), "strict": Talker(ips["strict"], APP, BANNER),
         "open": Talker(ips["open"], APP, BANNER), "locked": Talker(ips["locked"], APP),
-        "shut": Talker(ips["shut"], APP), "well": Talker(ips["well"], APP), "a": Talker(a_ip, APP), "b": Talker(b_ip, APP),
+        "shut": Talker(ips["shut"], APP), "a": Talker(a_ip, APP), "b": Talker(b_ip, APP),
         "tls": Talker(tls_ip, APP, tls=server_side)}
 apps.update((ip, Talker(ip, APP, ip.encode())) for ip in many)
 start("redis", "redis-server", "--bind", ips["cache"], "--port", APP, "--save", "", "--appendonly", "no",
       "--dir", folder)
 collector = Collector(COLLECTOR)
 listen = {"db": 3301, "cache": 3302, "strict": 3303, "open": 3304, "locked": 3305, "shut": 3306, "routed": 3307,
-          "dead": 3308, "empty": 3309, "ghost": 3310, "db-short": 3311, "sticky": 3312, "headers": 3313, "half": 3314,
+          "dead": 3308, "empty": 3309, "ghost": 3310, "db-short": 3311, "sticky": 3312, "headers": 3313,
           "nowhere.invalid": 3315}
 ports_of = {"db": DB, "cache": CACHE, "strict": DB, "open": DB, "locked": DB, "shut": DB, "routed": ROUTED,
             "dead": ROUTED, "empty": EMPTY, "ghost": GHOST, "db-short": DB, "sticky": ROUTED, "headers": ROUTED,
-            "half": DB, "nowhere.invalid": ROUTED}
+            "nowhere.invalid": ROUTED}
 
 
 def sidecar(name, *more):
-    app = "half" if name in ("well", "gone") else name
-    return Proxy(PROXY, net, name, [objects], role="sidecar", labels=f"app={app},version=v1", options=(
+    return Proxy(PROXY, net, name, [objects], role="sidecar", labels=f"app={name},version=v1", options=(
         f"--certs={certs}/{name}", f"--service-account={name}", f"--collector={collector.otlp}", *more))
 
 
@@ -406,29 +393,6 @@ def test_consistent_hash():
         check(again == first, f"each its own: {[(c, first[c], again[c]) for c in callers if again[c] != first[c]]}")
     check({who_greets("headers", callers[0]) for _ in range(100)} == set(many), "at random")
     check("consistentHash only knows useSourceIp" in client.log(), "and it is said")
-
-
-def test_the_application_is_gone():
-    """Its sidecar answers, and says that there is nobody behind it: another endpoint gets the connection, whoever speaks first."""
-    for i in range(30):
-        s = connect("half")
-        s.sendall(b"%d" % i)
-        check(receive(s, len(b"%d" % i)) == b"%d" % i, "echo")
-        s.close()
-    check(len(apps["well"].peers) >= 30, f"{len(apps['well'].peers)} reached the application")
-    line = proxies["gone"].access(response_flags="UF")
-    check(line["bytes_received"] == 0 and line["bytes_sent"] == 0, f"nothing was lost there: {line}")
-    line = client.access(upstream_host=f"{ips['well']}:{IN}", response_flags="-")
-    check(line["bytes_sent"] == line["bytes_received"] > 0, f"the answer of the sidecar is not the application's: {line}")
-
-
-def test_a_check_asks_the_sidecar_for_its_application():
-    def health(name):
-        line = f"outbound|{DB}||watched.default.svc.cluster.local::{ips[name]}:{IN}::health_flags::"
-        page = http(f"http://{client.ip}:{ADMIN}/clusters")[1].decode()
-        return next((x[len(line):] for x in page.splitlines() if x.startswith(line)), "")
-    wait_until("the check of one without an application", lambda: health("gone") == "/failed_active_hc")
-    check(health("well") == "healthy", health("well"))
 
 
 def test_nobody_there():
