@@ -230,8 +230,8 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *a
     bool is_whole = is_server ? code == NGHTTP2_NO_ERROR && st->is_out_over
                               : st->is_ended && !st->is_broken;
     st->is_closed = true;
-    st->code = code;
-    st->is_refused = code == NGHTTP2_REFUSED_STREAM;
+    st->is_refused = st->is_refused || code == NGHTTP2_REFUSED_STREAM;
+    st->code = st->is_refused ? NGHTTP2_REFUSED_STREAM : code;
     st->is_telling = true; /* its owner may let go */
     if (!is_whole)
         h2_tell(st, H2_RESET);
@@ -281,6 +281,8 @@ static int on_unsent(nghttp2_session *session, const nghttp2_frame *frame, int e
     if (!st || frame->hd.type != NGHTTP2_HEADERS)
         return 0;
     st->is_refused = true;
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+        return 0; /* on_close() follows; the peer knows of no such stream, and breaks off when it is reset */
     (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_REFUSED_STREAM);
     return 0;
 }

@@ -305,7 +305,8 @@ struct end {
     struct buf body;
     unsigned heads, ends, resets, drained, goaways;
     bool takes_nothing;
-    struct sv reply; /* server: what every request gets, at once */
+    struct h2_stream *keeps; /* not let go when it is reset */
+    struct sv reply;         /* server: what every request gets, at once */
 };
 
 static void on_event(void *owner, struct h2_stream *st, enum h2_event ev)
@@ -329,7 +330,8 @@ static void on_event(void *owner, struct h2_stream *st, enum h2_event ev)
     case H2_END: e->ends++; break;
     case H2_RESET:
         e->resets++;
-        h2_let_go(st);
+        if (st != e->keeps)
+            h2_let_go(st);
         break;
     case H2_DRAINED: e->drained++; break;
     case H2_GOAWAY: e->goaways++; break;
@@ -542,6 +544,37 @@ static void test_drain_in_pieces(void **state)
     }
 }
 
+/* A request that waits to be sent while the peer says that it drains is refused, and the others go on: a reset of a
+ * stream that the peer never saw would break the connection. */
+static void test_drain_before_it_is_sent(void **state)
+{
+    (void)state;
+    struct pair p;
+    assert_true(pair_init(&p, 100));
+    struct h2_stream *first = h2_open(p.client.h2, REQUEST, SV("http"), true, &p.client);
+    speak(&p);
+    h2_drain(p.server.h2);
+    struct h2_stream *late = h2_open(p.client.h2, REQUEST, SV("http"), false, &p.client);
+    assert_non_null(late);
+    assert_int_equal(h2_write(late, SV("hello")), 0);
+    assert_true(carry(&p.server, &p.client));
+    p.client.keeps = late;
+    speak(&p);
+    assert_int_equal(p.client.resets, 1);
+    assert_true(late->is_refused);
+    assert_int_equal(late->code, H2_REFUSED_STREAM);
+    h2_let_go(late);
+    assert_int_equal(p.server.heads, 1);
+    assert_false(h2_is_over(p.server.h2));
+    assert_int_equal(h2_respond(p.server.streams[0], RESPONSE, true), 0);
+    h2_let_go(p.server.streams[0]);
+    speak(&p);
+    assert_int_equal(p.client.ends, 1);
+    h2_let_go(first);
+    assert_int_equal(h2_streams(p.client.h2), 0);
+    pair_done(&p);
+}
+
 /* Every allocation of an exchange fails in turn: no crash, no leak, the connection ends or goes on. */
 static void test_memory_fails(void **state)
 {
@@ -582,6 +615,7 @@ int main(void)
         cmocka_unit_test(test_reset_and_refusal),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_drain_in_pieces),
+        cmocka_unit_test(test_drain_before_it_is_sent),
         cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
