@@ -1,6 +1,7 @@
 /* What the HTTP/2 engine accepts, refuses, sends and bounds: heads an adversary writes, whole and byte by byte;
  * two engines that speak with each other; floods. */
 #include "base/mem.h"
+#include "h2_pair.h"
 #include "h2_trace.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -298,91 +299,6 @@ static void test_floods(void **state)
 
 /* --- two engines --- */
 
-struct end {
-    struct h2 *h2;
-    struct h2_stream *streams[8]; /* as they came */
-    size_t len;
-    struct buf body;
-    unsigned heads, ends, resets, drained, goaways;
-    bool takes_nothing;
-    struct h2_stream *keeps; /* not let go when it is reset */
-    struct sv reply;         /* server: what every request gets, at once */
-};
-
-static void on_event(void *owner, struct h2_stream *st, enum h2_event ev)
-{
-    struct end *e = owner;
-    switch (ev) {
-    case H2_HEAD:
-        e->heads++;
-        if (!st->owner && e->len < NELEMS(e->streams))
-            e->streams[e->len++] = st;
-        st->owner = e;
-        if (e->reply.p)
-            (void)!h2_respond(st, e->reply, false);
-        break;
-    case H2_BODY:
-        if (e->takes_nothing)
-            break;
-        buf_put(&e->body, h2_body(st));
-        h2_consume(st, h2_body(st).len);
-        break;
-    case H2_END: e->ends++; break;
-    case H2_RESET:
-        e->resets++;
-        if (st != e->keeps)
-            h2_let_go(st);
-        break;
-    case H2_DRAINED: e->drained++; break;
-    case H2_GOAWAY: e->goaways++; break;
-    }
-}
-
-struct pair {
-    struct end client, server;
-};
-
-static bool carry(struct end *from, struct end *to)
-{
-    AUTO_DONE(buf) out = { 0 };
-    if (!h2_pull(from->h2, &out, 16384) || out.failed)
-        return false;
-    return h2_feed(to->h2, buf_sv(&out), 1, NULL) == 0;
-}
-
-static void speak(struct pair *p)
-{
-    bool is_going = true;
-    while (is_going) {
-        bool there = carry(&p->client, &p->server), back = carry(&p->server, &p->client);
-        is_going = there || back;
-    }
-}
-
-static bool pair_init(struct pair *p, uint32_t streams_max)
-{
-    struct h2_conf conf = { H2_SERVER,           100, 60000, streams_max, H2_STREAM_WINDOW,
-                            H2_CONNECTION_WINDOW };
-    *p = (struct pair){ 0 };
-    p->server.h2 = h2_new(&conf, on_event, &p->server, NULL);
-    conf.side = H2_CLIENT;
-    p->client.h2 = h2_new(&conf, on_event, &p->client, NULL);
-    return p->server.h2 && p->client.h2;
-}
-
-static void pair_done(struct pair *p)
-{
-    h2_free(p->client.h2);
-    h2_free(p->server.h2);
-    buf_done(&p->client.body);
-    buf_done(&p->server.body);
-}
-
-#define REQUEST                                                                                    \
-    SV("POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\nX-Y: "   \
-       "Z\r\n\r\n")
-#define RESPONSE SV("HTTP/1.1 200 OK\r\nServer: s\r\nConnection: keep-alive\r\n\r\n")
-
 static void test_exchange(void **state)
 {
     (void)state;
@@ -482,99 +398,6 @@ static void test_reset_and_refusal(void **state)
     pair_done(&p);
 }
 
-static void test_drain(void **state)
-{
-    (void)state;
-    struct pair p;
-    assert_true(pair_init(&p, 100));
-    struct h2_stream *st = h2_open(p.client.h2, REQUEST, SV("http"), true, &p.client);
-    speak(&p);
-    h2_drain(p.server.h2);
-    h2_drain(p.server.h2);
-    speak(&p);
-    assert_int_equal(p.client.goaways, 2); /* the notice, and the last word */
-    assert_int_equal(h2_room(p.client.h2), 0);
-    assert_null(h2_open(p.client.h2, REQUEST, SV("http"), true, &p.client));
-    assert_false(h2_is_over(p.server.h2));
-    assert_int_equal(h2_respond(p.server.streams[0], RESPONSE, true), 0);
-    h2_let_go(p.server.streams[0]);
-    speak(&p);
-    assert_int_equal(p.client.ends, 1);
-    assert_int_equal(p.client.resets, 0);
-    h2_let_go(st);
-    assert_true(h2_is_over(p.server.h2));
-    assert_true(h2_is_over(p.client.h2));
-    pair_done(&p);
-}
-
-/* Wherever what says that we drain is cut on its way, a stream that its reader opens meanwhile is answered. */
-static void test_drain_in_pieces(void **state)
-{
-    (void)state;
-    for (size_t cut = 0, len = 1; cut <= len; cut++) {
-        struct pair p;
-        AUTO_DONE(buf) notice = { 0 };
-        assert_true(pair_init(&p, 100));
-        p.server.reply = RESPONSE;
-        struct h2_stream *first = h2_open(p.client.h2, REQUEST, SV("http"), true, &p.client);
-        assert_non_null(first);
-        speak(&p);
-        h2_drain(p.server.h2);
-        assert_true(h2_pull(p.server.h2, &notice, 16384));
-        len = notice.len;
-        assert_int_equal(h2_feed(p.client.h2, sv_sub(buf_sv(&notice), 0, cut), 1, NULL), 0);
-        struct h2_stream *st = h2_open(p.client.h2, REQUEST, SV("http"), true, &p.client);
-        (void)carry(&p.client, &p.server);
-        assert_int_equal(h2_feed(p.client.h2, sv_from(buf_sv(&notice), cut), 1, NULL), 0);
-        speak(&p);
-        for (size_t i = 0; i < p.server.len; i++) {
-            assert_int_equal(h2_end(p.server.streams[i], NULL, 0), 0);
-            h2_let_go(p.server.streams[i]);
-        }
-        speak(&p);
-        print_message("cut after %zu bytes: %s\n", cut, st ? "opened" : "not opened");
-        assert_int_equal(p.client.resets, 0);
-        assert_int_equal(p.client.ends, st ? 2 : 1);
-        h2_let_go(first);
-        if (st)
-            h2_let_go(st);
-        speak(&p);
-        assert_true(h2_is_over(p.server.h2));
-        pair_done(&p);
-    }
-}
-
-/* A request that waits to be sent while the peer says that it drains is refused, and the others go on: a reset of a
- * stream that the peer never saw would break the connection. */
-static void test_drain_before_it_is_sent(void **state)
-{
-    (void)state;
-    struct pair p;
-    assert_true(pair_init(&p, 100));
-    struct h2_stream *first = h2_open(p.client.h2, REQUEST, SV("http"), true, &p.client);
-    speak(&p);
-    h2_drain(p.server.h2);
-    struct h2_stream *late = h2_open(p.client.h2, REQUEST, SV("http"), false, &p.client);
-    assert_non_null(late);
-    assert_int_equal(h2_write(late, SV("hello")), 0);
-    assert_true(carry(&p.server, &p.client));
-    p.client.keeps = late;
-    speak(&p);
-    assert_int_equal(p.client.resets, 1);
-    assert_true(late->is_refused);
-    assert_int_equal(late->code, H2_REFUSED_STREAM);
-    h2_let_go(late);
-    assert_int_equal(p.server.heads, 1);
-    assert_false(h2_is_over(p.server.h2));
-    assert_int_equal(h2_respond(p.server.streams[0], RESPONSE, true), 0);
-    h2_let_go(p.server.streams[0]);
-    speak(&p);
-    assert_int_equal(p.client.ends, 1);
-    h2_let_go(first);
-    assert_int_equal(h2_streams(p.client.h2), 0);
-    pair_done(&p);
-}
-
 /* Every allocation of an exchange fails in turn: no crash, no leak, the connection ends or goes on. */
 static void test_memory_fails(void **state)
 {
@@ -613,9 +436,6 @@ int main(void)
         cmocka_unit_test(test_exchange),
         cmocka_unit_test(test_back_pressure),
         cmocka_unit_test(test_reset_and_refusal),
-        cmocka_unit_test(test_drain),
-        cmocka_unit_test(test_drain_in_pieces),
-        cmocka_unit_test(test_drain_before_it_is_sent),
         cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
