@@ -68,7 +68,7 @@ struct h2_stream {
     struct buf in, out, out_trailers;
     uint64_t received; /* body bytes */
     bool is_head_done, is_out_begun, is_out_over, is_congested, is_too_large, is_broken;
-    bool is_head_request, is_in_trailers, is_telling, is_out_sent;
+    bool is_head_request, is_in_trailers, is_telling, is_out_sent, is_told_reset;
 };
 
 typedef void h2_fn(void *owner, struct h2_stream *st, enum h2_event ev);

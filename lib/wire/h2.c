@@ -75,6 +75,9 @@ void h2_stream_forget(struct h2_stream *st)
 
 void h2_tell(struct h2_stream *st, enum h2_event ev)
 {
+    if (ev == H2_RESET && st->is_told_reset)
+        return; /* refused before it left; closed now that its turn has come */
+    st->is_told_reset = ev == H2_RESET;
     if (st->owner || ev == H2_HEAD)
         st->h2->fn(st->h2->owner, st, ev);
 }
@@ -156,6 +159,29 @@ static void on_headers(struct h2_stream *st, bool is_end)
     h2_tell(st, H2_HEAD);
 }
 
+/* Asked for by us, and still waiting for its turn to be sent. */
+static struct h2_stream *first_unsent(const struct h2 *h)
+{
+    LIST_EACH (it, after, &h->streams) {
+        struct h2_stream *st = CONTAINER_OF(it, struct h2_stream, node);
+        if (st->owner && !st->is_broken && !st->is_closed &&
+            !nghttp2_session_find_stream(h->session, st->id))
+            return st;
+    }
+    return NULL;
+}
+
+/* The peer takes no more: what has not left will not, and need not wait to be told until others make room. nghttp2
+ * closes it when its turn comes. */
+static void refuse_unsent(struct h2 *h)
+{
+    for (struct h2_stream *st; (st = first_unsent(h)) != NULL;) {
+        st->is_refused = st->is_broken = true;
+        st->code = NGHTTP2_REFUSED_STREAM;
+        h2_tell(st, H2_RESET);
+    }
+}
+
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct h2 *h = arg;
@@ -182,6 +208,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     case NGHTTP2_GOAWAY:
         h->is_goaway = true;
         h->fn(h->owner, NULL, H2_GOAWAY);
+        if (h->conf.side == H2_CLIENT)
+            refuse_unsent(h);
         return 0;
     default: return 0;
     }
@@ -274,15 +302,15 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *a
     return 0;
 }
 
+/* A head cannot be sent. Of a request, because the peer said GOAWAY meanwhile: its stream is closed as refused by
+ * nghttp2, and the peer, which has never heard of it, must not be told (it would be a connection error). */
 static int on_unsent(nghttp2_session *session, const nghttp2_frame *frame, int error, void *arg)
 {
     struct h2_stream *st = stream_of(arg, frame->hd.stream_id);
     (void)error;
-    if (!st || frame->hd.type != NGHTTP2_HEADERS)
+    if (!st || frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat == NGHTTP2_HCAT_REQUEST)
         return 0;
     st->is_refused = true;
-    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
-        return 0; /* on_close() follows; the peer knows of no such stream, and breaks off when it is reset */
     (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_REFUSED_STREAM);
     return 0;
 }

@@ -20,12 +20,11 @@ except ImportError:  # python3-grpcio
 
 import support
 from certificates import make_ca, mesh_cert
-from gateway_support import IN, OUT, READY, Net, Proxy, Server, run
+from gateway_support import APP, IN, OUT, READY, Net, Proxy, Server, run
 from objects import pod, service
 from support import check, folder, http, wait_until
 
 PROXY = sys.argv[1]
-GRPC = 21791
 net = Net("127.1.84")
 PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # successors' parents end before them
@@ -124,13 +123,14 @@ class Caller(threading.Thread):
         return self.asked
 
 
-def pair():
-    """Two sidecars with mutual TLS between them, an application behind the second."""
-    ca = make_ca("handover-ca")
-    ips = {name: net.address() for name in ("client", "server")}
-    objects = "".join(service(n, IN) + pod(f"{n}-v1", ip, n, has_sidecar=True)
+def pair(names=("client", "server"), port_name="http"):
+    """Two sidecars with mutual TLS between them, an application behind the second: of gRPC, if its port is called so."""
+    ca = make_ca(f"{names[0]}-ca")
+    ips = {name: net.address() for name in names}
+    objects = "".join(service(n, IN, port_name=port_name) + pod(f"{n}-v1", ip, n, has_sidecar=True)
                       for n, ip in ips.items())
-    Server(ips["server"], "server-v1")
+    app = (grpc_app.serve(f"{ips[names[1]]}:{APP}")[0] if port_name == "grpc" else
+           Server(ips[names[1]], f"{names[1]}-v1"))
     proxies = []
     for name, ip in ips.items():
         mesh_cert(ca, f"{folder}/certs/{name}", name)
@@ -139,7 +139,7 @@ def pair():
             f"--certs={folder}/certs/{name}", f"--service-account={name}", f"--handover={folder}/{name}.sock",
             "--drain-timeout=3s"]))
         proxies[-1].child.may_end = True
-    return [p.wait(OUT).wait(IN) for p in proxies]
+    return [*(p.wait(OUT).wait(IN) for p in proxies), app]
 
 
 def alone(name, *options, **more):
@@ -163,7 +163,7 @@ def restart(p, by_signal):
 
 
 def test_twenty_restarts():
-    client, server = pair()
+    client, server, _ = pair()
     at, direct = (client.ip, OUT), (server.ip, IN)
     big = b"b" * 300_000
     callers = [Caller(at, "server"), Caller(at, "server", keeps=False), Caller(at, "server", pause_s=0.05),
@@ -214,23 +214,20 @@ def test_callers_of_grpc():
     if not grpc:
         print("      skipped: python3-grpcio is missing")
         return
-    ip = net.address()
-    server, _ = grpc_app.serve(f"{ip}:{GRPC}")
-    objects = service("shop", GRPC, port_name="grpc") + pod("shop-v1", ip, "shop")
-    p = Proxy(PROXY, net, "grpc", [objects], role="sidecar", labels="app=caller",
-              options=[f"--handover={folder}/grpc.sock", "--drain-timeout=3s"]).wait(OUT)
-    p.child.may_end = True
-    at = (p.ip, OUT)
+    client, server, app = pair(("shopper", "shop"), "grpc")
+    at = (client.ip, OUT)
     callers = [GrpcCaller(at, "shop", "Echo", b"e" * 1000), GrpcCaller(at, "shop", "Echo", b"e" * 100_000, pause_s=0.02),
                GrpcCaller(at, "shop", "Count"), GrpcCaller(at, "shop", "Count", pause_s=0.3)]
-    for i in range(8):
-        restart(p, by_signal=i % 2 == 0)
+    for i in range(12):
+        restart((client, server)[i % 2], by_signal=i % 4 < 2)
         time.sleep(0.1)
-    wait_until("the old processes to end", lambda: reap() or len(processes(p)) == 1)
+    for p in (client, server):
+        wait_until("the old processes to end", lambda p=p: reap() or len(processes(p)) == 1)
     asked = sum(c.stop() for c in callers)
-    print(f"      {asked} calls over 8 restarts, none failed")
-    stop_all(p)
-    server.stop(0)
+    print(f"      {asked} calls over 12 restarts, none failed")
+    stop_all(client)
+    stop_all(server)
+    app.stop(0)
 
 
 def test_a_successor_that_cannot_start():

@@ -10,7 +10,7 @@ struct end {
     struct h2_stream *streams[8]; /* as they came */
     size_t len;
     struct buf body;
-    unsigned heads, ends, resets, drained, goaways;
+    unsigned heads, ends, resets, refused, drained, goaways;
     bool takes_nothing;
     struct h2_stream *keeps; /* not let go when it is reset */
     struct sv reply;         /* server: what every request gets, at once */
@@ -37,6 +37,7 @@ static inline void on_event(void *owner, struct h2_stream *st, enum h2_event ev)
     case H2_END: e->ends++; break;
     case H2_RESET:
         e->resets++;
+        e->refused += st->is_refused;
         if (st != e->keeps)
             h2_let_go(st);
         break;

@@ -81,8 +81,8 @@ static void test_drain_before_it_is_sent(void **state)
     struct h2_stream *late = h2_open(p.client.h2, REQUEST, SV("http"), false, &p.client);
     assert_non_null(late);
     assert_int_equal(h2_write(late, SV("hello")), 0);
-    assert_true(carry(&p.server, &p.client));
     p.client.keeps = late;
+    assert_true(carry(&p.server, &p.client));
     speak(&p);
     assert_int_equal(p.client.resets, 1);
     assert_true(late->is_refused);
@@ -99,12 +99,51 @@ static void test_drain_before_it_is_sent(void **state)
     pair_done(&p);
 }
 
+/* The peer's GOAWAY comes when requests are asked for that have not left yet, beside one that is under way or
+ * none, sent at once or waiting for their turn: they are refused, not forgotten. */
+static void test_goaway_before_it_left(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct pair p;
+        struct h2_stream *first = NULL, *late[2];
+        print_message("case: %d\n", i);
+        assert_true(pair_init(&p, i & 2 ? 1 : 100));
+        speak(&p);
+        if (i & 1)
+            first = h2_open(p.client.h2, REQUEST, SV("http"), true, &p.client);
+        speak(&p);
+        h2_drain(p.server.h2);
+        for (int k = 0; k < 2; k++) {
+            late[k] = h2_open(p.client.h2, REQUEST, SV("http"), k == 0, &p.client);
+            assert_non_null(late[k]);
+        }
+        assert_int_equal(h2_write(late[1], SV("body")), 0);
+        assert_true(carry(&p.server, &p.client)); /* the notice */
+        speak(&p);
+        assert_int_equal(p.server.heads, i & 1);
+        assert_int_equal(p.client.resets, 2);
+        assert_int_equal(p.client.refused, 2);
+        if (first) {
+            assert_int_equal(h2_respond(p.server.streams[0], RESPONSE, true), 0);
+            h2_let_go(p.server.streams[0]);
+            speak(&p);
+            assert_int_equal(p.client.ends, 1);
+            h2_let_go(first);
+        }
+        assert_int_equal(h2_streams(p.client.h2), 0);
+        assert_true(h2_is_over(p.client.h2) && h2_is_over(p.server.h2));
+        pair_done(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_drain_in_pieces),
         cmocka_unit_test(test_drain_before_it_is_sent),
+        cmocka_unit_test(test_goaway_before_it_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
