@@ -53,12 +53,13 @@ function Kind({ card }: { card: Card }) {
     return null;
 }
 
+/** Both do not fit: where there are several namespaces they tell more than an only version. */
 function subtitle(card: Card, showNamespace: boolean): string {
     const only = card.rows.length === 1 ? card.rows[0]! : null;
     const version = only && only.label !== "latest" && /^v?\d/.test(only.label) ? only.label : "";
     const rate = card.inRate > 0 ? format.rate(card.inRate) : `${format.rate(card.outRate)} out`;
     const namespace = showNamespace && card.namespace !== "unknown" ? card.namespace : "";
-    return [rate, version, namespace].filter(Boolean).join(" · ");
+    return [rate, namespace || version].filter(Boolean).join(" · ");
 }
 
 interface Props {
