@@ -60,7 +60,7 @@ const SHOP_SPANS = [
     resource("cart", [ // its clock is two seconds ahead
         span(SHOP, 3, 2, "get", "server", 2020, 40, {
             ...FAILED,
-            attributes: [attribute("http.response.status_code", 503), attribute("note", "x".repeat(600))],
+            attributes: [attribute("http.response.status_code", 503), attribute("note", "the shelf was empty; ".repeat(25))],
             events: [{ timeUnixNano: eventAt, name: "exception", attributes: [attribute("exception.type", "OutOfStock")] }],
             links: [{ traceId: OTHER, spanId: "00000000000000aa", attributes: [] }],
         }),
@@ -242,6 +242,17 @@ test("trace: keys go through spans, errors and folds", async () => {
     await eventually("unfolded to show the error", async () => (await rows().count()) === 5);
     await page.keyboard.press("End");
     await at("frontend: render");
+    await page.keyboard.press("f");
+    await page.keyboard.type("STOCK-DB");
+    await page.getByText("1 found").waitFor();
+    await page.keyboard.press("Enter");
+    await at("cart: SELECT");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Home");
+    await page.keyboard.press("n");
+    await at("cart: SELECT");
+    assert.equal(await page.locator(".span-row.match").count(), 1);
+    await page.screenshot({ path: shotPath("trace-found") });
     await page.keyboard.press("?");
     await page.getByRole("dialog").waitFor();
     await page.screenshot({ path: shotPath("trace-help") });

@@ -4,10 +4,11 @@ import { before, test } from "node:test";
 import { bookShop } from "./samples.mjs";
 import { loadUi } from "./support.mjs";
 
-let tree, search, edgesOf, values;
+let tree, find, search, edgesOf, values;
 
 before(async () => {
     tree = await loadUi("trace/tree.ts");
+    find = await loadUi("trace/find.ts");
     search = await loadUi("trace/search.ts");
     edgesOf = (await loadUi("trace/edges_of.ts")).edgesOf;
     values = await loadUi("trace/values.tsx");
@@ -32,6 +33,8 @@ function traceOf(...texts) {
             status,
             movedNs: "0",
             attributes: [],
+            events: [],
+            statusMessage: "",
         };
     });
     return { startNs: String(START), durationMs: 10, spans };
@@ -71,15 +74,33 @@ test("folding hides what is below, errors are found round the end and through fo
     assert.deepEqual(shape(tree.visibleRows(t, new Set([1]))), ["a", "  b", "  d", "e"]);
     assert.deepEqual(shape(tree.visibleRows(t, new Set([0, 1]))), ["a", "e"]);
     assert.deepEqual([...tree.unfoldedTo(t, new Set([0, 1, 3]), 2)], [3]);
+    const isError = (row) => row.isError;
+    const next = (at, step) => tree.nextWhere(t, at, step, isError);
+    assert.deepEqual([next(0, 1), next(2, 1), next(4, 1)], [2, 4, 2]);
+    assert.deepEqual([next(4, -1), next(2, -1), next(0, -1)], [2, 4, 4]);
+    assert.equal(tree.nextWhere(tree.treeOf(traceOf("a - 0")), 0, 1, isError), -1);
+});
+
+test("spans are found by whatever they say, in either case", () => {
+    const trace = traceOf("a - 0 unset cart server", "b a 1 error stock", "c a 2");
+    trace.spans[1].statusMessage = "Out of stock";
+    trace.spans[2].attributes.push({
+        key: "Region",
+        type: "array",
+        value: [{ type: "string", value: "north" }],
+    });
+    trace.spans[2].events.push({
+        name: "Retry",
+        attributes: [{ key: "n", type: "int", value: "7" }],
+    });
+    const t = tree.treeOf(trace);
+    const places = (words) => [...find.found(t, words)];
     assert.deepEqual(
-        [0, 2, 4].map((at) => tree.nextError(t, at, 1)),
-        [2, 4, 2],
+        ["", " ", "CART", "of STOCK", "stock", "region=", "north", "retry", "n=7", "nobody"].map(
+            places,
+        ),
+        [[], [], [0], [1], [1], [2], [2], [2], [2], []],
     );
-    assert.deepEqual(
-        [4, 2, 0].map((at) => tree.nextError(t, at, -1)),
-        [2, 4, 4],
-    );
-    assert.equal(tree.nextError(tree.treeOf(traceOf("a - 0")), 0, 1), -1);
 });
 
 const ID = "0af7651916cd43dd8448eb211c80319c";

@@ -5,6 +5,8 @@ const TRACE_KEYS: [string, string][] = [
     ["j  k", "next span, previous one; also ↓ ↑"],
     ["Enter", "details of the span; again: close them"],
     ["e  E", "next span in error, previous one"],
+    ["f", "find spans by anything they say; Esc leaves the box"],
+    ["n  N", "next span found, previous one"],
     ["h  l", "fold what is below the span, unfold it; also ← →"],
     ["Home  End", "first span, last one"],
     ["Esc", "close the details; then back to the list"],

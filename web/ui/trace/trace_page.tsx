@@ -7,9 +7,10 @@ import * as format from "../format.ts";
 import { getEdgesOf, getTrace, type Trace } from "./data.ts";
 import { Help } from "./help.tsx";
 import { useKeys } from "../keys.ts";
+import { type Finding, useRows } from "./rows.ts";
 import { moment, SpanPanel } from "./span_panel.tsx";
 import { focusIdBox, Top } from "./top.tsx";
-import { isMoved, nextError, treeOf, type Tree, unfoldedTo, visibleRows } from "./tree.ts";
+import { isMoved, treeOf, type Tree } from "./tree.ts";
 import { rowName, Waterfall } from "./waterfall.tsx";
 
 interface Loaded {
@@ -99,7 +100,36 @@ function TraceId({ id }: { id: string }) {
     );
 }
 
-function Head(props: { trace: Trace; tree: Tree; onError: (step: 1 | -1) => void }) {
+function FindBox({ words, matches, find, match }: Finding) {
+    const submit = (event: Event) => {
+        event.preventDefault();
+        match(1);
+    };
+    return (
+        <form class="find" onSubmit={submit}>
+            <input
+                type="search"
+                id="find"
+                value={words}
+                placeholder="Find in spans (f)"
+                aria-label="Find in spans"
+                spellcheck={false}
+                autocomplete="off"
+                onInput={(event) => find(event.currentTarget.value)}
+            />{" "}
+            <span role="status">
+                {words.trim() !== "" && `${format.count(matches.size)} found`}
+            </span>
+        </form>
+    );
+}
+
+function Head(props: {
+    trace: Trace;
+    tree: Tree;
+    finding: Finding;
+    onError: (step: 1 | -1) => void;
+}) {
     const { trace, tree, onError } = props;
     const root = tree.rows[0];
     const moved = trace.spans.filter(isMoved).length;
@@ -136,6 +166,7 @@ function Head(props: { trace: Trace; tree: Tree; onError: (step: 1 | -1) => void
                     <span>no errors</span>
                 )}
                 <span class="space" />
+                <FindBox {...props.finding} />
                 <a href={`/api/v1/traces/${trace.traceId}`} download={`${trace.traceId}.json`}>
                     JSON
                 </a>
@@ -157,83 +188,6 @@ function Head(props: { trace: Trace; tree: Tree; onError: (step: 1 | -1) => void
             )}
         </section>
     );
-}
-
-/** Which span the address names; `uiFind` is what links made to Jaeger's page call it. */
-function spanInAddress(tree: Tree): number {
-    const params = new URLSearchParams(location.search);
-    const id = params.get("span") || params.get("uiFind");
-    return tree.rows.findIndex((row) => row.span.spanId === id);
-}
-
-function writeSpan(id: string | null): void {
-    const query = id ? `?span=${id}` : "";
-    history.replaceState(history.state, "", location.pathname + query);
-}
-
-/** The current row, the folded ones, and whether details are open; the address follows. */
-function useRows(tree: Tree) {
-    const asked = useMemo(() => spanInAddress(tree), [tree]);
-    const [current, setCurrent] = useState(Math.max(0, asked));
-    const [open, setOpen] = useState<"" | "pointer" | "keyboard">(asked < 0 ? "" : "pointer");
-    const [folded, setFolded] = useState<ReadonlySet<number>>(new Set<number>());
-    const rows = useMemo(() => visibleRows(tree, folded), [tree, folded]);
-
-    const show = (at: number, isOpen: boolean) => {
-        setFolded((old) => unfoldedTo(tree, old, at));
-        setCurrent(at);
-        writeSpan(isOpen ? (tree.rows[at]?.span.spanId ?? null) : null);
-    };
-    const step = (by: number) => {
-        const index = rows.findIndex((row) => row.at === current);
-        const next = rows[Math.min(rows.length - 1, Math.max(0, index + by))];
-        if (next) show(next.at, open !== "");
-    };
-    const setOpenness = (how: typeof open) => {
-        setOpen(how);
-        writeSpan(how ? (tree.rows[current]?.span.spanId ?? null) : null);
-    };
-    const pick = (at: number) => {
-        const isSame = at === current && open !== "";
-        setOpen(isSame ? "" : "pointer");
-        show(at, !isSame);
-    };
-    const toggle = (at: number) => {
-        const row = tree.rows[at];
-        if (!row || row.end === at + 1) return;
-        const next = new Set(folded);
-        if (!next.delete(at)) next.add(at);
-        setFolded(next);
-        if (current > at && current < row.end) show(at, open !== "");
-    };
-    const error = (by: 1 | -1) => {
-        const at = nextError(tree, current, by);
-        if (at >= 0) show(at, open !== "");
-    };
-    /** Folds; what is folded already, or has nothing below, goes to what it is below of. */
-    const fold = () => {
-        const row = tree.rows[current];
-        if (!row) return;
-        if (row.end > current + 1 && !folded.has(current)) toggle(current);
-        else if (row.parent >= 0) show(row.parent, open !== "");
-    };
-    const unfold = () => {
-        if (folded.has(current)) toggle(current);
-        else if ((tree.rows[current]?.end ?? 0) > current + 1) step(1);
-    };
-    return {
-        current,
-        open,
-        folded,
-        rows,
-        step,
-        setOpen: setOpenness,
-        pick,
-        toggle,
-        error,
-        fold,
-        unfold,
-    };
 }
 
 /** Where one came from; a link that opened a window of its own has nothing behind it. */
@@ -266,6 +220,9 @@ function Shown({ trace, onHelp }: { trace: Trace; onHelp: () => void }) {
         ArrowRight: rows.unfold,
         e: () => rows.error(1),
         E: () => rows.error(-1),
+        f: () => document.getElementById("find")?.focus(),
+        n: () => rows.finding.match(1),
+        N: () => rows.finding.match(-1),
         Enter: () => (isOpen ? close() : rows.setOpen("keyboard")),
         Escape: () => (isOpen ? close() : goBack()),
         "/": focusIdBox,
@@ -273,12 +230,13 @@ function Shown({ trace, onHelp }: { trace: Trace; onHelp: () => void }) {
     });
     return (
         <>
-            <Head trace={trace} tree={tree} onError={rows.error} />
+            <Head {...{ trace, tree }} finding={rows.finding} onError={rows.error} />
             <main class={isOpen ? "with-panel" : ""}>
                 <Waterfall
                     tree={tree}
                     rows={rows.rows}
                     folded={rows.folded}
+                    matches={rows.finding.matches}
                     current={rows.current}
                     isOpen={isOpen}
                     onPick={rows.pick}

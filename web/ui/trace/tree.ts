@@ -138,12 +138,18 @@ export function unfoldedTo(tree: Tree, folded: ReadonlySet<number>, at: number):
     return open;
 }
 
-/** The next row in error after a place (before it when step is -1), round the end; -1: none. */
-export function nextError(tree: Tree, at: number, step: 1 | -1): number {
+/** The next row after a place (before it when step is -1) of which something holds, round the end;
+ * -1: of none. */
+export function nextWhere(
+    tree: Tree,
+    at: number,
+    step: 1 | -1,
+    holds: (row: Row) => boolean,
+): number {
     const { length } = tree.rows;
     for (let n = 1; n <= length; n++) {
         const place = (((at + step * n) % length) + length) % length;
-        if (tree.rows[place]!.isError) return place;
+        if (holds(tree.rows[place]!)) return place;
     }
     return NOBODY;
 }

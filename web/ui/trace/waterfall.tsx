@@ -16,6 +16,7 @@ interface Props {
     tree: Tree;
     rows: Row[]; // those not folded away
     folded: ReadonlySet<number>;
+    matches: ReadonlySet<number>; // places of what was searched for
     current: number; // place in the tree
     isOpen: boolean; // the details of the current row are shown
     onPick: (at: number) => void;
@@ -59,6 +60,7 @@ function SpanRow({ row, index, props }: { row: Row; index: number; props: Props 
     const hasBelow = row.end > row.at + 1;
     const classes = ["span-row"];
     if (row.isError) classes.push("failing");
+    if (props.matches.has(row.at)) classes.push("match");
     if (isCurrent) classes.push(props.isOpen ? "current open" : "current");
     return (
         <div
