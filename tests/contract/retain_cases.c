@@ -163,21 +163,27 @@ static bool has_rows(struct sqlite_store *s)
     return found;
 }
 
+static void wait_until_sealed(struct sqlite_store *s)
+{
+    for (int i = 0; i < 100000 && has_rows(s); i++)
+        usleep(500);
+    assert_false(has_rows(s));
+}
+
 /* Eight segments, of which the first and the third have errors, and a disk that is too small. */
 static void for_disk_errors_go_last(struct world *w)
 {
     if (!w->is_durable || !w->segment_records)
         return;
     reopen_with(w, (struct store_keep){ 0 });
-    for (uint8_t i = 0; i < 8; i++)
+    for (uint8_t i = 0; i < 8; i++) {
         put_traces(w->store, (uint8_t)(1 + i * 8), 8, i + 1, i == 0 || i == 2);
+        wait_until_sealed((struct sqlite_store *)w->store); /* or two would become one segment */
+    }
     world_reopen(w); /* which segments have errors is known again */
     struct sqlite_store *s = (struct sqlite_store *)w->store;
     static const uint8_t order[] = { 1, 3, 4, 5, 0, 6, 2, 7 }; /* going: half of those left */
     bool is_gone[8] = { false };
-    for (int i = 0; i < 100000 && has_rows(s); i++)
-        usleep(500);
-    assert_false(has_rows(s));
     s->sealer = sealer_stop(s->sealer); /* the steps below are this thread's alone */
     s->keep.disk_bytes = 1;
     atomic_store(&s->now_ns, 100);
