@@ -179,7 +179,7 @@ class Proxies:
             f"sidecar-{name}", f"{self.programs}/tulle-proxy", "--role=sidecar", f"--config={config}",
             f"--certs={self.certs(name)}", f"--collector=http://127.0.0.1:{self.bench.PORTS['otlp']}",
             f"--workload={name}", "--namespace=default", f"--service-account={name}", f"--listen={ip}",
-            f"--app={BACK}:{APP}", "--access-log=none")
+            f"--app={BACK}:{APP}", "--access-log=none", f"--labels=app={name},version=v1")
         self.bench.wait_for(ip, port, child)
         return [child.pid]
 

@@ -9,8 +9,6 @@
 #include "proxy/route/path.h"
 #include "proxy/stream.h"
 
-#define SPIFFE_PREFIX SV("spiffe://")
-
 static void normalize_path(struct stream *s)
 {
     struct http_head *h = s->req;
@@ -48,9 +46,7 @@ static void describe(const struct stream *s, struct authz_request *q)
     if (!tls)
         return;
     q->sni = tls->sni;
-    if (tls->is_mutual &&
-        spiffe_parse(tls->peer_spiffe, &q->trust_domain, &q->namespace, &q->account))
-        q->principal = sv_from(tls->peer_spiffe, SPIFFE_PREFIX.len);
+    who_has_proven(tls, q);
 }
 
 static enum step_result deny(struct stream *s)

@@ -165,7 +165,7 @@ static enum step_result choose_target(struct stream *s, struct target *t)
         return no_endpoint(s);
     s->destination = s->endpoint->identity;
     s->destination.principal = IDENTITY_UNKNOWN; /* until proven */
-    t->addr = NULL;
+    t->addr = s->endpoint->addr.sa.sa_family ? &s->endpoint->addr : NULL;
     t->address = s->endpoint->address;
     t->port = s->endpoint->port;
     if (s->traffic.connect_ns || s->cluster->connect_timeout_ns)

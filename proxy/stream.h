@@ -259,6 +259,8 @@ struct identity who_is_peer(const struct mesh *m, const struct conn *c);
 /* Has the peer proven an identity of the mesh? A gateway's caller only where the mesh's own certificates are
  * asked for (ISTIO_MUTUAL). */
 bool who_is_of_mesh(const struct conn *c);
+/* The caller of q, as far as it has proven who it is. */
+void who_has_proven(const struct tls_info *tls, struct authz_request *q);
 void who_has_answered(struct stream *s, const struct http_head *response);
 
 /* record.c */

@@ -92,9 +92,8 @@ static void describe(const struct tcp *t, struct authz_request *q)
         .destination_ip = ip_of_addr(d->has_original ? &d->original : conn_local(d->conn)),
         .port = t->side == SIDE_INBOUND ? down_app_port(d) : d->port->number,
     };
-    if (tls && tls->is_mutual &&
-        spiffe_parse(tls->peer_spiffe, &q->trust_domain, &q->namespace, &q->account))
-        q->principal = sv_from(tls->peer_spiffe, SV("spiffe://").len);
+    if (tls)
+        who_has_proven(tls, q);
 }
 
 bool tcp_is_allowed(struct tcp *t)

@@ -57,6 +57,16 @@ bool who_is_of_mesh(const struct conn *c)
     return tls && tls->is_mutual && tls->peer_spiffe.len;
 }
 
+void who_has_proven(const struct tls_info *tls, struct authz_request *q)
+{
+    if (!tls->is_mutual || !tls->peer_namespace.len)
+        return;
+    q->trust_domain = tls->peer_trust_domain;
+    q->namespace = tls->peer_namespace;
+    q->account = tls->peer_account;
+    q->principal = sv_from(tls->peer_spiffe, SV("spiffe://").len);
+}
+
 struct identity who_is_peer(const struct mesh *m, const struct conn *c)
 {
     const struct tls_info *tls = conn_tls(c);

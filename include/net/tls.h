@@ -86,8 +86,9 @@ struct tls_info {
     struct sv version; /* "TLSv1.3" */
     struct sv cipher;  /* "TLS_AES_128_GCM_SHA256" */
     struct sv alpn, sni;
-    struct sv peer_spiffe;     /* empty: none proven */
-    struct sv peer_namespace;  /* the one it names */
+    struct sv peer_spiffe; /* empty: none proven */
+    struct sv peer_trust_domain, peer_namespace,
+        peer_account;          /* its parts; empty: it has other ones */
     struct sv peer_subject;    /* RFC 2253 */
     struct sv peer_hash;       /* lower-case hex SHA-256 of the peer's leaf; empty without one */
     int64_t peer_not_after_ns; /* wall time; 0 without a certificate */

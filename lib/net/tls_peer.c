@@ -310,8 +310,7 @@ static void fill_info(struct tls_state *t, X509 *cert, const char *spiffe, char 
     i->peer_hash = sv_z(text);
     i->peer_subject = sv_z(text + 65);
     i->peer_spiffe = sv_of(text + 577, spiffe_len);
-    struct sv domain, account;
-    (void)spiffe_parse(i->peer_spiffe, &domain, &i->peer_namespace, &account);
+    (void)spiffe_parse(i->peer_spiffe, &i->peer_trust_domain, &i->peer_namespace, &i->peer_account);
     i->peer_not_after_ns = x509_not_after_ns(cert);
     bool is_verified = t->ctx->peer != TLS_PEER_NONE && SSL_get_verify_result(t->ssl) == X509_V_OK;
     bool was_asked = t->was_asked ||

@@ -58,6 +58,8 @@ static struct endpoint *endpoint_of(struct resolve *r, struct sv ip, uint16_t po
     }
     e->address = resolve_name(r, ip);
     e->port = port;
+    if (addr_parse(ip, port, &e->addr, NULL) < 0)
+        e->addr = (struct addr){ 0 }; /* whoever connects will say so */
     e->text = resolve_name(r, buf_sv(&key));
     e->id = r->endpoints_len++;
     e->identity = identity_unknown();

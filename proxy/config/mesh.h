@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "model/identity.h"
+#include "net/addr.h"
 #include "proxy/detect.h"
 #include "wire/http_msg.h"
 #include <netinet/in.h>
@@ -34,6 +35,7 @@ struct origin {
 struct endpoint {
     struct sv address;        /* "127.1.0.7" */
     uint16_t port;            /* where to connect */
+    struct addr addr;         /* both, read once; family 0: they are to be read from the text */
     struct sv text;           /* "127.1.0.7:9080": what it is known by over reloads */
     struct sv pod;            /* pod name; empty when unknown */
     struct identity identity; /* principal: spiffe id of its service account, expected not proven */

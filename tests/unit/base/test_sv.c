@@ -138,6 +138,19 @@ static void test_hex(void **state)
         char pair[] = { '0', (char)i };
         bool is_digit = strchr("0123456789abcdefABCDEF", (int)i) && i;
         assert_int_equal(sv_to_bytes(sv_of(pair, 2), back, 1), is_digit);
+        for (size_t at = 0; is_digit && at < 16;
+             at++) { /* many digits at once are worth the same */
+            char many[] = "0123456789abcdef";
+            uint8_t eight[8];
+            many[at] = (char)i;
+            assert_true(sv_to_bytes(sv_of(many, 16), eight, 8));
+            assert_int_equal(at % 2 ? eight[at / 2] & 15 : eight[at / 2] >> 4, back[0]);
+        }
+        for (size_t at = 0; !is_digit && at < 16; at++) {
+            char many[] = "0123456789abcdef";
+            many[at] = (char)i;
+            assert_false(sv_to_bytes(sv_of(many, 16), back, 8));
+        }
     }
 }
 
