@@ -17,11 +17,35 @@ children = []
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+# What a sanitizer opens its report with, and how a program ends that broke.
+REPORTS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", ": runtime error: ")
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
+
+
+def broken():
+    """What is wrong with how the programs ended: a leak shows after a test's last check."""
+    for child in children:
+        if -child.returncode in CRASHES:
+            yield f"{child.tulle_name}: {signal.Signals(-child.returncode).name}"
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".log"):
+            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as f:
+                text = f.read()
+            at = min((text.find(r) for r in REPORTS if r in text), default=-1)
+            if at >= 0:
+                yield f"{name}: {text[max(at - 200, 0):at + 3000]}"
+
+
 def clean_up():
     for child in reversed(children):
         stop(child)
+    wrong = list(broken())
+    for text in wrong:
+        print("FAILED:", text, flush=True)
     if not os.environ.get("TULLE_KEEP"):
         shutil.rmtree(folder, ignore_errors=True)
+    if wrong:
+        os._exit(1)  # an exception of what runs at exit would not change the status
 
 
 atexit.register(clean_up)
