@@ -335,7 +335,7 @@ def test_taken_out_of_rotation():
     c, resting, begun = H2(gateway.ip, DOOR), H2(gateway.ip, DOOR), H2(gateway.ip, DOOR, preface=PREFACE[:10])
     check(resting.outcome(resting.get("/x"))[:2] == ("answer", 200), "before")
     stream = c.get("/app/slow?s=2")
-    time.sleep(0.3)
+    wait_until("the request", lambda: tally(gateway, "requests_active") == 1)
     check(http(f"http://{gateway.ip}:{ADMIN}/drain", body=b"")[0] == 200, "drain")
     begun.sock.sendall(PREFACE[10:] + frame(SETTINGS, 0, 0))
     late = H2(gateway.ip, DOOR)

@@ -26,11 +26,12 @@ class Load:
     def __init__(self, ip, port, host, threads=4):
         self.at, self.host, self.over = (ip, port), host, threading.Event()
         self.who, self.wrong, self.lock = [], [], threading.Lock()
-        self.threads = [threading.Thread(target=self.ask_on, daemon=True) for _ in range(threads)]
+        self.ended = [0] * threads  # requests, by thread
+        self.threads = [threading.Thread(target=self.ask_on, args=[i], daemon=True) for i in range(threads)]
         for t in self.threads:
             t.start()
 
-    def ask_on(self):
+    def ask_on(self, i):
         c = http_connection(*self.at)
         while not self.over.is_set():
             try:
@@ -45,10 +46,20 @@ class Load:
             except (OSError, HTTPException) as e:
                 self.wrong.append(repr(e))
                 c = http_connection(*self.at)
+            with self.lock:
+                self.ended[i] += 1
 
     def count(self):
         with self.lock:
             return len(self.who)
+
+    def forget(self):
+        """Only answers to requests that begin after this call are counted from here on."""
+        with self.lock:
+            under_way = list(self.ended)
+        wait_until("requests under way to end", lambda: all(n > m for n, m in zip(self.ended, under_way)))
+        with self.lock:
+            self.who.clear()
 
     def stop(self):
         self.over.set()
@@ -81,14 +92,13 @@ def test_10_weights_change():
         share, n = load.who.count("app-v2"), len(load.who)
     check(is_share(share, n, 0.1), f"{share} of {n} to v2")
     for v1, v2 in ((50, 50), (0, 100), (100, 0)):
+        applied = p.counter("tulle_proxy_reloads_total{what=\"configuration\",outcome=\"applied\"")
         write(path, seed.replace("weight: 90", f"weight: {v1}").replace("weight: 10 ", f"weight: {v2} "))
-        began, applied = time.monotonic(), p.counter("tulle_proxy_reloads_total{what=\"configuration\",outcome=\"applied\"")
+        began = time.monotonic()
         wait_until("the change", lambda: 
             p.counter("tulle_proxy_reloads_total{what=\"configuration\",outcome=\"applied\"") > applied)
         print(f"      {v1}/{v2} in force after {time.monotonic() - began:.2f} s")
-        time.sleep(0.1)  # what began under the old rules ends
-        with load.lock:
-            load.who.clear()
+        load.forget()
         wait_until("some hundred requests", lambda: load.count() > 400)
         with load.lock:
             share, n = load.who.count("app-v2"), len(load.who)
