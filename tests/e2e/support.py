@@ -27,6 +27,8 @@ def broken():
     for child in children:
         if -child.returncode in CRASHES:
             yield f"{child.tulle_name}: {signal.Signals(-child.returncode).name}"
+        if getattr(child, "tulle_hung", False):
+            yield f"{child.tulle_name} had to be killed"
     for name in sorted(os.listdir(folder)):
         if name.endswith(".log"):
             with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as f:
@@ -85,7 +87,7 @@ def stop(child, sig=signal.SIGTERM, seconds=20):
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-            print(f"{child.tulle_name} had to be killed")
+            child.tulle_hung = True
     return child.returncode
 
 
