@@ -159,27 +159,41 @@ static void on_headers(struct h2_stream *st, bool is_end)
     h2_tell(st, H2_HEAD);
 }
 
-/* Asked for by us, and still waiting for its turn to be sent. */
-static struct h2_stream *first_unsent(const struct h2 *h)
+static bool has_left(const struct h2_stream *st)
 {
+    return nghttp2_session_find_stream(st->h2->session, st->id) != NULL;
+}
+
+/* Asked for by us, still waiting for its turn to be sent, and no turn is left: the peer takes `most` at once. */
+static struct h2_stream *first_unsent(const struct h2 *h, size_t most)
+{
+    size_t taken = 0;
+    LIST_EACH (it, after, &h->streams) {
+        taken += has_left(CONTAINER_OF(it, struct h2_stream, node));
+    }
     LIST_EACH (it, after, &h->streams) {
         struct h2_stream *st = CONTAINER_OF(it, struct h2_stream, node);
-        if (st->owner && !st->is_broken && !st->is_closed &&
-            !nghttp2_session_find_stream(h->session, st->id))
+        if (st->owner && !st->is_broken && !st->is_closed && !has_left(st) && taken++ >= most)
             return st;
     }
     return NULL;
 }
 
-/* The peer takes no more: what has not left will not, and need not wait to be told until others make room. nghttp2
- * closes it when its turn comes. */
-static void refuse_unsent(struct h2 *h)
+/* The peer takes no more, or fewer than were asked for before it said how many: what has not left need not wait to be
+ * told until others make room. nghttp2 lets go of it unsent when its turn comes. */
+static void refuse_unsent(struct h2 *h, size_t most)
 {
-    for (struct h2_stream *st; (st = first_unsent(h)) != NULL;) {
-        st->is_refused = st->is_broken = true;
+    for (struct h2_stream *st; (st = first_unsent(h, most)) != NULL;) {
+        reset_now(st, NGHTTP2_REFUSED_STREAM);
+        st->is_refused = true;
         st->code = NGHTTP2_REFUSED_STREAM;
         h2_tell(st, H2_RESET);
     }
+}
+
+static uint32_t streams_of_peer(const struct h2 *h)
+{
+    return nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -198,7 +212,11 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
             return 0;
         st->is_ended = st->is_ended || is_end;
         break;
-    case NGHTTP2_SETTINGS: h->is_told = true; return 0;
+    case NGHTTP2_SETTINGS:
+        h->is_told = true;
+        if (h->conf.side == H2_CLIENT)
+            refuse_unsent(h, streams_of_peer(h));
+        return 0;
     case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) && h->is_asked && !h->is_drained)
             h->is_drained = nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE,
@@ -209,7 +227,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         h->is_goaway = true;
         h->fn(h->owner, NULL, H2_GOAWAY);
         if (h->conf.side == H2_CLIENT)
-            refuse_unsent(h);
+            refuse_unsent(h, 0);
         return 0;
     default: return 0;
     }
@@ -477,11 +495,6 @@ bool h2_is_answered(const struct h2_stream *st)
 size_t h2_streams(const struct h2 *h)
 {
     return h->streams_len;
-}
-
-static uint32_t streams_of_peer(const struct h2 *h)
-{
-    return nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
 uint32_t h2_streams_told(const struct h2 *h)

@@ -398,6 +398,44 @@ static void test_reset_and_refusal(void **state)
     pair_done(&p);
 }
 
+/* Requests are asked for before the peer has said how many it takes: those that have not left by then and are too many
+ * are refused, and do not wait for the others to end, which may go on for hours. */
+static void test_told_after_they_were_asked_for(void **state)
+{
+    (void)state;
+    for (int sent = 0; sent < 4; sent++) { /* when it says so */
+        struct pair p;
+        AUTO_DONE(buf) settings = { 0 };
+        struct h2_stream *st[5];
+        print_message("case: %d\n", sent);
+        assert_true(pair_init(&p, 2));
+        assert_true(h2_pull(p.server.h2, &settings, 16384));
+        for (int i = 0; i < 5; i++) {
+            st[i] = h2_open(p.client.h2, REQUEST, SV("http"), true, &p.client);
+            assert_non_null(st[i]);
+            if (i + 1 == sent)
+                (void)carry(&p.client, &p.server);
+        }
+        assert_int_equal(h2_feed(p.client.h2, buf_sv(&settings), 1, NULL), 0);
+        speak(&p);
+        assert_int_equal(p.client.resets, 3);
+        assert_int_equal(p.client.refused, 3);
+        assert_int_equal(p.server.heads, 2);
+        assert_int_equal(h2_room(p.client.h2), 0);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(h2_respond(p.server.streams[i], RESPONSE, true), 0);
+            h2_let_go(p.server.streams[i]);
+        }
+        speak(&p);
+        assert_int_equal(p.client.ends, 2);
+        h2_let_go(st[0]);
+        h2_let_go(st[1]);
+        assert_int_equal(h2_streams(p.client.h2), 0);
+        assert_int_equal(h2_room(p.client.h2), 2);
+        pair_done(&p);
+    }
+}
+
 /* Every allocation of an exchange fails in turn: no crash, no leak, the connection ends or goes on. */
 static void test_memory_fails(void **state)
 {
@@ -436,6 +474,7 @@ int main(void)
         cmocka_unit_test(test_exchange),
         cmocka_unit_test(test_back_pressure),
         cmocka_unit_test(test_reset_and_refusal),
+        cmocka_unit_test(test_told_after_they_were_asked_for),
         cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
