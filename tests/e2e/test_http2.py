@@ -294,7 +294,7 @@ def test_caller_leaves():
     c = H2(gateway.ip, DOOR)
     stream = c.get("/app/slow?s=5")
     other = c.get("/app/slow?s=1")
-    time.sleep(0.2)
+    wait_until("both requests", lambda: tally(gateway, "requests_active") == 2)
     c.send(RST_STREAM, 0, stream, b"\0\0\0\x08")
     check(c.outcome(other)[:2] == ("answer", 200), "its neighbour is answered")
     check(tally(gateway, "http2_reset_streams_total") == before + 1, "counted")

@@ -274,7 +274,7 @@ def test_stale_connections_are_not_errors():
 def test_caller_leaves():
     with socket.create_connection((CLIENT, OUT), 10) as s:
         s.sendall(b"GET /slow?s=5 HTTP/1.1\r\nHost: server\r\nx-request-id: left-1\r\n\r\n")
-        time.sleep(0.3)
+        wait_for_request(CLIENT)
     line = last_access("client", "left-1")
     check(line["response_flags"] == "DC" and line["response_code"] == 0, line)
 
@@ -430,23 +430,30 @@ def test_garbage():
     check(call("GET", "/sink")[0] == 200, "and it lives")
 
 
+def wait_for_request(ip):
+    """The proxy has one in flight."""
+    def is_active():
+        text = call("GET", "/stats/prometheus", ip=ip, port=PROM)[1].decode()
+        return any(line.startswith("tulle_proxy_requests_active") and line.split()[-1] == "1" for line in text.splitlines())
+    support.wait_until("the request in flight", is_active)
+
+
 def test_drain():
     results = []
     child = children["client"]
-    held = socket.create_connection((CLIENT, OUT), 10)  # idle: must not hold the drain up
+    held = socket.create_connection((CLIENT, OUT), 10)  # idle: must not hold the drain up (its timeout is a minute)
 
     def slow():
         results.append(call("GET", "/slow?s=1.5")[0])
 
     t = threading.Thread(target=slow)
     t.start()
-    time.sleep(0.4)
-    began = time.time()
+    wait_for_request(CLIENT)
+    child.may_end = True
     child.terminate()
     t.join()
     check(results == [200], f"a request in flight at SIGTERM: {results}")
     check(child.wait(10) == 0, f"exit status {child.returncode}")
-    check(time.time() - began < 4, f"drained in {time.time() - began:.1f} s")
     held.close()
     test_drain_can_call_out()
 
@@ -458,9 +465,10 @@ def test_drain_can_call_out():
     t = threading.Thread(target=lambda: results.append(
         call("GET", "/slow?s=1.5", ip=SERVER, port=IN)[0]))
     t.start()
-    time.sleep(0.4)
+    wait_for_request(SERVER)
+    child.may_end = True
     child.terminate()
-    time.sleep(0.2)
+    support.wait_until("draining", lambda: call("GET", "/healthz/ready", ip=SERVER, port=READY)[0] == 503)
     check(call("GET", "/sink", ip=SERVER, port=OUT, host="plain")[0] == 200, "no way out while draining")
     try:
         socket.create_connection((SERVER, IN), 2).close()
@@ -493,7 +501,7 @@ ca = make_ca()
 for name in ("client", "server", "strict", "gateway"):
     mesh_cert(ca, f"{folder}/certs/{name}", name)
 app = support.start("app", sys.executable, f"{HERE}/proxy_app.py", SERVER, APP)
-children = {"client": start_proxy("client", CLIENT), "server": start_proxy("server", SERVER),
+children = {"client": start_proxy("client", CLIENT, "--drain-timeout=60s"), "server": start_proxy("server", SERVER),
             "strict": start_proxy("strict", STRICT), "liar": start_proxy("liar", LIAR, account="server"),
             "gateway": start_proxy("gateway", GATEWAY, role="gateway")}
 wait_port(SERVER, APP, app)
