@@ -70,6 +70,7 @@ def routes(moved="/there"):
 
 
 mesh_cert(ca, f"{folder}/mesh", "client")
+support.wait_port(app_ip, APP, app)
 gateway = Proxy(PROXY, net, "gateway", [objects, routes()], options=[f"--max-head=8192"])
 sidecar = Proxy(PROXY, net, "sidecar", [objects], role="sidecar", labels="app=web",
                 options=[f"--certs={folder}/mesh", f"--app={web.server_address[0]}:{APP}"])
