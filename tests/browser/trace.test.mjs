@@ -339,6 +339,12 @@ test("trace: not there, no id, an id without its zeros", async () => {
 
 test("a pasted id leads to its trace, anything else to the traces of that service", async () => {
     await openShop();
+    // A browser that is slow to paint: keys are heard all the same.
+    await page.addInitScript(() => {
+        const later = setTimeout;
+        window.requestAnimationFrame = (fn) => later(() => fn(performance.now()), 2000);
+        window.setTimeout = (fn, ms, ...more) => later(fn, ms < 200 ? 2000 : ms, ...more);
+    });
     await page.keyboard.press("/");
     await page.keyboard.type(`00-${OTHER}-00000000000000aa-01`);
     await page.keyboard.press("Enter");

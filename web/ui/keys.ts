@@ -1,5 +1,5 @@
 // keys.ts - keys that work wherever the focus is, but not while somebody types.
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 export type KeyTable = Record<string, () => void>;
 
@@ -11,7 +11,8 @@ const SCROLLS = ["ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "Home", "End
 export function useKeys(table: KeyTable): void {
     const latest = useRef(table);
     latest.current = table;
-    useEffect(() => {
+    // Not useEffect: keys are heard as soon as the page is there, not some time after it was painted.
+    useLayoutEffect(() => {
         const listen = (event: KeyboardEvent) => {
             if (event.ctrlKey || event.metaKey || event.altKey) return;
             const target = event.target as HTMLElement;
