@@ -23,6 +23,7 @@
 #include "normalize/normalize.h"
 #include "pair/marks.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define PAST_FINE_NS      (3600 * NS_PER_S) /* of the past, a longer window is read in wider buckets */
 #define FLUSH_PATIENCE_NS (20 * NS_PER_MS) /* for readers; a window of a minute reads in a few */
@@ -51,6 +52,7 @@ struct fold {
     int64_t expired_ns;
     struct recent recent;
     struct fold_stats stats;
+    _Atomic uint64_t generation;
     pthread_mutex_t loading; /* one reader at a time fills `recent`; taken after flush */
     /* The writer's own: */
     struct pairer *pairer;
@@ -100,7 +102,7 @@ static void add_named(struct fold *f, const struct call *c, const struct called_
     e->told_ns = f->arrival_ns;
     f->stats.calls_counted += call_has_begin(c);
     f->stats.calls_overflow += is_other;
-    f->stats.generation++;
+    atomic_fetch_add_explicit(&f->generation, 1, memory_order_relaxed);
 }
 
 static void add_one(struct fold *f, const struct call *said, const struct called_half *called,
@@ -143,7 +145,7 @@ static int count_scraped(struct fold *f, struct known_edge *e, const struct alik
     struct edge_cell *to = b ? known_edge_cell(&f->edges, e, b, REPORTER_SCRAPE) : NULL;
     if (!to || edge_cell_add_alike(to, a) < 0)
         return -1;
-    f->stats.generation++;
+    atomic_fetch_add_explicit(&f->generation, 1, memory_order_relaxed);
     return totals_add_alike(&e->totals, a, now_ns, f->extras);
 }
 
@@ -469,6 +471,11 @@ uint64_t fold_unpaired(struct fold *f, pair_unpaired_sink *sink, void *to)
     uint64_t overflow = pairer_unpaired(f->pairer, sink, to);
     pthread_mutex_unlock(&f->counts);
     return overflow;
+}
+
+uint64_t fold_generation(const struct fold *f)
+{
+    return atomic_load_explicit(&f->generation, memory_order_relaxed);
 }
 
 void fold_get_stats(struct fold *f, struct fold_stats *ret_stats)

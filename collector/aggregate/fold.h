@@ -1,8 +1,8 @@
 /* fold.h - turns committed batches into edges: normalize, pair, count in 10 s buckets.
  *
  * Who may call what. One thread, the writer, calls fold_batch, fold_tick, fold_flush and
- * fold_resume. Any thread may at the same time call fold_read, fold_window, fold_totals and
- * fold_get_stats.
+ * fold_resume. Any thread may at the same time call fold_read, fold_window, fold_totals,
+ * fold_generation and fold_get_stats.
  *
  * Two locks, both inside. `counts` (a mutex) guards edges, pending buckets and totals; it is held
  * for one batch, one tick or one copy. `flush` (a readers-writer lock, taken first) makes "stored
@@ -78,7 +78,6 @@ unsigned fold_meters(struct fold *f, meter_sink *sink, void *to);
 uint64_t fold_unpaired(struct fold *f, pair_unpaired_sink *sink, void *to);
 
 struct fold_stats {
-    uint64_t generation;      /* grows with every change of a count */
     uint64_t calls_counted;   /* access records and paired or lone spans that reached an edge */
     uint64_t calls_overflow;  /* of them, on the edge "other" because edges_max was reached */
     uint64_t calls_repeated;  /* access records that had come before and were not counted again */
@@ -91,6 +90,8 @@ struct fold_stats {
     struct pair_stats pair;
 };
 void fold_get_stats(struct fold *f, struct fold_stats *ret_stats);
+/* Grows with every change of a count. Waits for nobody. */
+uint64_t fold_generation(const struct fold *f);
 
 DEFINE_AUTO_FREE(fold);
 

@@ -228,13 +228,6 @@ static bool is_method(struct sv method, bool is_post)
     return sv_eq(method, SV("GET")) || sv_eq(method, SV("HEAD"));
 }
 
-static uint64_t generation_now(const struct api *api)
-{
-    struct fold_stats stats;
-    fold_get_stats(api->fold, &stats);
-    return stats.generation;
-}
-
 void api_answer_anew(const struct api *api, const struct request *rq, struct answer *a)
 {
     struct sv query = rq->target, path = SV_NONE, id = SV_NONE;
@@ -251,7 +244,7 @@ void api_answer_anew(const struct api *api, const struct request *rq, struct ans
     const struct route *route = route_of(path, &id, &fault);
     bool may_keep = api->kept && route && (route->run == api_graph || route->run == api_edges) &&
                     sv_eq(rq->method, SV("GET"));
-    uint64_t generation = may_keep ? generation_now(api) : 0;
+    uint64_t generation = may_keep ? fold_generation(api->fold) : 0;
     int64_t start_ns = clock_mono_ns();
     bool is_post = route && route_is_post(route);
     if (!is_method(rq->method, is_post)) {

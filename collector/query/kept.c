@@ -42,13 +42,6 @@ struct kept {
     bool is_over;
 };
 
-static uint64_t generation_of(const struct api *api)
-{
-    struct fold_stats stats;
-    fold_get_stats(api->fold, &stats);
-    return stats.generation;
-}
-
 static void forget(struct one *x)
 {
     mem_free(x->target);
@@ -99,7 +92,7 @@ static struct one *wait_for(struct kept *k, const struct request *rq, struct one
 
 bool kept_get(struct kept *k, const struct request *rq, struct answer *ret_answer)
 {
-    uint64_t generation = generation_of(k->api);
+    uint64_t generation = fold_generation(k->api->fold);
     int64_t now_ns = clock_mono_ns();
     bool is_there = false;
     pthread_mutex_lock(&k->lock);
@@ -211,7 +204,7 @@ static void *run(void *to)
             pthread_cond_wait(&k->changed, &k->lock);
             continue;
         }
-        uint64_t generation = generation_of(k->api);
+        uint64_t generation = fold_generation(k->api->fold);
         for (size_t i = 0; i < KEPT_LEN && !k->is_over; i++)
             if (is_due(&k->list[i], generation, clock_mono_ns()))
                 renew(k, &k->list[i]);

@@ -125,8 +125,7 @@ static void channel_free(struct channel *ch)
 /* Clients without a channel's graph in hand stay; a channel without clients goes. */
 static void tick(struct live *l)
 {
-    struct fold_stats stats;
-    fold_get_stats(l->api->fold, &stats);
+    uint64_t generation = fold_generation(l->api->fold);
     int64_t mono_ns = clock_mono_ns();
     LIST_EACH (at, after, &l->channels) {
         struct channel *ch = CONTAINER_OF(at, struct channel, in_live);
@@ -134,7 +133,7 @@ static void tick(struct live *l)
             channel_free(ch);
             continue;
         }
-        update_channel(l, ch, stats.generation);
+        update_channel(l, ch, generation);
         LIST_EACH (c, next, &ch->clients)
             serve(CONTAINER_OF(c, struct live_client, in_channel), &ch->graph, mono_ns);
         after = ch->in_live.next; /* the list may have grown meanwhile */
