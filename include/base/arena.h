@@ -25,6 +25,8 @@ void *arena_zalloc(struct arena *a, size_t bytes) MUST_USE;
 void *arena_array(struct arena *a, size_t n, size_t size) MUST_USE;
 /* A copy of s; p is NULL when memory is out (an empty s gives a non-NULL empty view). */
 struct sv arena_copy(struct arena *a, struct sv s) MUST_USE;
+/* The same with ASCII letters in lower case. */
+struct sv arena_lower(struct arena *a, struct sv s) MUST_USE;
 /* Takes p (from mem_alloc) and frees it with the arena; -1 and p still the caller's on failure. */
 int arena_adopt(struct arena *a, void *p, size_t bytes) MUST_USE;
 

@@ -127,6 +127,16 @@ struct sv arena_copy(struct arena *a, struct sv s)
     return sv_of(p, s.len);
 }
 
+struct sv arena_lower(struct arena *a, struct sv s)
+{
+    char *p = arena_alloc(a, s.len);
+    if (!p)
+        return SV_NONE;
+    for (size_t i = 0; i < s.len; i++)
+        p[i] = s.p[i] >= 'A' && s.p[i] <= 'Z' ? (char)(s.p[i] - 'A' + 'a') : s.p[i];
+    return sv_of(p, s.len);
+}
+
 int arena_adopt(struct arena *a, void *p, size_t bytes)
 {
     struct arena_chunk *c = chunk_new(a, 0);

@@ -432,6 +432,8 @@ const struct health_check *read_health_check(struct catalog *c, struct node *roo
 
 /* Zeroed memory in the reader's arena; NULL is noted in the findings. */
 void *read_array(struct reader *r, size_t n, size_t size);
+/* A copy in lower case, likewise. */
+struct sv read_lower(struct reader *r, struct sv text);
 /* http[].retries and trafficPolicy.outlierDetection; NULL when nothing is said. */
 const struct retry_policy *read_retries(struct reader *r, struct node *rule, int64_t timeout_ns);
 void read_traffic_policy(struct reader *r, struct node *map, struct traffic_policy *to);

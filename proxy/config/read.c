@@ -50,6 +50,14 @@ void *read_array(struct reader *r, size_t n, size_t size)
     return p;
 }
 
+struct sv read_lower(struct reader *r, struct sv text)
+{
+    struct sv lower = arena_lower(r->mem, text);
+    if (!lower.p)
+        r->to->is_nomem = true;
+    return lower;
+}
+
 struct text_list read_texts(struct reader *r, struct node *map, const char *name)
 {
     struct text_list t = { 0 };

@@ -71,14 +71,6 @@ static bool is_host_pattern(struct sv host)
     return rest.len && http_is_authority(rest) && sv_index(rest, ':') == rest.len;
 }
 
-static struct sv lower(struct reader *r, struct sv host)
-{
-    char *p = host.len ? read_array(r, host.len, 1) : NULL;
-    for (size_t i = 0; p && i < host.len; i++)
-        p[i] = (char)tolower((unsigned char)host.p[i]);
-    return sv_of(p, p ? host.len : 0);
-}
-
 static size_t read_rule(struct catalog *c, struct reader *r, struct node *n,
                         const struct ingress *in, struct ingress_path *to)
 {
@@ -87,7 +79,7 @@ static size_t read_rule(struct catalog *c, struct reader *r, struct node *n,
     struct node *http = field_map(r, n, "http"), *paths = field_list(r, http, "paths");
     struct node *at = field_any(r, n, "host");
     struct sv host = field_text(r, n, "host");
-    struct sv lowered = lower(r, host);
+    struct sv lowered = read_lower(r, host);
     size_t len = 0;
     if (host.len && !is_host_pattern(host))
         finding_error(r->to, at, "expected a host name or '*.suffix'");
@@ -125,7 +117,7 @@ static void add_aliases(struct reader *r, struct node *root, struct ingress *in)
             if (!in->paths[i].host.len)
                 continue;
             list[in->paths_len] = list[i];
-            list[in->paths_len++].host = lower(r, host);
+            list[in->paths_len++].host = read_lower(r, host);
         }
     }
     in->paths = list;

@@ -5,7 +5,6 @@
  * They become the tls[] and tcp[] of a VirtualService whose gateways are the parents.
  * Source: TLSRoute, TCPRoute, ParentReference, BackendRef in the Gateway API's reference. */
 #include "proxy/config/catalog.h"
-#include <ctype.h>
 
 #define WEIGHT_MAX 1000000
 
@@ -139,14 +138,8 @@ static struct tcp_block *block_of(struct reader *r, const struct text_list *host
 {
     struct tcp_block *b = read_array(r, 1, sizeof(*b));
     struct sv *names = read_array(r, hosts->len + 1, sizeof(*names));
-    for (size_t i = 0; b && names && i < hosts->len; i++) {
-        char *p = arena_alloc(r->mem, hosts->list[i].len + 1);
-        if (!p)
-            r->to->is_nomem = true;
-        for (size_t k = 0; p && k < hosts->list[i].len; k++)
-            p[k] = (char)tolower((unsigned char)hosts->list[i].p[k]);
-        names[i] = sv_of(p, p ? hosts->list[i].len : 0);
-    }
+    for (size_t i = 0; b && names && i < hosts->len; i++)
+        names[i] = read_lower(r, hosts->list[i]);
     if (b)
         b->match = (struct tcp_match){ .sni_hosts = names, .sni_len = names ? hosts->len : 0 };
     return b;

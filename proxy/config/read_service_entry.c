@@ -7,7 +7,6 @@
  * it is. NONE means the address that the caller asked for. Of a connection that was taken over that is
  * known; a proxy that is asked by HTTP does not know it: there the host is looked up as well. */
 #include "proxy/config/catalog.h"
-#include <ctype.h>
 
 enum resolution { RESOLVE_NONE, RESOLVE_STATIC, RESOLVE_DNS };
 static const struct choice resolutions[] = {
@@ -189,13 +188,11 @@ static void add_host(struct catalog *c, struct reader *r, struct node *spec, str
 {
     struct node *list = field_list(r, spec, "endpoints");
     struct service *s = read_array(r, 1, sizeof(*s));
-    char *lower = read_array(r, host.len + 1, 1);
-    if (!s || !lower)
+    struct sv lower = read_lower(r, host);
+    if (!s || !lower.p)
         return;
-    for (size_t i = 0; i < host.len; i++)
-        lower[i] = (char)tolower((unsigned char)host.p[i]);
     *s = *like;
-    s->host = sv_of(lower, host.len);
+    s->host = lower;
     for (struct node *n = list ? list->first : NULL; n; n = n->next) {
         struct backends *b = node_is_map(r, n) ? read_endpoint(c, r, n, s) : NULL;
         if (!b)

@@ -4,24 +4,15 @@
  * Istio asks tls[] for ports that speak TLS and tcp[] for the others; here they are one list, tls[]
  * first, whose entries say whether they need a ClientHello. */
 #include "proxy/config/catalog.h"
-#include <ctype.h>
 
 static const char *const later_match[] = { "sourceSubnet", NULL };
-
-static struct sv lower(struct reader *r, struct sv text)
-{
-    char *p = read_array(r, text.len + 1, 1);
-    for (size_t i = 0; p && i < text.len; i++)
-        p[i] = (char)tolower((unsigned char)text.p[i]);
-    return sv_of(p, p ? text.len : 0);
-}
 
 static void read_sni_hosts(struct reader *r, struct node *n, struct tcp_match *to)
 {
     struct node *list = field_list(r, n, "sniHosts");
     struct sv *hosts = read_array(r, (list ? list->len : 0) + 1, sizeof(*hosts));
     for (struct node *at = list && hosts ? list->first : NULL; at; at = at->next) {
-        struct sv host = lower(r, node_text(r, at));
+        struct sv host = read_lower(r, node_text(r, at));
         size_t star = sv_rindex(host, '*');
         bool is_fine = sv_eq(host, SV("*")) || star == host.len ||
                        (star == 0 && sv_starts(host, SV("*.")) && host.len > 2);

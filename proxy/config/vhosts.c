@@ -7,7 +7,6 @@
  * here, so that a request never asks them. When a rule names no port, the port of the request is
  * meant; such a rule gets one route for each port its services have. */
 #include "proxy/config/resolve.h"
-#include <ctype.h>
 
 #define PORTS_MAX 64 /* different ports one rule's services may have; the rest use the default */
 
@@ -355,12 +354,10 @@ static void append_entries(struct resolve *r, struct vhost *to, const struct vho
 
 struct sv resolve_lower(struct resolve *r, struct sv host)
 {
-    char *p = arena_alloc(r->catalog->scratch, host.len);
-    if (!p)
+    struct sv lower = arena_lower(r->catalog->scratch, host);
+    if (!lower.p)
         resolve_nomem(r);
-    for (size_t i = 0; p && i < host.len; i++)
-        p[i] = (char)tolower((unsigned char)host.p[i]);
-    return sv_of(p, p ? host.len : 0);
+    return lower;
 }
 
 /* Two VirtualServices for one host: a gateway has the rules of both, oldest first; in a sidecar the

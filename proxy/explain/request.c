@@ -4,7 +4,6 @@
  * The path gets the one spelling that proxies give it before anything looks at it. */
 #include "proxy/explain/request.h"
 #include "proxy/route/path.h"
-#include <ctype.h>
 
 static int parse_headers(struct explain_request *q, struct sv lines, struct err *err)
 {
@@ -45,10 +44,7 @@ static int parse_port(struct explain_request *q, struct err *err)
 static struct sv name_of(struct sv host, struct arena *mem)
 {
     struct sv name = sv_ends(host, SV(".")) ? sv_sub(host, 0, host.len - 1) : host;
-    char *copy = arena_alloc(mem, name.len);
-    for (size_t i = 0; copy && i < name.len; i++)
-        copy[i] = (char)tolower((unsigned char)name.p[i]);
-    return sv_of(copy, copy ? name.len : 0);
+    return arena_lower(mem, name);
 }
 
 /* "tcp://db:3306", "tls://a.test". */

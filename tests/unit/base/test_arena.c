@@ -32,6 +32,8 @@ static void test_overflow(void **state)
     assert_null(arena_alloc(&a, SIZE_MAX));
     assert_null(arena_array(&a, SIZE_MAX / 2, 3));
     assert_non_null(arena_copy(&a, SV_NONE).p);
+    assert_true(sv_eq(arena_lower(&a, SV("A-Z.@[`{\xc3\x84")), SV("a-z.@[`{\xc3\x84")));
+    assert_non_null(arena_lower(&a, SV_NONE).p);
     int *zeros = arena_array(&a, 10, sizeof(int));
     for (int i = 0; i < 10; i++)
         assert_int_equal(zeros[i], 0);
